@@ -1,0 +1,93 @@
+package fuseconf
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func TestParse(t *testing.T) {
+	const d = DefaultMountMax
+	long := strings.Repeat("a", maxLine)
+	for _, c := range []struct {
+		text     string
+		want     Settings
+		warnings int
+	}{
+		{"", Settings{false, d}, 0},
+		{"\n\n \t\n#x\n", Settings{false, d}, 0},
+		{"user_allow_other\n", Settings{true, d}, 0},
+		{"  user_allow_other\t # yes\n", Settings{true, d}, 0},
+		{"#user_allow_other\n", Settings{false, d}, 0},
+		{"user_allow_other", Settings{true, d}, 1},
+		{"user_allow_other x\n", Settings{false, d}, 1},
+		{"User_Allow_Other\n", Settings{false, d}, 1},
+		{"user_allow_other = 1\n", Settings{false, d}, 1},
+		{"mount_max = 5\n", Settings{false, 5}, 0},
+		{"mount_max=5\n", Settings{false, 5}, 0},
+		{"mount_max\t=\t5#x\n", Settings{false, 5}, 0},
+		{"mount_max = 0\n", Settings{false, 0}, 0},
+		{"mount_max = -1\n", Settings{false, NoLimit}, 0},
+		{"mount_max = 010\n", Settings{false, 8}, 0},
+		{"mount_max = 0x10\n", Settings{false, 16}, 0},
+		{"mount_max = 0X1f\n", Settings{false, 31}, 0},
+		{"mount_max = +7\n", Settings{false, 7}, 0},
+		{"mount_max = -0x1\n", Settings{false, NoLimit}, 0},
+		{"mount_max = 5\nmount_max = 6\n", Settings{false, 6}, 0},
+		{"mount_max = 5\nmount_max = -2\n", Settings{false, 5}, 1},
+		{"mount_max = 0x\n", Settings{false, d}, 1},
+		{"mount_max = 08\n", Settings{false, d}, 1},
+		{"mount_max = 1x\n", Settings{false, d}, 1},
+		{"mount_max = 0b1\n", Settings{false, d}, 1},
+		{"mount_max = 0o7\n", Settings{false, d}, 1},
+		{"mount_max = 1_0\n", Settings{false, d}, 1},
+		{"mount_max = 0x-1\n", Settings{false, d}, 1},
+		{"mount_max = --1\n", Settings{false, d}, 1},
+		{"mount_max = 5 6\n", Settings{false, d}, 1},
+		{"mount_max =\n", Settings{false, d}, 1},
+		{"mount_max\n", Settings{false, d}, 1},
+		{"mount_max = 99999999999999\n", Settings{false, d}, 1},
+		{"mount_maximum = 1\n", Settings{false, d}, 1},
+		{long + "\nuser_allow_other\n", Settings{true, d}, 1},
+		{"user_allow_other #" + long + "\n", Settings{false, d}, 1},
+		{"a\x00b\nuser_allow_other\r\n", Settings{true, d}, 1},
+	} {
+		got, warnings, err := Parse(strings.NewReader(c.text))
+		if err != nil || got != c.want || len(warnings) != c.warnings {
+			t.Errorf("Parse(%q) = %+v, %q, %v; want %+v and %d warnings", c.text, got, warnings, err, c.want, c.warnings)
+		}
+	}
+}
+
+func TestParseWarningsHaveLineNumbers(t *testing.T) {
+	_, warnings, err := Parse(strings.NewReader("#\n\nfoo\nmount_max = -5\n"))
+	want := "unknown parameter in /etc/fuse.conf at line 3: 'foo'|mount_max is below -1 in /etc/fuse.conf at line 4: '-5'"
+	if got := strings.Join(warnings, "|"); err != nil || got != want {
+		t.Errorf("warnings %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	boom := errors.New("boom")
+	if _, _, err := Parse(iotest.ErrReader(boom)); !errors.Is(err, boom) {
+		t.Errorf("read error: %v", err)
+	}
+	s, _, err := Parse(strings.NewReader("user_allow_other\n" + strings.Repeat("\n", maxFile)))
+	if err == nil || s != Defaults() {
+		t.Errorf("a file without end: %+v, %v", s, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("user_allow_other\nmount_max = 0x10 # sixteen\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, _, err := Parse(strings.NewReader(text))
+		if s.MountMax < NoLimit || (err != nil && s != Defaults()) {
+			t.Fatalf("Parse(%q) = %+v, %v", text, s, err)
+		}
+		if s.UserAllowOther && !strings.Contains(text, "user_allow_other") {
+			t.Fatalf("Parse(%q) allows other users", text)
+		}
+	})
+}

@@ -1,0 +1,143 @@
+package mountopts
+
+import (
+	"errors"
+	"strings"
+)
+
+// UnknownError names an option that the helper does not know.
+type UnknownError struct{ Option string }
+
+func (e *UnknownError) Error() string { return "unknown option '" + e.Option + "'" }
+
+// ValueError names an option whose value cannot be used.
+type ValueError struct {
+	Option string // the whole element, as given
+	Cause  error
+}
+
+func (e *ValueError) Error() string {
+	return "invalid option '" + e.Option + "': " + e.Cause.Error()
+}
+
+func (e *ValueError) Unwrap() error { return e.Cause }
+
+var (
+	errEmptyValue = errors.New("it needs a value")
+	errNotDecimal = errors.New("the value must be a decimal number up to 4294967295")
+)
+
+// Parse reads a comma-separated option list. Of contradicting options the
+// last wins; empty elements are skipped. The error is an *UnknownError or a
+// *ValueError.
+func Parse(list string) (Options, error) {
+	var o Options
+	for rest := list; rest != ""; {
+		var e element
+		e, rest = next(rest)
+		if err := o.apply(e); err != nil {
+			return Options{}, err
+		}
+	}
+	return o, nil
+}
+
+// element is one option as it stood in the list, and its parts.
+type element struct {
+	raw      string // as given
+	name     string
+	value    string // unescaped where the option knows escapes
+	hasValue bool
+}
+
+func (o *Options) apply(e element) error {
+	switch {
+	case e.raw == "":
+		return nil
+	case strings.HasPrefix(e.raw, "x-"):
+		o.Userspace = append(o.Userspace, e.raw)
+		return nil
+	case e.hasValue:
+		if set, known := values[e.name]; known {
+			if err := set(o, e.value); err != nil {
+				return &ValueError{Option: e.raw, Cause: err}
+			}
+			return nil
+		}
+	default:
+		if set, known := flags[e.name]; known {
+			set(o)
+			return nil
+		}
+	}
+	return &UnknownError{Option: e.raw}
+}
+
+// next splits the first element off list. Only fsname= and subtype= know
+// escapes: everywhere else a comma always separates, so that an escaped comma
+// can never carry an option past the check (CVE-2018-10906).
+func next(list string) (e element, rest string) {
+	name, value, hasValue := list, "", false
+	end := strings.IndexByte(list, ',')
+	if end < 0 {
+		end = len(list)
+	}
+	if eq := strings.IndexByte(list[:end], '='); eq >= 0 {
+		name, hasValue = list[:eq], true
+		if name == "fsname" || name == "subtype" {
+			var used int
+			value, used = unescape(list[eq+1:])
+			end = eq + 1 + used
+		} else {
+			value = list[eq+1 : end]
+		}
+	} else {
+		name = list[:end]
+	}
+	e = element{raw: list[:end], name: name, value: value, hasValue: hasValue}
+	if end < len(list) {
+		end++ // the comma
+	}
+	return e, list[end:]
+}
+
+// unescape reads s up to the first comma that no backslash makes literal, and
+// says how many bytes that took. A backslash at the very end stands for itself.
+func unescape(s string) (value string, used int) {
+	var b strings.Builder
+	for used < len(s) && s[used] != ',' {
+		if s[used] == '\\' && used+1 < len(s) {
+			used++
+		}
+		b.WriteByte(s[used])
+		used++
+	}
+	return b.String(), used
+}
+
+func setName(dst *string, v string) error {
+	if v == "" {
+		return errEmptyValue
+	}
+	*dst = v
+	return nil
+}
+
+// setNumber takes decimal digits only: the kernel would read a leading 0 as
+// octal, and strconv would allow a sign.
+func setNumber(dst *Number, v string) error {
+	if v == "" {
+		return errEmptyValue
+	}
+	var n uint64
+	for i := range len(v) {
+		if v[i] < '0' || v[i] > '9' {
+			return errNotDecimal
+		}
+		if n = n*10 + uint64(v[i]-'0'); n > 1<<32-1 {
+			return errNotDecimal
+		}
+	}
+	*dst = Number{Given: true, Value: uint32(n)}
+	return nil
+}

@@ -1,0 +1,139 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+)
+
+// Kind is what a mountpoint is.
+type Kind int
+
+// The zero Kind is what may not be mounted over: a symlink, fifo, device,
+// socket, or something not looked at.
+const (
+	Other Kind = iota
+	Directory
+	RegularFile
+)
+
+// Mountpoint is what was found out about the pinned mountpoint, as the caller.
+type Mountpoint struct {
+	Path     string // canonical, for messages only
+	Kind     Kind
+	Mode     uint32 // st_mode as the kernel gives it
+	Sticky   bool
+	Owner    uint32
+	Writable bool   // the caller has write access, by the kernel's own answer
+	FSType   uint64 // statfs's f_type
+}
+
+// MountFacts is all that Mount judges besides the options.
+type MountFacts struct {
+	Caller   Caller
+	Settings fuseconf.Settings
+	// Mounted is the number of FUSE file systems in the caller's mount
+	// namespace, or an upper bound of it below Settings.MountMax.
+	Mounted    int
+	Mountpoint Mountpoint
+	// FuseBlk says whether /proc/filesystems lists fuseblk.
+	FuseBlk bool
+}
+
+// Mount judges the request to mount, in the order that the contract with
+// callers gives. The notices are for the caller's eyes, whatever comes out.
+func Mount(f MountFacts, options string) (plan Plan, notices []string, err error) {
+	if !f.Caller.root() {
+		if err := underLimit(f); err != nil {
+			return Plan{}, nil, err
+		}
+	}
+	if err := onMountpoint(f.Caller, f.Mountpoint); err != nil {
+		return Plan{}, nil, err
+	}
+	o, err := mountopts.Parse(options)
+	if err != nil {
+		return Plan{}, nil, refuse(err.Error(), "")
+	}
+	if notices, err = permitted(f, &o); err != nil {
+		return Plan{}, notices, err
+	}
+	return newPlan(f, o), notices, nil
+}
+
+func underLimit(f MountFacts) error {
+	if f.Settings.MountMax == fuseconf.NoLimit || f.Mounted < f.Settings.MountMax {
+		return nil
+	}
+	return refuse(
+		"too many FUSE filesystems mounted; mount_max=N can be set in "+fuseconf.Path,
+		fmt.Sprintf("the limit is %d", f.Settings.MountMax))
+}
+
+// onMountpoint judges what would be covered. Nobody, not even root, mounts
+// over a symlink or a special file: what lies there could be exchanged.
+func onMountpoint(c Caller, m Mountpoint) error {
+	if m.Kind == Other {
+		return refuse("mountpoint "+m.Path+" is not a directory or a regular file", "")
+	}
+	if c.root() {
+		return nil
+	}
+	if m.Kind == Directory && m.Sticky && m.Owner != c.UID {
+		return refuse("mountpoint "+m.Path+" not owned by user",
+			"a directory with the sticky bit can be mounted over by its owner alone")
+	}
+	if !m.Writable {
+		return refuse("user has no write access to mountpoint "+m.Path, "")
+	}
+	return onFSType(m.FSType)
+}
+
+// permitted judges the options, and takes out of o what is ignored for this
+// caller.
+func permitted(f MountFacts, o *mountopts.Options) (notices []string, err error) {
+	for _, name := range o.Obsolete {
+		notices = append(notices, "option "+name+" is obsolete and ignored")
+	}
+	if !f.Caller.root() {
+		if notices, err = forUser(f, o, notices); err != nil {
+			return notices, err
+		}
+	}
+	if o.AllowRoot {
+		// The kernel knows no such option: the client must hold others back.
+		return notices, refuse("unknown option 'allow_root'",
+			"allow_root is the client's work: it asks the helper for allow_other and checks the uid of each request")
+	}
+	if o.BlkDev && !f.FuseBlk {
+		return notices, refuse("'fuseblk' support missing", "the kernel was built without CONFIG_BLOCK or CONFIG_FUSE_FS")
+	}
+	return notices, nil
+}
+
+// forUser judges the options of a caller who is not root.
+func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, error) {
+	for name, on := range map[string]*bool{"suid": &o.Suid, "dev": &o.Dev} {
+		if *on {
+			*on = false
+			notices = append(notices, "unsafe option "+name+" ignored")
+		}
+	}
+	slices.Sort(notices)
+	if o.BlkDev {
+		return notices, refuse("option blkdev is privileged", "")
+	}
+	for _, want := range []struct {
+		name string
+		on   bool
+	}{{"allow_other", o.AllowOther}, {"allow_root", o.AllowRoot}} {
+		if want.on && !f.Settings.UserAllowOther {
+			return notices, refuse(
+				"option "+want.name+" only allowed if 'user_allow_other' is set in "+fuseconf.Path,
+				"leave the option out, or ask the administrator to add the line user_allow_other to "+fuseconf.Path)
+		}
+	}
+	return notices, nil
+}
