@@ -1,0 +1,65 @@
+# The helper is pure Go and static: no C compiler takes part in any target.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
+HELPER := build/fusermount3
+REFERENCE ?= /bin/fusermount3
+FUZZTIME ?= 10s
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+MODE ?= setuid
+
+.DEFAULT_GOAL := help
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the helper, static and stripped, as build/fusermount3
+	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(HELPER) ./cmd/fusermount
+
+demo: build ## mount a small file system as an unprivileged user, read it, unmount it
+	cd tools && go build -buildvcs=false -o ../build/demo ./demo
+	build/demo -helper $(HELPER)
+
+test: build ## all tests that need nothing but this machine's kernel
+	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test ./...
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test ./...
+
+test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
+	sh testdata/clients.sh $(CURDIR)/$(HELPER)
+
+test-reference: build ## Debian's C helper through the same command tests (root, installs it)
+	sh testdata/install.sh fuse3
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) FUSERMOUNT_REFERENCE=$(REFERENCE) go test -count=1 ./conformance
+
+fuzz: ## fuzz every parser for FUZZTIME each
+	sh testdata/fuzz.sh $(FUZZTIME)
+
+lint: ## gofumpt, go vet, staticcheck, and the rules of the house
+	sh testdata/lint.sh
+
+bench: build ## time a mount and an unmount against Debian's C helper (root, installs it)
+	sh testdata/install.sh fuse3
+	cd tools && go build -buildvcs=false -o ../build/bench ./bench
+	build/bench -helper $(HELPER) -reference $(REFERENCE)
+
+install: build ## install the helper (DESTDIR, PREFIX, MODE=setuid or caps)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 0755 $(HELPER) $(DESTDIR)$(PREFIX)/bin/fusermount3
+	ln -sf fusermount3 $(DESTDIR)$(PREFIX)/bin/fusermount
+	case $(MODE) in \
+	setuid) chown 0:0 $(DESTDIR)$(PREFIX)/bin/fusermount3 && chmod 4755 $(DESTDIR)$(PREFIX)/bin/fusermount3 ;; \
+	caps) setcap cap_sys_admin+ep $(DESTDIR)$(PREFIX)/bin/fusermount3 ;; \
+	*) echo 'MODE is setuid or caps' >&2; exit 1 ;; \
+	esac
+
+uninstall: ## remove what install installed
+	rm -f $(DESTDIR)$(PREFIX)/bin/fusermount3 $(DESTDIR)$(PREFIX)/bin/fusermount
+
+clean: ## remove what was built
+	rm -rf build
+
+.PHONY: help build demo test test-clients test-reference fuzz lint bench install uninstall clean

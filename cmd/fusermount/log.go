@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/policy"
+)
+
+// Refusals and successes go to syslog, so that an administrator sees who
+// mounts what. No flag or variable of the caller's turns that off.
+const (
+	logSocket = "/dev/log"
+	// LOG_AUTHPRIV|LOG_NOTICE (syslog(3)).
+	logPriority = 10<<3 | 5
+)
+
+func (h *helper) logMount(plan policy.Plan, path string) {
+	t, _ := plan.Terms()
+	fstype := "fuse"
+	if t.BlockDevice {
+		fstype = "fuseblk"
+	}
+	if t.Subtype != "" {
+		fstype += "." + t.Subtype
+	}
+	h.log("mounted " + path + " type " + fstype + " source " + t.Source)
+}
+
+func (h *helper) logRefusal(what, path string, err error) {
+	h.log(what + " of " + path + " refused: " + err.Error())
+}
+
+// log sends one datagram. It never waits for the reader; where there is none,
+// or it is slow, the line is lost and nobody is the worse for it.
+func (h *helper) log(text string) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	line := fmt.Sprintf("<%d>fusermount3[%s]: uid %d: %s", logPriority, strconv.Itoa(unix.Getpid()), h.who.UID,
+		strings.ToValidUTF8(printable(text), "?"))
+	_ = unix.Sendto(fd, []byte(line), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: logSocket})
+}

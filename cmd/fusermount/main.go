@@ -1,0 +1,25 @@
+// Command fusermount, installed setuid root as fusermount3, lets a user mount
+// a FUSE file system that he serves where he may already write, and unmount
+// one that is his. It opens, creates or runs nothing else with more rights
+// than he has.
+//
+// FUSE libraries run it; SECURITY.md says what it guarantees and to whom.
+//
+// The settings below keep the Go runtime from reading cgroup files and the
+// mount table before main: the helper has no use for a number of processors.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+package main
+
+import "os"
+
+// The whole program runs during initialization. Credentials belong to threads,
+// and the Go documentation promises that init functions run on the startup
+// thread; the runtime keeps their goroutine there. Locking it again with
+// LockOSThread would be the same, but starts one more thread to clone others
+// from, which costs a tenth of the program's life. Package priv checks the
+// thread at every change of credentials.
+func init() { os.Exit(run(os.Args)) }
+
+func main() {}

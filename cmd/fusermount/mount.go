@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
+	"github.com/go-fusermount/fusermount/internal/kernel"
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/priv"
+)
+
+// mount mounts and hands the device over: find everything out as the caller,
+// decide, mount, send.
+func (h *helper) mount() error {
+	socket, err := h.commSocket()
+	if err != nil {
+		return err
+	}
+	if err := h.narrow(mtab.HasMtab() || strings.Contains(h.req.options, "x-") && mtab.HasUtab()); err != nil {
+		return err
+	}
+	place, err := kernel.Resolve(h.req.mountpoint)
+	if err != nil {
+		return err
+	}
+	at, err := place.Pin(h.who.UID)
+	if err != nil {
+		return err
+	}
+	device, err := kernel.OpenDevice(kernel.DevicePath)
+	if err != nil {
+		return err
+	}
+	facts, err := h.mountFacts(at)
+	if err != nil {
+		return err
+	}
+	plan, notices, err := policy.Mount(facts, h.req.options)
+	for _, notice := range notices {
+		h.report.warn(notice)
+	}
+	if err != nil {
+		h.logRefusal("mount", place.Path(), err)
+		return err
+	}
+	return h.attachAndSend(plan, device, at, place, socket)
+}
+
+// narrow gives up the right to write tables unless there are any to write.
+func (h *helper) narrow(tables bool) error {
+	if tables {
+		return nil
+	}
+	return priv.KeepOnly(priv.SysAdmin)
+}
+
+func (h *helper) mountFacts(at *kernel.Mountpoint) (policy.MountFacts, error) {
+	settings, err := h.settings()
+	if err != nil {
+		return policy.MountFacts{}, err
+	}
+	facts := policy.MountFacts{
+		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
+		Settings:   settings,
+		Mountpoint: at.Facts(),
+		FuseBlk:    strings.Contains(h.req.options, "blkdev") && kernel.KnowsFS("fuseblk"),
+	}
+	if h.who.UID != 0 && settings.MountMax != fuseconf.NoLimit {
+		facts.Mounted, err = kernel.CountFuse(settings.MountMax)
+	}
+	return facts, err
+}
+
+// attachAndSend mounts, records the mount and sends the device. Whatever fails
+// after the mount was attached takes it back.
+func (h *helper) attachAndSend(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, place *kernel.Place, socket int) error {
+	mounted, err := kernel.Mount(plan, device, at, place)
+	if err != nil {
+		return errors.Join(err, h.takeBack(mounted))
+	}
+	h.record(plan, mounted)
+	if err := fdpass.Send(socket, device.FD()); err != nil {
+		err = fmt.Errorf("failed to send the fuse descriptor: %s", kernel.Strerror(err))
+		return errors.Join(err, h.takeBack(mounted))
+	}
+	if err := priv.GiveUp(); err != nil {
+		return err
+	}
+	h.logMount(plan, place.Path())
+	return nil
+}
+
+// takeBack unmounts what was just mounted, with all the checks of -u, on the
+// mount itself and not on its path.
+func (h *helper) takeBack(mounted *kernel.Mounted) error {
+	if mounted == nil {
+		return nil
+	}
+	target, err := mounted.Target()
+	if err != nil {
+		return fmt.Errorf("the mount could not be taken back: %w", err)
+	}
+	if err := h.unmountTarget(target, true); err != nil {
+		return fmt.Errorf("the mount could not be taken back: %w", err)
+	}
+	return nil
+}
+
+// record writes the mount into the tables of user space, if there are any. A
+// failure is a warning: the mount is there.
+func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
+	if len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+		return
+	}
+	entry, err := mounted.Entry()
+	if err == nil {
+		var r mtab.Record
+		if r, err = mounted.Record(entry, plan.Userspace()); err == nil {
+			err = kernel.RecordMount(r)
+		}
+	}
+	if err != nil {
+		h.report.warn("warning: " + err.Error())
+	}
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file alone writes for the caller's eyes. A message is one line on
+// standard error, "PROGRAM: text", written at once so that two helpers do not
+// mix theirs; a hint is a second one. What a stranger chose (names, options,
+// the program's own name) cannot reach a terminal as anything but text.
+
+type reporter struct {
+	program string
+	muted   bool
+}
+
+func newReporter(argv []string) *reporter {
+	if len(argv) == 0 {
+		return &reporter{program: "fusermount3"}
+	}
+	return &reporter{program: printable(argv[0])}
+}
+
+// mute stops all messages: the caller asked for it, or standard error is the
+// comm socket, where one more byte would break the protocol.
+func (r *reporter) mute() { r.muted = true }
+
+func (r *reporter) fail(err error) { r.failHint(err, "") }
+
+func (r *reporter) failHint(err error, hint string) {
+	text := r.line(err.Error())
+	if hint != "" {
+		text += r.line("hint: " + hint)
+	}
+	r.write(text)
+}
+
+func (r *reporter) warn(text string) { r.write(r.line(text)) }
+
+func (r *reporter) line(text string) string {
+	return r.program + ": " + printable(text) + "\n"
+}
+
+// write tries once: there is nobody to tell if standard error is gone.
+func (r *reporter) write(text string) {
+	if !r.muted {
+		_ = writeAll(unix.Stderr, text)
+	}
+}
+
+// print writes to standard output what was asked for.
+func (r *reporter) print(text string) error {
+	if err := writeAll(unix.Stdout, text); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+func writeAll(fd int, text string) error {
+	for text != "" {
+		n, err := unix.Write(fd, []byte(text))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return nil
+}
+
+// printable escapes control characters as \ooo, those of Unicode's second
+// control block and bytes that a terminal could take for it included. Other
+// bytes stay: names need not be UTF-8.
+func printable(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		bad := unicode.IsControl(r)
+		if r == utf8.RuneError && size == 1 {
+			bad = text[i] < 0xa0
+		}
+		for _, c := range []byte(text[i : i+size]) {
+			if bad {
+				fmt.Fprintf(&b, `\%03o`, c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		i += size
+	}
+	return b.String()
+}

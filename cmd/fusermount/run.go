@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/go-fusermount/fusermount/internal/priv"
+)
+
+// Exit statuses. Callers know no other.
+const (
+	exitSuccess = 0
+	exitFailure = 1
+)
+
+// helper is one run of the program: for whom, what for, and whom to tell.
+type helper struct {
+	who    priv.Identity
+	req    request
+	report *reporter
+}
+
+// run is the whole story: become the caller, read the request, carry it out,
+// say what went wrong. Nothing escapes it: a panic is a failure, too.
+func run(argv []string) (status int) {
+	report := newReporter(argv)
+	defer func() {
+		if p := recover(); p != nil {
+			report.fail(fmt.Errorf("internal error: %v", p))
+			status = exitFailure
+		}
+	}()
+	who, err := priv.Become(priv.SysAdmin | priv.SetUID | priv.SetGID)
+	if err != nil {
+		report.fail(err)
+		return exitFailure
+	}
+	req, err := parse(argv)
+	if err != nil {
+		report.fail(err)
+		return exitFailure
+	}
+	h := &helper{who: who, req: req, report: report}
+	if err := h.carryOut(); err != nil {
+		report.failHint(err, h.hint(err))
+		return exitFailure
+	}
+	return exitSuccess
+}
+
+func (h *helper) carryOut() error {
+	switch h.req.mode {
+	case modeHelp:
+		return h.report.print(usage)
+	case modeVersion:
+		return h.report.print(versionText())
+	case modeFeatures:
+		return h.report.print(features)
+	case modeFeaturesText:
+		return h.report.print(featuresText)
+	case modeUnmount:
+		return h.unmount()
+	default:
+		return h.mount()
+	}
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/kernel"
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/policy"
+)
+
+// unmount takes away what is mounted topmost at the mountpoint, if it is the
+// caller's.
+func (h *helper) unmount() error {
+	if h.req.quiet {
+		h.report.mute()
+	}
+	if err := h.narrow(mtab.HasMtab() || mtab.HasUtab()); err != nil {
+		return err
+	}
+	place, err := kernel.Resolve(h.req.mountpoint)
+	if err != nil {
+		return err
+	}
+	target, err := place.Target()
+	if err != nil {
+		return notListed(err, place.Path())
+	}
+	if err := h.unmountTarget(target, h.req.lazy); err != nil {
+		h.logRefusal("unmount", place.Path(), err)
+		return err
+	}
+	h.log("unmounted " + place.Path())
+	return nil
+}
+
+// notListed says of a mountpoint that is not there what is said of one that
+// nobody mounted.
+func notListed(err error, path string) error {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, mtab.ErrNotListed) {
+		return &policy.Refusal{Reason: "entry for " + path + " not found in /etc/mtab", Hint: kernel.Strerror(err)}
+	}
+	return err
+}
+
+// unmountTarget judges a pinned mount, takes it away, and out of the tables.
+func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
+	entry, isRoot := target.Entry()
+	facts := policy.UnmountFacts{
+		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
+		Path:       target.Path(),
+		Lazy:       lazy,
+		Mountpoint: isRoot,
+		Top:        judged(entry),
+	}
+	if lazy && h.who.UID != 0 && mountopts.IsFuse(entry.Type) {
+		inside, err := mtab.Inside(entry)
+		if err != nil {
+			return err
+		}
+		for _, e := range inside {
+			facts.Inside = append(facts.Inside, judged(e))
+		}
+	}
+	plan, err := policy.Unmount(facts)
+	if err != nil {
+		return err
+	}
+	forget, err := h.recorded(target, entry)
+	if err != nil {
+		return err
+	}
+	if err := target.Unmount(plan); err != nil {
+		return err
+	}
+	if err := forget(); err != nil {
+		h.report.warn("warning: " + err.Error())
+	}
+	return nil
+}
+
+// recorded prepares the removal from the tables, while the mount can still be
+// asked for its ids.
+func (h *helper) recorded(target *kernel.Target, entry mtab.Entry) (forget func() error, err error) {
+	if !mtab.HasMtab() && !mtab.HasUtab() {
+		return func() error { return nil }, nil
+	}
+	r, err := target.Record(entry, nil)
+	if err != nil {
+		return nil, err
+	}
+	if !mtab.HasMtab() && !mtab.InUtab(r) {
+		return func() error { return nil }, nil
+	}
+	return func() error { return kernel.ForgetMount(r) }, nil
+}
+
+func judged(e mtab.Entry) policy.Mounted {
+	owner, has := e.Owner()
+	return policy.Mounted{ID: e.ID, Type: e.Type, Owner: owner, HasOwner: has}
+}

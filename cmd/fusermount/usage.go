@@ -1,0 +1,39 @@
+package main
+
+// version is set by the linker from git.
+var version = "development"
+
+// compatibleWith is the libfuse whose helper this one stands in for. Callers
+// read it from the first line of --version.
+const compatibleWith = "3.19.0"
+
+func versionText() string {
+	return "fusermount3 version: " + compatibleWith + "\n" +
+		"go-fusermount " + version + ", standing in for the helper of libfuse " + compatibleWith + "\n"
+}
+
+// The feature mask: bit 0 the new mount API, bit 1 sync-init.
+const (
+	features     = "0000000000000003\n"
+	featuresText = "FUSERMOUNT_FEATURE_NEW_MOUNT_API FUSERMOUNT_FEATURE_SYNC_INIT\n"
+)
+
+const usage = `usage: fusermount3 -u [-z] [-q] MOUNTPOINT
+       fusermount3 [-o OPTIONS] MOUNTPOINT
+
+The first form unmounts a FUSE file system that you mounted. The second one
+mounts, and is not for people: programs such as sshfs run it, and hand it a
+socket on which they get the FUSE device.
+
+ -u, --unmount          unmount MOUNTPOINT
+ -z, --lazy             with -u: detach now, clean up when no longer in use
+ -q, --quiet            with -u: print no errors
+ -o, --options OPTIONS  comma-separated mount options; repeated -o add up
+ --comm-fd N            number of the socket, in place of _FUSE_COMMFD
+ --features             print the feature mask as 16 hexadecimal digits
+ --features=text        print the names of the features
+ -V, --version          print the version
+ -h, --help             print this text
+
+Settings: /etc/fuse.conf
+`

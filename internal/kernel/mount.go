@@ -1,0 +1,122 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/policy"
+)
+
+// errNotGranted is for a plan that policy did not make. It cannot happen, and
+// must not pass if it does.
+var errNotGranted = errors.New("internal error: the plan was not granted")
+
+// MountError is a failed mount. The kernel's own words are added where it said
+// more than a number.
+type MountError struct {
+	Errno   error
+	Message string
+}
+
+func (e *MountError) Error() string {
+	text := "mount failed: " + Strerror(e.Errno)
+	if e.Message != "" {
+		text += " (" + e.Message + ")"
+	}
+	return text
+}
+
+func (e *MountError) Unwrap() error { return e.Errno }
+
+// Mounted is a fresh mount, pinned: its root, which nobody may look into
+// before a daemon serves it.
+type Mounted struct {
+	fd    int // O_PATH, or what fsmount gave
+	place *Place
+}
+
+// Mount mounts by plan over the pinned mountpoint, with the new mount API or,
+// where that is absent or forbidden or cannot carry a value, with mount(2).
+//
+// The device belongs to a file system from the moment one is created with it,
+// so the second way may need a new one: d is then replaced.
+func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted, error) {
+	t, granted := plan.Terms()
+	if !granted {
+		return nil, errNotGranted
+	}
+	if fitsFsconfig(t) {
+		fd, err := mountByContext(t, d, at)
+		if err == nil {
+			return confirm(&Mounted{fd: fd, place: place}, t)
+		}
+		if !wayIsClosed(err) {
+			return nil, err
+		}
+		if err := d.renew(); err != nil {
+			return nil, err
+		}
+	}
+	if err := mountByCall(t, d, at); err != nil {
+		return nil, err
+	}
+	fd, err := openPath(place.parent, place.name, unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, fmt.Errorf("the new mount cannot be found again: %s", Strerror(err))
+	}
+	return confirm(&Mounted{fd: fd, place: place}, t)
+}
+
+// wayIsClosed says whether an error of the new mount API may come from its
+// absence (old kernels), from a seccomp filter or from a security module that
+// knows mount(2) alone.
+func wayIsClosed(err error) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
+}
+
+// renew opens the device again. What was made with the old one is gone.
+func (d *Device) renew() error {
+	next, err := openDevice(d.path)
+	if err != nil {
+		return err
+	}
+	old := d.fd
+	d.fd = next.fd
+	return unix.Close(old)
+}
+
+// confirm reads back from the kernel what matters most: that the mount is
+// there with nosuid and nodev. One without them is taken away again.
+func confirm(m *Mounted, t policy.Terms) (*Mounted, error) {
+	e, _, err := mtab.Of(m.fd)
+	if err != nil {
+		return m, fmt.Errorf("the new mount cannot be read back: %w", err)
+	}
+	if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {
+		return m, errors.New("the kernel did not keep nosuid and nodev")
+	}
+	return m, nil
+}
+
+// Target gives the mount as something to unmount, by the same checks as any
+// other. It takes over the descriptor: m must not be used again.
+func (m *Mounted) Target() (*Target, error) {
+	return newTarget(m.place, m.fd)
+}
+
+// Entry reads the mount's entry in the kernel's table.
+func (m *Mounted) Entry() (mtab.Entry, error) {
+	e, _, err := mtab.Of(m.fd)
+	return e, err
+}
+
+// Close lets the mount go; it stays mounted.
+func (m *Mounted) Close() error { return unix.Close(m.fd) }
+
+// Record is what the tables of user space keep of the mount.
+func (m *Mounted) Record(e mtab.Entry, userspace []string) (mtab.Record, error) {
+	return record(m.fd, m.place, e, userspace)
+}

@@ -1,0 +1,87 @@
+package kernel
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/policy"
+)
+
+// Mountpoint is a pinned mountpoint: what is checked and what is mounted over
+// are the same thing, whatever happens to its path.
+type Mountpoint struct {
+	fd    int // O_PATH
+	facts policy.Mountpoint
+}
+
+// Pin pins what lies at p, and finds out what policy wants to know of it, with
+// the rights of the caller.
+func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
+	fd, err := openPath(p.parent, p.name, unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, &AccessError{Path: p.path, Errno: err}
+	}
+	m := &Mountpoint{fd: fd}
+	if m.facts, err = examine(fd, p.path, uid); err != nil {
+		return nil, errors.Join(&AccessError{Path: p.path, Errno: err}, unix.Close(fd))
+	}
+	return m, nil
+}
+
+// Facts says what was found out.
+func (m *Mountpoint) Facts() policy.Mountpoint { return m.facts }
+
+// Close gives the mountpoint up.
+func (m *Mountpoint) Close() error { return unix.Close(m.fd) }
+
+func examine(fd int, path string, uid uint32) (policy.Mountpoint, error) {
+	facts := policy.Mountpoint{Path: path}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return facts, err
+	}
+	facts.Mode = st.Mode
+	facts.Owner = st.Uid
+	facts.Sticky = st.Mode&unix.S_ISVTX != 0
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		facts.Kind = policy.Directory
+	case unix.S_IFREG:
+		facts.Kind = policy.RegularFile
+	default:
+		return facts, nil
+	}
+	if uid == 0 { // root is not judged by the rest
+		return facts, nil
+	}
+	facts.Writable = writable(fd)
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return facts, err
+	}
+	facts.FSType = fsMagic(fs)
+	return facts, nil
+}
+
+// fsMagic gives f_type without a sign: on 32-bit machines the field is 32 bits
+// wide, and on some signed.
+func fsMagic(fs unix.Statfs_t) uint64 {
+	if wordIs32 {
+		return uint64(uint32(fs.Type))
+	}
+	return uint64(fs.Type)
+}
+
+const wordIs32 = ^uint(0)>>32 == 0
+
+// writable asks the kernel whether the caller may write to fd: it answers for
+// the real ids, which are the caller's, and knows of read-only mounts, ACLs
+// and security modules.
+func writable(fd int) bool {
+	err := unix.Faccessat2(fd, "", unix.W_OK, unix.AT_EMPTY_PATH)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before 5.8, or a seccomp filter
+		err = unix.Faccessat(unix.AT_FDCWD, procFD(fd), unix.W_OK, 0)
+	}
+	return err == nil
+}

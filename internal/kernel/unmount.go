@@ -1,0 +1,103 @@
+package kernel
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/policy"
+)
+
+// Target is the topmost mount at a place, pinned and read from the kernel's
+// table. Nothing here asks the daemon that serves it.
+type Target struct {
+	place  *Place
+	fd     int // O_PATH; -1 once given up
+	entry  mtab.Entry
+	isRoot bool
+}
+
+// Target pins what is mounted at p.
+func (p *Place) Target() (*Target, error) {
+	fd, err := openPath(p.parent, p.name, unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, &AccessError{Path: p.path, Errno: err}
+	}
+	return newTarget(p, fd)
+}
+
+// newTarget owns fd from here on, also when it fails.
+func newTarget(p *Place, fd int) (*Target, error) {
+	t := &Target{place: p, fd: fd}
+	var err error
+	if t.entry, t.isRoot, err = mtab.Of(fd); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return t, nil
+}
+
+// Entry is the mount's entry in the kernel's table, and whether the target is
+// the root of it.
+func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot }
+
+// Close gives the target up.
+func (t *Target) Close() error {
+	if t.fd < 0 {
+		return nil
+	}
+	fd := t.fd
+	t.fd = -1
+	return unix.Close(fd)
+}
+
+// UnmountError is a failed unmount.
+type UnmountError struct {
+	Path  string
+	Errno error
+}
+
+func (e *UnmountError) Error() string {
+	return "failed to unmount " + e.Path + ": " + Strerror(e.Errno)
+}
+
+func (e *UnmountError) Unwrap() error { return e.Errno }
+
+// Unmount takes t away by plan.
+//
+// A lazy unmount goes through the pinned descriptor, so it hits the judged
+// mount and no other. The other kind cannot: the descriptor itself would keep
+// the mount busy. There the name in the pinned parent has to do; a mountpoint
+// cannot be renamed in the namespace where it is one.
+func (t *Target) Unmount(plan policy.UnmountPlan) error {
+	id, lazy, granted := plan.Terms()
+	if !granted || id != t.entry.ID {
+		return errNotGranted
+	}
+	if err := t.unmount(lazy); err != nil {
+		return &UnmountError{Path: t.place.path, Errno: err}
+	}
+	return nil
+}
+
+func (t *Target) unmount(lazy bool) error {
+	if lazy {
+		err := detachFD(t.fd)
+		return errors.Join(err, t.Close())
+	}
+	if err := t.Close(); err != nil {
+		return err
+	}
+	if err := unix.Fchdir(t.place.parent); err != nil {
+		return err
+	}
+	return umountName(t.place.name)
+}
+
+// Path is the canonical path, for messages only.
+func (t *Target) Path() string { return t.place.path }
+
+// Record is what the tables of user space keep of the mount.
+func (t *Target) Record(e mtab.Entry, userspace []string) (mtab.Record, error) {
+	return record(t.fd, t.place, e, userspace)
+}

@@ -1,0 +1,111 @@
+package mtab
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+)
+
+const (
+	connectionsPath = "/sys/fs/fuse/connections"
+	fusectlMagic    = 0x65735543 // linux/magic.h
+)
+
+// Connections gives the number of FUSE connections of the whole system, an
+// upper bound of the file systems in one namespace, in a single call, if
+// fusectl is mounted.
+func Connections() (n int, ok bool) {
+	var fs unix.Statfs_t
+	if unix.Statfs(connectionsPath, &fs) != nil || fs.Type != fusectlMagic {
+		return 0, false
+	}
+	var st unix.Stat_t
+	if unix.Stat(connectionsPath, &st) != nil {
+		return 0, false
+	}
+	return connections(st)
+}
+
+// ConnectionsAt is Connections for a root of fusectl that is already open.
+func ConnectionsAt(fd int) (n int, ok bool) {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return 0, false
+	}
+	return connections(st)
+}
+
+// connections reads the link count of fusectl's root: two, and one for each
+// connection.
+func connections(st unix.Stat_t) (n int, ok bool) {
+	return int(st.Nlink) - 2, st.Nlink >= 2
+}
+
+// CountMounts gives the number of all mounts in this namespace, where the
+// kernel lists them by id.
+func CountMounts() (n int, ok bool) {
+	ids, err := listmount(allMounts)
+	return len(ids), err == nil
+}
+
+// CountFuse gives the number of FUSE file systems in this mount namespace:
+// file systems, not bind mounts of them. It looks at every mount.
+func CountFuse() (int, error) {
+	if n, err := countByID(); err == nil {
+		return n, nil
+	}
+	return countByText()
+}
+
+// device is a file system, as the table names it.
+type device struct{ major, minor uint32 }
+
+// countByID asks for each mount by its id.
+func countByID() (int, error) {
+	ids, err := listmount(allMounts)
+	if err != nil {
+		return 0, err
+	}
+	seen := map[device]bool{}
+	buf := make([]byte, offStrings)
+	for _, id := range ids {
+		err := statmountInto(buf, id, statmountSbBasic)
+		if errors.Is(err, unix.ENOENT) { // unmounted meanwhile
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		ne := binary.NativeEndian
+		if ne.Uint64(buf[offMagic:]) == unix.FUSE_SUPER_MAGIC {
+			seen[device{ne.Uint32(buf[offMajor:]), ne.Uint32(buf[offMinor:])}] = true
+		}
+	}
+	return len(seen), nil
+}
+
+// countByText reads the whole table.
+func countByText() (int, error) {
+	text, err := readFile(mountinfoPath)
+	if err != nil {
+		return 0, err
+	}
+	seen := map[device]bool{}
+	for line := range strings.SplitSeq(text, "\n") {
+		if !strings.Contains(line, " - fuse") { // most lines: not worth parsing
+			continue
+		}
+		e, err := parseLine(line)
+		if err != nil {
+			return 0, err
+		}
+		if mountopts.IsFuse(e.Type) {
+			seen[device{e.Major, e.Minor}] = true
+		}
+	}
+	return len(seen), nil
+}

@@ -1,0 +1,118 @@
+package mtab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const mountinfoPath = "/proc/self/mountinfo"
+
+// ErrNotListed says that the mount is not in this process's mount table.
+var ErrNotListed = errors.New("mount not listed")
+
+// Of gives the entry of the mount in which fd lies, and whether fd is its
+// root. It asks the kernel alone, never a daemon: statmount by the unique id
+// where both exist (Linux 6.8), else mountinfo.
+func Of(fd int) (e Entry, isRoot bool, err error) {
+	id, isRoot, err := uniqueID(fd)
+	if err == nil && id.unique {
+		if e, err = statmount(id.n); err == nil {
+			return e, isRoot, nil
+		}
+	}
+	old, err := OldID(fd)
+	if err != nil {
+		return Entry{}, false, fmt.Errorf("mount id: %w", err)
+	}
+	e, err = find(old)
+	return e, isRoot, err
+}
+
+func find(id uint64) (Entry, error) {
+	text, err := readFile(mountinfoPath)
+	if err != nil {
+		return Entry{}, err
+	}
+	var found Entry
+	ok := false
+	err = each(text, func(e Entry) bool {
+		if e.ID == id {
+			found, ok = e, true
+		}
+		return ok
+	})
+	if err == nil && !ok {
+		err = ErrNotListed
+	}
+	return found, err
+}
+
+// Inside gives all mounts below top: its children, theirs, and so on.
+func Inside(top Entry) ([]Entry, error) {
+	if top.Unique {
+		return insideByID(top.ID)
+	}
+	text, err := readFile(mountinfoPath)
+	if err != nil {
+		return nil, err
+	}
+	children := map[uint64][]Entry{}
+	err = each(text, func(e Entry) bool {
+		children[e.Parent] = append(children[e.Parent], e)
+		return false
+	})
+	if err != nil {
+		return nil, err
+	}
+	inside := children[top.ID]
+	for i := 0; i < len(inside); i++ { // grows while it runs
+		inside = append(inside, children[inside[i].ID]...)
+	}
+	return inside, nil
+}
+
+func insideByID(id uint64) ([]Entry, error) {
+	ids, err := listmount(id)
+	if err != nil {
+		return nil, fmt.Errorf("listmount: %w", err)
+	}
+	var inside []Entry
+	for _, id := range ids {
+		e, err := statmount(id)
+		if errors.Is(err, unix.ENOENT) { // unmounted meanwhile
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("statmount: %w", err)
+		}
+		inside = append(inside, e)
+	}
+	return inside, nil
+}
+
+// readFile reads a file of procfs, which has no size beforehand. os.ReadFile
+// would do, but sets up the runtime's poller, which costs more than the read.
+func readFile(path string) (string, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var text []byte
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return "", &os.PathError{Op: "read", Path: path, Err: err}
+		case n == 0:
+			return string(text), nil
+		default:
+			text = append(text, buf[:n]...)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+package mtab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The tables of user space.
+const (
+	utabPath     = "/run/mount/utab"
+	utabLockPath = "/run/mount/utab.lock"
+	mtabPath     = "/etc/mtab"
+	mtabLockPath = "/etc/mtab~"
+)
+
+// maxTable bounds what is read of a table in bytes: it is copied whole.
+const maxTable = 64 << 20
+
+// HasUtab says whether libmount's table exists here. Where it does not,
+// nobody reads it, and none is made.
+func HasUtab() bool { return isRegular(utabPath) }
+
+// HasMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
+func HasMtab() bool { return isRegular(mtabPath) }
+
+func isRegular(path string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
+}
+
+// InUtab says whether utab has a line that Remove would take out. It reads
+// without the lock: the line of a mount that exists does not come and go.
+func InUtab(r Record) bool {
+	text, err := readFile(utabPath)
+	if err != nil {
+		return false // absent: nothing to remove
+	}
+	_, found := utabRemove(text, r)
+	return found
+}
+
+// Add records a mount in the tables that exist. It must run with the file
+// rights of root. A failure leaves the table as it was.
+func Add(r Record) error {
+	var errs []error
+	if len(r.Userspace) > 0 && HasUtab() {
+		errs = append(errs, edit(utabPath, lockUtab, func(text string) (string, bool) {
+			return utabAdd(text, r), true
+		}))
+	}
+	if HasMtab() {
+		errs = append(errs, edit(mtabPath, lockMtab, func(text string) (string, bool) {
+			return mtabAdd(text, r), true
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// Remove takes a mount out of the tables, under the same conditions as Add.
+func Remove(r Record) error {
+	var errs []error
+	if InUtab(r) {
+		errs = append(errs, edit(utabPath, lockUtab, func(text string) (string, bool) {
+			return utabRemove(text, r)
+		}))
+	}
+	if HasMtab() {
+		errs = append(errs, edit(mtabPath, lockMtab, func(text string) (string, bool) {
+			return mtabRemove(text, r)
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+// edit changes a table under its lock, by writing it anew and renaming: a
+// reader sees the old table or the new one, whatever happens on the way.
+func edit(path string, lock func() (unlock func() error, err error), change func(string) (string, bool)) (err error) {
+	unlock, err := lock()
+	if err != nil {
+		return fmt.Errorf("%s not updated: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	text, err := readTable(path)
+	if err != nil {
+		return fmt.Errorf("%s not updated: %w", path, err)
+	}
+	changed, ok := change(text)
+	if !ok {
+		return nil
+	}
+	if err := replace(path, changed); err != nil {
+		return fmt.Errorf("%s not updated: %w", path, err)
+	}
+	return nil
+}
+
+func readTable(path string) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return "", err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > maxTable {
+		return "", errors.New("not a table")
+	}
+	return readFile(path)
+}
+
+// replace puts text in the place of the file at path. The temporary name is
+// always the same: the lock is held, so what lies there was left by a writer
+// who was killed.
+func replace(path, text string) (err error) {
+	temporary := path + ".fusermount"
+	if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	fd, err := unix.Open(temporary, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return err
+	}
+	err = writeAll(fd, text)
+	if err == nil {
+		err = unix.Fsync(fd)
+	}
+	err = errors.Join(err, unix.Close(fd))
+	if err == nil {
+		err = unix.Rename(temporary, path)
+	}
+	if err != nil {
+		return errors.Join(err, unix.Unlink(temporary))
+	}
+	return nil
+}
+
+func writeAll(fd int, text string) error {
+	for text != "" {
+		n, err := unix.Write(fd, []byte(text))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return &os.PathError{Op: "write", Path: "temporary table", Err: err}
+		}
+		text = text[n:]
+	}
+	return nil
+}

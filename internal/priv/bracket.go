@@ -1,0 +1,100 @@
+package priv
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrMissing says that a capability was never there: the program is not
+// installed with the rights that it needs, or something took them away.
+var ErrMissing = errors.New("operation not permitted")
+
+// With raises caps, calls f and drops them again. f is to make one system
+// call: the shorter the bracket, the less can be done with it.
+//
+// If the capabilities cannot be dropped again, nothing that follows would be
+// safe, and With panics: the process ends at once.
+func With(caps Set, f func() error) error {
+	if err := onMainThread(); err != nil {
+		return err
+	}
+	_, permitted, _, err := capget()
+	if err != nil {
+		return err
+	}
+	if !permitted.Has(caps) {
+		return fmt.Errorf("%w: %w", ErrMissing, unix.EPERM)
+	}
+	if err := capset(own|caps, permitted, 0); err != nil {
+		return err
+	}
+	defer func() {
+		if err := setCaps(own, permitted, 0); err != nil {
+			panic(err)
+		}
+	}()
+	return f()
+}
+
+// onMainThread checks that the runtime has not moved us: on any other thread
+// we would not be who we think we are.
+func onMainThread() error {
+	if pid, tid := unix.Getpid(), unix.Gettid(); pid != tid {
+		return fmt.Errorf("internal error: on thread %d of process %d", tid, pid)
+	}
+	return nil
+}
+
+// KeepOnly takes everything out of the permitted set but caps and what is a
+// root caller's own.
+func KeepOnly(caps Set) error {
+	_, permitted, _, err := capget()
+	if err != nil {
+		return err
+	}
+	return setCaps(own, permitted&(caps|own), 0)
+}
+
+// GiveUp empties the permitted set, a root caller's own included: after the
+// last bracket nothing needs a privilege.
+func GiveUp() error {
+	own = 0
+	return setCaps(0, 0, 0)
+}
+
+// AsFileOwner runs f with files accessed as uid 0 and gid 0: the tables that
+// f writes are root's, and so are the files it creates. No capability is
+// effective meanwhile, so f can do what the owner of these files can do, and
+// nothing else. It needs SetUID and SetGID to be permitted still.
+func AsFileOwner(f func() error) error {
+	now, err := Current()
+	if err != nil {
+		return err
+	}
+	if err := setFileIDs(0, 0); err != nil {
+		return err
+	}
+	defer func() {
+		if err := setFileIDs(now.EUID, now.EGID); err != nil {
+			panic(err)
+		}
+	}()
+	return f()
+}
+
+// setFileIDs changes the ids of file access, inside a bracket of its own. When
+// they leave root the kernel drops file capabilities from the effective set,
+// when they reach it, it raises them; the bracket's end sets the set anew.
+func setFileIDs(uid, gid uint32) error {
+	return With(SetUID|SetGID, func() error {
+		if err := setFSID(setfsgid, gid); err != nil {
+			return fmt.Errorf("setfsgid: %w", err)
+		}
+		if err := setFSID(setfsuid, uid); err != nil {
+			return fmt.Errorf("setfsuid: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,95 @@
+// Package priv is the only package that changes credentials: it says who the
+// process is, and lends it a capability for one call at a time.
+//
+// Credentials in Linux belong to threads. Everything here acts on the calling
+// thread alone, by raw system calls, so the program must run on its main
+// thread, locked to it, and start no other goroutine; the thread is checked
+// wherever a privilege is at stake. The threads that the Go runtime keeps for
+// itself run the runtime's own code and nothing of ours; all privilege ends
+// with the process. syscall.AllThreadsSyscall would cost 0.1 ms for each call,
+// of a life of one.
+package priv
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// Capabilities, as bits of a Set (linux/capability.h).
+const (
+	SetGID   Set = 1 << unix.CAP_SETGID
+	SetUID   Set = 1 << unix.CAP_SETUID
+	SysAdmin Set = 1 << unix.CAP_SYS_ADMIN
+
+	setPCap Set = 1 << unix.CAP_SETPCAP
+)
+
+// Set is a set of capabilities.
+type Set uint64
+
+// Has says whether s holds all of want.
+func (s Set) Has(want Set) bool { return s&want == want }
+
+// State is what one thread's credentials look like.
+type State struct {
+	RUID, EUID, SUID uint32
+	RGID, EGID, SGID uint32
+	Effective        Set
+	Permitted        Set
+	Inheritable      Set
+}
+
+// Current reads the calling thread's credentials.
+func Current() (State, error) {
+	var s State
+	var err error
+	if s.RUID, s.EUID, s.SUID, err = ids(getresuid); err != nil {
+		return State{}, fmt.Errorf("getresuid: %w", err)
+	}
+	if s.RGID, s.EGID, s.SGID, err = ids(getresgid); err != nil {
+		return State{}, fmt.Errorf("getresgid: %w", err)
+	}
+	s.Effective, s.Permitted, s.Inheritable, err = capget()
+	return s, err
+}
+
+// setCaps sets the three sets and reads them back: what does not stand in the
+// kernel afterwards was not done.
+func setCaps(effective, permitted, inheritable Set) error {
+	if err := capset(effective, permitted, inheritable); err != nil {
+		return err
+	}
+	e, p, i, err := capget()
+	if err != nil {
+		return err
+	}
+	if e != effective || p != permitted || i != inheritable {
+		return fmt.Errorf("capset: the kernel kept effective %x permitted %x inheritable %x", e, p, i)
+	}
+	return nil
+}
+
+func capget() (effective, permitted, inheritable Set, err error) {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&hdr, &data[0]); err != nil {
+		return 0, 0, 0, fmt.Errorf("capget: %w", err)
+	}
+	join := func(lo, hi uint32) Set { return Set(lo) | Set(hi)<<32 }
+	return join(data[0].Effective, data[1].Effective),
+		join(data[0].Permitted, data[1].Permitted),
+		join(data[0].Inheritable, data[1].Inheritable), nil
+}
+
+func capset(effective, permitted, inheritable Set) error {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := [2]unix.CapUserData{
+		{Effective: uint32(effective), Permitted: uint32(permitted), Inheritable: uint32(inheritable)},
+		{Effective: uint32(effective >> 32), Permitted: uint32(permitted >> 32), Inheritable: uint32(inheritable >> 32)},
+	}
+	if err := unix.Capset(&hdr, &data[0]); err != nil {
+		return fmt.Errorf("capset: %w", err)
+	}
+	return nil
+}
