@@ -77,19 +77,22 @@ func Resolve(path string) (*Place, error) {
 	return p, nil
 }
 
-// split takes the last component off path, and the slashes around it.
+// split takes the last component off path, and the slashes around it. A slash
+// left at the end of the parent would have it followed as a directory already.
 func split(path string) (dir, name string) {
 	path = strings.TrimRight(path, "/")
 	if path == "" {
 		return "/", "."
 	}
 	i := strings.LastIndexByte(path, '/')
-	switch dir, name = path[:i+1], path[i+1:]; {
-	case dir == "":
-		return ".", name
-	default:
-		return dir, name
+	if i < 0 {
+		return ".", path
 	}
+	dir = strings.TrimRight(path[:i], "/")
+	if dir == "" {
+		dir = "/"
+	}
+	return dir, path[i+1:]
 }
 
 func join(dir, name string) string {

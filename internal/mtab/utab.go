@@ -30,7 +30,7 @@ func utabAdd(text string, r Record) string {
 func utabRemove(text string, r Record) (changed string, found bool) {
 	return withoutLast(text, func(line string) bool {
 		var id, target string
-		for field := range strings.FieldsSeq(line) {
+		for field := range strings.FieldsFuncSeq(line, separator) {
 			switch name, value, _ := strings.Cut(field, "="); name {
 			case "ID":
 				id = value
@@ -53,11 +53,15 @@ func mtabAdd(text string, r Record) string {
 // r's options: they name the owner.
 func mtabRemove(text string, r Record) (changed string, found bool) {
 	return withoutLast(text, func(line string) bool {
-		f := strings.Fields(line)
+		f := strings.FieldsFunc(line, separator)
 		return len(f) >= 4 && Unescape(f[1]) == r.Target &&
 			Unescape(f[2]) == r.Type && hasOwner(Unescape(f[3]), r)
 	})
 }
+
+// separator says what stands between two fields: blanks and tabs alone. Other
+// white space is part of a name.
+func separator(r rune) bool { return r == ' ' || r == '\t' }
 
 func hasOwner(options string, r Record) bool {
 	want, ok := Entry{SuperOptions: r.Options}.Owner()

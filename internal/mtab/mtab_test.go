@@ -1,0 +1,148 @@
+package mtab
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseLine(t *testing.T) {
+	for line, want := range map[string]Entry{
+		"64 43 0:39 / /home/u/m rw,nosuid,nodev,relatime shared:1 master:2 - fuse.sshfs host:/a\\040b rw,user_id=1000,group_id=100": {
+			ID: 64, Parent: 43, Major: 0, Minor: 39, Mountpoint: "/home/u/m", Type: "fuse.sshfs", Source: "host:/a b",
+			NoSuid: true, NoDev: true, SuperOptions: "rw,user_id=1000,group_id=100",
+		},
+		"1 1 8:1 / / rw - ext4 /dev/sda1 rw": {ID: 1, Parent: 1, Major: 8, Minor: 1, Mountpoint: "/", Type: "ext4", Source: "/dev/sda1", SuperOptions: "rw"},
+		"2 1 0:5 / /a\\011\\012\\134\\043x rw,nosuidx - fuse  rw,user_id=1": {
+			ID: 2, Parent: 1, Minor: 5, Mountpoint: "/a\t\n\\#x", Type: "fuse", SuperOptions: "rw,user_id=1",
+		},
+	} {
+		got, err := parseLine(line)
+		if err != nil || got != want {
+			t.Errorf("parseLine(%q) = %+v, %v; want %+v", line, got, err, want)
+		}
+	}
+	for _, line := range []string{
+		"x", "1 2 3:4 / / rw", "1 2 3:4 / / - a b c", "1 2 3 / / rw - a b c", "x 2 3:4 / / rw - a b c",
+		"1 2 3:x / / rw - a b c", "1 2 3:4 / / rw - a b", "-1 2 3:4 / / rw - a b c", "1 2 4294967296:4 / / rw - a b c",
+	} {
+		if got, err := parseLine(line); err == nil {
+			t.Errorf("parseLine(%q) = %+v; want an error", line, got)
+		}
+	}
+}
+
+func TestOwner(t *testing.T) {
+	for options, want := range map[string]uint32{
+		"rw,user_id=1000,group_id=0": 1000,
+		"user_id=100":                100,
+		"rw,user_id=4294967295":      4294967295,
+	} {
+		if got, ok := (Entry{SuperOptions: options}).Owner(); !ok || got != want {
+			t.Errorf("Owner of %q = %d, %v; want %d", options, got, ok, want)
+		}
+	}
+	for _, options := range []string{"", "rw", "user_id=", "user_id=-1", "user_id=1x", "user_id=4294967296", "xuser_id=1", "group_id=1"} {
+		if got, ok := (Entry{SuperOptions: options}).Owner(); ok {
+			t.Errorf("Owner of %q = %d; want none", options, got)
+		}
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for plain, want := range map[string]string{
+		"": "", "a": "a", "a b": `a\040b`, "\t\n\\#": `\011\012\134\043`, "\xff,é": "\xff,é",
+	} {
+		if got := Escape(plain); got != want || Unescape(got) != plain {
+			t.Errorf("Escape(%q) = %q, back %q; want %q", plain, got, Unescape(got), want)
+		}
+	}
+	for text, want := range map[string]string{`\`: `\`, `\04`: `\04`, `\048`: `\048`, `\777`: `\777`, `\377`: "\xff", `x\\040`: `x\ `} {
+		if got := Unescape(text); got != want {
+			t.Errorf("Unescape(%q) = %q; want %q", text, got, want)
+		}
+	}
+}
+
+var record = Record{
+	ID: 65, Source: "a b", Target: "/m\nx", Type: "fuse.s",
+	Options: "rw,nosuid,nodev,user_id=1000,group_id=1000", Userspace: []string{"x-a", "x-b=c d"},
+}
+
+func TestUtab(t *testing.T) {
+	const ours = "ID=65 SRC=a\\040b TARGET=/m\\012x ROOT=/ OPTS=x-a,x-b=c\\040d\n"
+	const other = "SRC=tmpfs TARGET=/m\\012x ROOT=/ OPTS=x-other\n"
+	if got := utabAdd(other, record); got != other+ours {
+		t.Errorf("added: %q", got)
+	}
+	if got := utabAdd("no newline", record); got != "no newline\n"+ours {
+		t.Errorf("added to an open line: %q", got)
+	}
+	got, found := utabRemove(other+ours+other, record)
+	if !found || got != other+other {
+		t.Errorf("removed: %q, %v", got, found)
+	}
+	for _, text := range []string{"", other, strings.Replace(ours, "ID=65", "ID=6", 1), strings.Replace(ours, "/m", "/n", 1)} {
+		if got, found := utabRemove(text, record); found || got != text {
+			t.Errorf("removed from %q: %q", text, got)
+		}
+	}
+}
+
+func TestMtab(t *testing.T) {
+	const ours = "a\\040b /m\\012x fuse.s rw,nosuid,nodev,user_id=1000,group_id=1000 0 0\n"
+	const other = "tmpfs /m\\012x tmpfs rw 0 0\n"
+	if got := mtabAdd(other, record); got != other+ours {
+		t.Errorf("added: %q", got)
+	}
+	got, found := mtabRemove(ours+other+ours+other, record)
+	if !found || got != ours+other+other {
+		t.Errorf("removed: %q, %v", got, found)
+	}
+	for _, text := range []string{"", "\n\n", other, strings.Replace(ours, "=1000", "=100", 1), strings.Replace(ours, "fuse.s", "fuse.t", 1), "garbage"} {
+		if got, found := mtabRemove(text, record); found || got != text {
+			t.Errorf("removed from %q: %q", text, got)
+		}
+	}
+}
+
+func FuzzMountinfo(f *testing.F) {
+	f.Add("64 43 0:39 / /m rw,nosuid shared:1 - fuse.x src rw,user_id=1000\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		lines := 0
+		err := each(text, func(e Entry) bool {
+			lines++
+			if strings.ContainsRune(e.SuperOptions, '\n') {
+				t.Fatalf("a line break in %+v", e)
+			}
+			return false
+		})
+		if err == nil && lines > strings.Count(text, "\n")+1 {
+			t.Fatalf("%d entries of %q", lines, text)
+		}
+	})
+}
+
+// FuzzUtab holds that adding and removing gives back every byte, whatever
+// stood there before and whatever the names are.
+func FuzzUtab(f *testing.F) {
+	f.Add("SRC=x TARGET=/y OPTS=z\n", "a b", "/m\n")
+	f.Fuzz(func(t *testing.T, text, source, target string) {
+		r := Record{ID: 65, Source: source, Target: target, Type: "fuse", Options: "user_id=1", Userspace: []string{"x-" + source}}
+		for name, edit := range map[string]struct {
+			add    func(string, Record) string
+			remove func(string, Record) (string, bool)
+		}{"utab": {utabAdd, utabRemove}, "mtab": {mtabAdd, mtabRemove}} {
+			added := edit.add(text, r)
+			if strings.Count(added, "\n") != strings.Count(terminated(text), "\n")+1 {
+				t.Fatalf("%s: not one line more: %q", name, added)
+			}
+			if source == "" || target == "" {
+				continue // a field of a table is never empty
+			}
+			back, found := edit.remove(added, r)
+			if !found || back != terminated(text) {
+				t.Fatalf("%s: %q became %q became %q", name, text, added, back)
+			}
+		}
+	})
+}

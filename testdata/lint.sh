@@ -1,0 +1,28 @@
+#!/bin/sh
+# Formats and vets every module, runs staticcheck, and holds the house rules.
+set -eu
+cd "$(dirname "$0")/.."
+
+mkdir -p build/bin
+(cd tools && go build -o ../build/bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck)
+
+unformatted=$(git ls-files -co --exclude-standard '*.go' | xargs build/bin/gofumpt -l)
+if [ -n "$unformatted" ]; then
+	printf 'gofumpt would change:\n%s\n' "$unformatted" >&2
+	exit 1
+fi
+
+for module in . tools; do
+	(cd "$module" && go vet ./... && "$OLDPWD/build/bin/staticcheck" ./... && go mod verify >/dev/null && go mod tidy -diff)
+done
+
+# The module's own requirements are two, and stay two.
+extra=$(go list -m -f '{{if not (or .Main .Indirect)}}{{.Path}}{{end}}' all |
+	grep -vx -e golang.org/x/sys -e github.com/spf13/pflag || true)
+if [ -n "$extra" ]; then
+	printf 'go.mod requires more than x/sys and pflag:\n%s\n' "$extra" >&2
+	exit 1
+fi
+
+(cd tools && go test ./house)
+echo 'lint: all well'

@@ -1,0 +1,145 @@
+package conformance
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
+
+const scripts = "../../testdata/script"
+
+// users get a name each, since the C helper looks for one; nameless has none.
+const users = "alice:x:4242:4242::/:/bin/sh\nbob:x:4343:4343::/:/bin/sh\n"
+
+// ways are the system calls that fail in one run of all scripts, so that the
+// helper has to take the other way.
+var ways = map[string][]fusetest.Denied{
+	"as-it-is":            nil,
+	"mount2":              fusetest.Deny(unix.ENOSYS, "fsopen"),
+	"mount2-eperm":        fusetest.Deny(unix.EPERM, "fsopen", "fsmount"),
+	"late-eacces":         fusetest.Deny(unix.EACCES, "move_mount"),
+	"mountinfo":           fusetest.Deny(unix.ENOSYS, "statmount", "listmount"),
+	"mount2-mountinfo":    fusetest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"),
+	"old-faccessat-statx": append(fusetest.Deny(unix.ENOSYS, "faccessat2"), fusetest.Deny(unix.EPERM, "statmount")...),
+}
+
+func TestOurs(t *testing.T) {
+	program := os.Getenv("FUSERMOUNT_HELPER")
+	if program == "" {
+		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test' does")
+	}
+	addUsers(t)
+	for name, deny := range ways {
+		t.Run(name, func(t *testing.T) { runScripts(t, program, deny, false) })
+	}
+}
+
+func TestReference(t *testing.T) {
+	program := os.Getenv("FUSERMOUNT_REFERENCE")
+	if program == "" {
+		t.Skip("compares with the C helper: run 'make test-reference'")
+	}
+	addUsers(t)
+	runScripts(t, program, nil, true)
+}
+
+func addUsers(t *testing.T) {
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	text, err := os.ReadFile("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/etc/passwd", append(text, users...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.WriteFile("/etc/passwd", text, 0o644); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func runScripts(t *testing.T, program string, deny []fusetest.Denied, reference bool) {
+	program = fusetest.InstallHelper(t, program, fusetest.Setuid)
+	testscript.RunT(serial{t}, testscript.Params{
+		Dir:                 scripts,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			return setUp(env, program, deny)
+		},
+		Cmds: commands,
+		Condition: func(condition string) (bool, error) {
+			if compat.MatchString(condition) {
+				return reference, nil
+			}
+			return false, os.ErrInvalid
+		},
+	})
+}
+
+// serial runs the scripts one after the other: they share /etc and /run.
+type serial struct{ *testing.T }
+
+func (s serial) Parallel() {}
+
+func (s serial) Run(name string, f func(testscript.T)) {
+	s.T.Run(name, func(t *testing.T) { f(serial{t}) })
+}
+
+func (s serial) Verbose() bool { return testing.Verbose() }
+
+// compat is a condition that holds for the C helper: the named row of
+// COMPAT.md. What such a line says of the C helper fails once it is no longer
+// true, and with it the row.
+var compat = regexp.MustCompile(`^compat:[a-z0-9-]+$`)
+
+// TestCompatRows holds COMPAT.md and the scripts to the same rows.
+func TestCompatRows(t *testing.T) {
+	text, err := os.ReadFile("../../COMPAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9-]+)` \\|").FindAllSubmatch(text, -1) {
+		rows[string(m[1])] = true
+	}
+	used := map[string]bool{}
+	files, err := filepath.Glob(filepath.Join(scripts, "*.txt"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\[!?compat:([a-z0-9-]+)\]`).FindAllSubmatch(text, -1) {
+			used[string(m[1])] = true
+		}
+	}
+	for _, set := range []struct {
+		in, notIn map[string]bool
+		problem   string
+	}{
+		{used, rows, "is used by a script and has no row in COMPAT.md"},
+		{rows, used, "is a row of COMPAT.md that no script shows"},
+	} {
+		for id := range set.in {
+			if !set.notIn[id] {
+				t.Errorf("%s %s", id, set.problem)
+			}
+		}
+	}
+	if len(rows) == 0 {
+		t.Error("COMPAT.md has no rows")
+	}
+}

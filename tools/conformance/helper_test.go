@@ -1,0 +1,89 @@
+package conformance
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// helperProgram is the program under test, as 'make test' built it.
+func helperProgram(t *testing.T) string {
+	t.Helper()
+	program := os.Getenv("FUSERMOUNT_HELPER")
+	if program == "" {
+		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test' does")
+	}
+	return program
+}
+
+// asUser prepares a call of the setuid helper by an ordinary user, and a
+// mountpoint of his.
+func asUser(t *testing.T) (call fusetest.Call, mountpoint string) {
+	t.Helper()
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+	mountpoint = fusetest.Dir(t, alice)
+	return fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{mountpoint}}, mountpoint
+}
+
+func run(t *testing.T, call fusetest.Call) fusetest.Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	result := call.Run(ctx)
+	if result.Err != nil {
+		t.Fatal(result.Err)
+	}
+	if result.Dev != nil {
+		t.Cleanup(func() { _ = result.Dev.Close() }) // a server may have closed it
+	}
+	return result
+}
+
+// unmount runs -u and wants it to succeed.
+func unmount(t *testing.T, call fusetest.Call, mountpoint string) {
+	t.Helper()
+	call = fusetest.Call{Prog: call.Prog, UID: call.UID, GID: call.GID, KeepRoot: call.KeepRoot, Dir: "/", Socket: fusetest.NoSocket}
+	call.Args = []string{"-u", mountpoint}
+	if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
+		t.Fatalf("unmount: exit %d, %s", r.Exit, r.Stderr)
+	}
+	wantNothing(t, mountpoint)
+}
+
+func wantMounted(t *testing.T, r fusetest.Result, mountpoint string) {
+	t.Helper()
+	line, found := fusetest.FindMount(t, mountpoint)
+	if r.Exit != 0 || r.Dev == nil || r.NFDs != 1 || string(r.Bytes) != "\x00" || r.Truncated || !found {
+		t.Fatalf("exit %d, %d descriptors, bytes %q, mounted %v: %s", r.Exit, r.NFDs, r.Bytes, found, r.Stderr)
+	}
+	if !line.HasOption("nosuid") || !line.HasOption("nodev") {
+		t.Errorf("mounted with %s", line.Options)
+	}
+}
+
+func wantNothing(t *testing.T, mountpoint string) {
+	t.Helper()
+	if line, found := fusetest.FindMount(t, mountpoint); found {
+		t.Errorf("still mounted: %+v", line)
+	}
+}
+
+// wantRefusal wants exit 1, one line of error that contains text, and nothing
+// mounted or sent.
+func wantRefusal(t *testing.T, r fusetest.Result, mountpoint, text string) {
+	t.Helper()
+	first, rest, _ := strings.Cut(r.Stderr, "\n")
+	if r.Exit != 1 || r.NFDs != 0 || !strings.Contains(first, text) {
+		t.Errorf("exit %d, %d descriptors, %q; want 1, 0, %q", r.Exit, r.NFDs, r.Stderr, text)
+	}
+	if rest != "" && !strings.Contains(rest, ": hint: ") {
+		t.Errorf("more than an error and a hint: %q", r.Stderr)
+	}
+	wantNothing(t, mountpoint)
+}

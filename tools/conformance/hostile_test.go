@@ -1,0 +1,189 @@
+package conformance
+
+import (
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// No environment changes what the helper does, beyond breaking its own start.
+func TestEnvironment(t *testing.T) {
+	call, mountpoint := asUser(t)
+	call.Env = []string{
+		"LD_PRELOAD=/tmp/evil.so", "LD_LIBRARY_PATH=/tmp", "LIBMOUNT_FSTAB=/tmp/x", "LIBMOUNT_DEBUG=all",
+		"GODEBUG=inittrace=1,gctrace=1", "GOGC=1", "GOMAXPROCS=1", "GOTRACEBACK=crash", "TZ=/etc/shadow",
+		"PATH=/tmp", "HOME=/tmp", "USER=root", "PWD=/root", "MODPROBE_OPTIONS=-C /tmp", "FUSE_KERN_DEVICE=/dev/null",
+		"_FUSE_COMMFD2=77", "LANG=de_DE.UTF-8", "LC_ALL=tr_TR",
+	}
+	wantMounted(t, run(t, call), mountpoint)
+	unmount(t, call, mountpoint)
+}
+
+// argc 0 is a missing argument, not a crash.
+func TestNoArguments(t *testing.T) {
+	call, mountpoint := asUser(t)
+	call.Argv = []string{}
+	wantRefusal(t, run(t, call), mountpoint, "missing mountpoint argument")
+}
+
+// The program's own name reaches a terminal as text.
+func TestProgramName(t *testing.T) {
+	call, mountpoint := asUser(t)
+	call.Argv = []string{"\x1b]0;x\a\n"}
+	r := run(t, call)
+	wantRefusal(t, r, mountpoint, "missing mountpoint argument")
+	if want := `\033]0;x\007\012: missing mountpoint argument` + "\n"; r.Stderr != want {
+		t.Errorf("%q; want %q", r.Stderr, want)
+	}
+}
+
+// Limits, masks and umask of the caller's do not tear a table, nor leave a
+// mount without a receiver.
+func TestLimits(t *testing.T) {
+	writeOdd := 0o777
+	for name, change := range map[string]func(*fusetest.Call){
+		"file size 0":     func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_FSIZE}} },
+		"processes 0":     func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_NPROC}} },
+		"small stack":     func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_STACK, Value: 64 << 10}} },
+		"core 0":          func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_CORE}} },
+		"memlock 0":       func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_MEMLOCK}} },
+		"blocked signals": func(c *fusetest.Call) { c.Block = []unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGALRM, unix.SIGURG} },
+		"ignored signals": func(c *fusetest.Call) { c.Ignore = []unix.Signal{unix.SIGPIPE, unix.SIGCHLD, unix.SIGXFSZ} },
+		"umask 0777":      func(c *fusetest.Call) { c.Umask = &writeOdd },
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			const before = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
+			writeFile(t, "/run/mount/utab", before)
+			t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
+			call.Args = []string{"-o", "x-a,fsname=s", mountpoint}
+			change(&call)
+			r := run(t, call)
+			wantMounted(t, r, mountpoint)
+			added := 1
+			if strings.Contains(r.Stderr, "/run/mount/utab not updated: write temporary table: file too large") {
+				added = 0 // root itself may not raise limits here
+			} else if r.Stderr != "" {
+				t.Errorf("said %q", r.Stderr)
+			}
+			wantTable(t, before, added)
+			unmount(t, call, mountpoint)
+			wantTable(t, before, 0)
+		})
+	}
+}
+
+// wantTable wants utab to be what it was and more lines of ours, owned by
+// root, readable for all, writable for nobody else.
+func wantTable(t *testing.T, before string, more int) {
+	t.Helper()
+	text, err := os.ReadFile("/run/mount/utab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(text), before) || strings.Count(string(text), "\n") != 1+more {
+		t.Errorf("utab is %q", text)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat("/run/mount/utab", &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.Uid != 0 || st.Gid != 0 || st.Mode&0o777 != 0o644 {
+		t.Errorf("utab belongs to %d:%d, mode %o", st.Uid, st.Gid, st.Mode)
+	}
+	names, err := os.ReadDir("/run/mount")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		if n.Name() != "utab" && n.Name() != "utab.lock" {
+			t.Errorf("left behind: %s", n.Name())
+		}
+	}
+}
+
+// Limits that leave no room: an error, and nothing mounted.
+func TestNoRoom(t *testing.T) {
+	for name, limit := range map[string]fusetest.Rlimit{
+		"descriptors": {Resource: unix.RLIMIT_NOFILE, Value: 4},
+		"memory":      {Resource: unix.RLIMIT_AS, Value: 16 << 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			call.Rlimits = []fusetest.Rlimit{limit}
+			r := run(t, call)
+			if r.Exit == 0 || r.NFDs != 0 {
+				t.Errorf("exit %d, %d descriptors: %s", r.Exit, r.NFDs, r.Stderr)
+			}
+			wantNothing(t, mountpoint)
+		})
+	}
+}
+
+// A lock that somebody holds for ever costs a bounded wait and a warning.
+func TestHeldLock(t *testing.T) {
+	call, mountpoint := asUser(t)
+	writeFile(t, "/run/mount/utab", "")
+	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
+	writeFile(t, "/run/mount/utab.lock", "")
+	lock, err := os.Open("/run/mount/utab.lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	call.Args = []string{"-o", "x-a", mountpoint}
+	r := run(t, call)
+	wantMounted(t, r, mountpoint)
+	if !strings.Contains(r.Stderr, "lock is held") || r.Elapsed > 10*time.Second {
+		t.Errorf("after %v: %q", r.Elapsed, r.Stderr)
+	}
+	unmount(t, call, mountpoint)
+}
+
+// Success and refusal are both logged, on one line each.
+func TestLog(t *testing.T) {
+	call, mountpoint := asUser(t)
+	if err := os.Remove("/dev/log"); err != nil && !os.IsNotExist(err) {
+		t.Skip("there is a system log here, which belongs to the machine")
+	}
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if err := os.Chmod("/dev/log", 0o666); err != nil {
+		t.Fatal(err)
+	}
+	call.Args = []string{"-o", "fsname=so\nurce,subtype=sub", mountpoint}
+	wantMounted(t, run(t, call), mountpoint)
+	wantLogged(t, socket, "uid 4242: mounted "+mountpoint+` type fuse.sub source so\012urce`)
+	unmount(t, call, mountpoint)
+	wantLogged(t, socket, "uid 4242: unmounted "+mountpoint)
+	call.Args = []string{"-o", "f\noo", mountpoint}
+	wantRefusal(t, run(t, call), mountpoint, "unknown option")
+	wantLogged(t, socket, "uid 4242: mount of "+mountpoint+` refused: unknown option 'f\012oo'`)
+}
+
+func wantLogged(t *testing.T, socket *net.UnixConn, want string) {
+	t.Helper()
+	if err := socket.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	n, err := socket.Read(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(buf[:n]); !strings.HasPrefix(got, "<85>fusermount3[") || !strings.HasSuffix(got, "]: "+want) {
+		t.Errorf("logged %q; want %q", got, want)
+	}
+}

@@ -1,0 +1,108 @@
+package conformance
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// The helper works with the file capability alone.
+func TestFileCapability(t *testing.T) {
+	call, mountpoint := asUser(t)
+	call.Prog = fusetest.InstallHelper(t, helperProgram(t), fusetest.Setcap)
+	for way, deny := range waysToMount {
+		call.Deny = deny
+		wantMounted(t, run(t, call), mountpoint)
+		unmount(t, call, mountpoint)
+		t.Log(way)
+	}
+	// Tables need root's files: a warning, and the mount stays.
+	writeFile(t, "/run/mount/utab", "")
+	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
+	call.Args = []string{"-o", "x-a", mountpoint}
+	r := run(t, call)
+	wantMounted(t, r, mountpoint)
+	if !strings.Contains(r.Stderr, "warning: ") {
+		t.Errorf("no warning: %q", r.Stderr)
+	}
+	unmount(t, call, mountpoint)
+}
+
+// As root of a user namespace, without any bit on the file. This is what an
+// ordinary user's run of the tests can show.
+func TestUserNamespaceRoot(t *testing.T) {
+	fusetest.NeedNamespace(t)
+	fusetest.NeedDevice(t)
+	program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
+	mountpoint := fusetest.Dir(t, 0)
+	call := fusetest.Call{Prog: program, KeepRoot: true, Dir: "/", Args: []string{mountpoint}}
+	for way, deny := range waysToMount {
+		if fusetest.Have() != fusetest.Root && deny != nil {
+			continue // a filter needs privileges over this machine
+		}
+		wantMounted(t, run(t, call), mountpoint)
+		unmount(t, call, mountpoint)
+		t.Log(way)
+	}
+}
+
+// When the privilege is missing, the message says why.
+func TestMissingPrivilege(t *testing.T) {
+	call, mountpoint := asUser(t)
+	plain := fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
+	for name, c := range map[string]struct {
+		change func(*fusetest.Call)
+		hint   string
+	}{
+		"no setuid bit":   {func(c *fusetest.Call) { c.Prog = plain }, "without the setuid bit"},
+		"no_new_privs":    {func(c *fusetest.Call) { c.NoNewPrivs = true }, "no_new_privs is set"},
+		"nosuid mount":    {func(c *fusetest.Call) { c.Prog = onNosuid(t, c.Prog) }, "mounted nosuid"},
+		"bounding set":    {func(c *fusetest.Call) { c.DropCaps = []int{unix.CAP_SYS_ADMIN} }, "root has no CAP_SYS_ADMIN here"},
+		"forbidden calls": {func(c *fusetest.Call) { c.Deny = fusetest.Deny(unix.EPERM, "fsopen", "mount") }, "the kernel refuses"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call := call
+			c.change(&call)
+			r := run(t, call)
+			wantRefusal(t, r, mountpoint, "mount failed: Operation not permitted")
+			if !strings.Contains(r.Stderr, c.hint) {
+				t.Errorf("hint: %q; want %q", r.Stderr, c.hint)
+			}
+		})
+	}
+}
+
+func onNosuid(t *testing.T, program string) string {
+	t.Helper()
+	dir := fusetest.Dir(t, 0)
+	if err := unix.Mount("nosuid", dir, "tmpfs", unix.MS_NOSUID, "mode=0755"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "fusermount3")
+	if err := os.WriteFile(path, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o755|os.ModeSetuid); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
