@@ -13,6 +13,7 @@ type mode int
 const (
 	modeMount mode = iota
 	modeUnmount
+	modeWatch
 	modeHelp
 	modeVersion
 	modeFeatures
@@ -34,7 +35,7 @@ type request struct {
 func parse(argv []string) (request, error) {
 	var req request
 	var options []string
-	var unmount, help, version bool
+	var unmount, watch, help, version bool
 	var features string
 	flags := pflag.NewFlagSet("fusermount3", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -43,6 +44,7 @@ func parse(argv []string) (request, error) {
 	flags.BoolVarP(&req.quiet, "quiet", "q", false, "")
 	flags.StringArrayVarP(&options, "options", "o", nil, "")
 	flags.StringVar(&req.commFD, "comm-fd", "", "")
+	flags.BoolVar(&watch, "auto-unmount", false, "")
 	flags.StringVar(&features, "features", "", "")
 	flags.Lookup("features").NoOptDefVal = "mask"
 	flags.BoolVarP(&version, "version", "V", false, "")
@@ -68,6 +70,8 @@ func parse(argv []string) (request, error) {
 		req.mode = modeUnmount
 	case req.lazy:
 		return request{}, errors.New("-z can only be used with -u")
+	case watch:
+		req.mode = modeWatch
 	}
 	return req.wantMountpoint(flags.Args())
 }

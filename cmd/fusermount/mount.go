@@ -87,11 +87,11 @@ func (h *helper) attachAndSend(plan policy.Plan, device *kernel.Device, at *kern
 		err = fmt.Errorf("failed to send the fuse descriptor: %s", kernel.Strerror(err))
 		return errors.Join(err, h.takeBack(mounted))
 	}
-	if err := priv.GiveUp(); err != nil {
-		return err
-	}
 	h.logMount(plan, place.Path())
-	return nil
+	if plan.AutoUnmount() {
+		return h.watchOwn(socket, mounted)
+	}
+	return priv.GiveUp()
 }
 
 // takeBack unmounts what was just mounted, with all the checks of -u, on the

@@ -59,6 +59,8 @@ func (h *helper) carryOut() error {
 		return h.report.print(featuresText)
 	case modeUnmount:
 		return h.unmount()
+	case modeWatch:
+		return h.watchMounted()
 	default:
 		return h.mount()
 	}

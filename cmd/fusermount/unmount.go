@@ -45,8 +45,8 @@ func notListed(err error, path string) error {
 	return err
 }
 
-// unmountTarget judges a pinned mount, takes it away, and out of the tables.
-func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
+// judge decides about a pinned mount from the kernel's table.
+func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry, isRoot := target.Entry()
 	facts := policy.UnmountFacts{
 		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
@@ -58,16 +58,22 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 	if lazy && h.who.UID != 0 && mountopts.IsFuse(entry.Type) {
 		inside, err := mtab.Inside(entry)
 		if err != nil {
-			return err
+			return policy.UnmountPlan{}, err
 		}
 		for _, e := range inside {
 			facts.Inside = append(facts.Inside, judged(e))
 		}
 	}
-	plan, err := policy.Unmount(facts)
+	return policy.Unmount(facts)
+}
+
+// unmountTarget judges a pinned mount, takes it away, and out of the tables.
+func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
+	plan, err := h.judge(target, lazy)
 	if err != nil {
 		return err
 	}
+	entry, _ := target.Entry()
 	forget, err := h.recorded(target, entry)
 	if err != nil {
 		return err

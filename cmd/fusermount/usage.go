@@ -29,6 +29,8 @@ socket on which they get the FUSE device.
  -z, --lazy             with -u: detach now, clean up when no longer in use
  -q, --quiet            with -u: print no errors
  -o, --options OPTIONS  comma-separated mount options; repeated -o add up
+ --auto-unmount         mount nothing: wait until the socket closes, and unmount
+                        MOUNTPOINT if its daemon is dead
  --comm-fd N            number of the socket, in place of _FUSE_COMMFD
  --features             print the feature mask as 16 hexadecimal digits
  --features=text        print the names of the features

@@ -41,6 +41,22 @@ func newTarget(p *Place, fd int) (*Target, error) {
 // the root of it.
 func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot }
 
+// Dead asks the daemon, and waits for it: only the owner of the mount, with all
+// of his ids, learns that it is gone. A daemon that lives and hangs makes this
+// wait as long as it hangs.
+func (t *Target) Dead() bool {
+	var st unix.Statx_t
+	for {
+		err := unix.Statx(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
+		// A question that was under way when the connection ended is aborted;
+		// the next one gets the answer.
+		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
+			continue
+		}
+		return errors.Is(err, unix.ENOTCONN)
+	}
+}
+
 // Close gives the target up.
 func (t *Target) Close() error {
 	if t.fd < 0 {

@@ -31,6 +31,34 @@ func Of(fd int) (e Entry, isRoot bool, err error) {
 	return e, isRoot, err
 }
 
+// Again reads the entry of a mount that was read before, wherever it lies now.
+// The error is ErrNotListed when it was unmounted. Where ids are used again,
+// a mount of another type, owner or device does not pass for it.
+func Again(was Entry) (Entry, error) {
+	var e Entry
+	var err error
+	if was.Unique {
+		e, err = statmount(was.ID)
+	} else {
+		e, err = find(was.ID)
+	}
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return Entry{}, ErrNotListed
+	case err != nil:
+		return Entry{}, err
+	case !Same(e, was):
+		return Entry{}, ErrNotListed
+	}
+	return e, nil
+}
+
+// Same says whether two entries are of one mount.
+func Same(a, b Entry) bool {
+	return a.ID == b.ID && a.Unique == b.Unique && a.Type == b.Type &&
+		a.Major == b.Major && a.Minor == b.Minor && a.SuperOptions == b.SuperOptions
+}
+
 func find(id uint64) (Entry, error) {
 	text, err := readFile(mountinfoPath)
 	if err != nil {

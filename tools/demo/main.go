@@ -47,7 +47,7 @@ func remedy() string {
 	return ""
 }
 
-func demo(helper string) error {
+func demo(helper string) (err error) {
 	if why := remedy(); why != "" {
 		return errors.New(why)
 	}
@@ -59,12 +59,12 @@ func demo(helper string) error {
 	if err != nil {
 		return err
 	}
-	defer remove()
+	defer func() { err = errors.Join(err, remove()) }()
 	dir, removeDir, err := fusetest.MakeDir(uid)
 	if err != nil {
 		return err
 	}
-	defer removeDir()
+	defer func() { err = errors.Join(err, removeDir()) }()
 	fmt.Printf("This is done by %s.\n\n", who)
 	call := fusetest.Call{Prog: program, UID: uid, GID: uid, KeepRoot: uid == 0, Dir: "/"}
 	return show(call, dir)

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"fmt"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// lastSignal is the highest signal number on any architecture (mips).
+const lastSignal = 127
+
+// ignoreSignals ignores every signal that can be. A signal to the process may
+// be taken by any thread of the Go runtime, whose masks are not ours; so it is
+// not enough to block it here. os/signal knows no way to ignore the signals
+// that it takes for faults of the program.
+func ignoreSignals() error {
+	var action sigaction
+	action.handler = 1 // SIG_IGN
+	for sig := uintptr(1); sig <= lastSignal; sig++ {
+		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0)
+		if errno != 0 && errno != unix.EINVAL { // EINVAL: SIGKILL, SIGSTOP, or no signal here
+			return fmt.Errorf("rt_sigaction: %w", errno)
+		}
+	}
+	var all unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
+		return fmt.Errorf("sigprocmask: %w", err)
+	}
+	return nil
+}

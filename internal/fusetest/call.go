@@ -1,0 +1,125 @@
+package fusetest
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// SocketKind is what a [Call] gives its program as the comm socket.
+type SocketKind int
+
+// The kinds. Stream is what most FUSE libraries use, Seqpacket what
+// hanwen/go-fuse uses.
+const (
+	Stream SocketKind = iota
+	Seqpacket
+	Dgram
+	NoSocket // and no _FUSE_COMMFD
+)
+
+// Call is one run of a helper, as a FUSE library makes it. The program's
+// environment and descriptors are exactly what stands here: nothing of the
+// test's own is inherited.
+type Call struct {
+	Prog string   // the file to execute
+	Args []string // the arguments after argv[0], which is Prog
+	Argv []string // when not nil, all arguments; empty means argc 0
+	Env  []string
+	Dir  string
+
+	UID, GID uint32 // real, effective and saved; used as numbers only
+	Groups   []uint32
+	KeepRoot bool // leave the test's own ids, and ignore the three above
+
+	Socket SocketKind
+	// CommFD is the socket's number for the program; 0 means 3. On 1 or 2 it
+	// takes the place of that stream, and Result has nothing of it.
+	CommFD int
+	// CommStdin makes it number 0.
+	CommStdin bool
+	// NoCommEnv leaves _FUSE_COMMFD out. An Env that has it wins anyway.
+	NoCommEnv bool
+	// Comm, when not nil, is given to the program in the socket's place: a
+	// pipe, a file, another socket. It stays the test's.
+	Comm *os.File
+	// Prefill fills the socket before the start, so that each send of the
+	// program would block. Result.Bytes then holds the filling, too.
+	Prefill bool
+	// HangUp closes the test's end before the start.
+	HangUp bool
+
+	Stdin *os.File // nil means /dev/null; stays the test's
+
+	Deny       []Denied      // system calls that fail
+	Rlimits    []Rlimit      // soft = hard
+	Block      []unix.Signal // signals in the mask
+	Ignore     []unix.Signal // signals set to SIG_IGN
+	CloseFDs   []int         // closed before the exec: 0, 1, 2
+	DropCaps   []int         // taken from the bounding set
+	Umask      *int          // nil: the test's
+	NoNewPrivs bool
+}
+
+// Rlimit is one resource limit of a [Call].
+type Rlimit struct {
+	Resource int // unix.RLIMIT_*
+	Value    uint64
+}
+
+// Result is how a [Call] ended.
+type Result struct {
+	// Exit is the exit status, or -1 when a signal ended the program or it
+	// could not be started.
+	Exit   int
+	Signal unix.Signal // 0 unless a signal ended it
+	Stdout string
+	Stderr string
+	// Held says that another process still has the program's standard output
+	// or error open.
+	Held bool
+	// Received is what was in the socket after the exit.
+	Received
+	Elapsed time.Duration
+	// Err says that the run itself went wrong: no start, a failure of the
+	// shim, the context's end. A program that exits 1 is no error here.
+	Err error
+}
+
+// Run starts the program, waits for its exit, and then receives without
+// waiting what lies in the socket, as most libraries do. When the context ends
+// the program is killed. The caller owns Result.Dev.
+func (c Call) Run(ctx context.Context) Result {
+	p, err := c.Start(ctx)
+	if err != nil {
+		return Result{Exit: -1, Err: err}
+	}
+	return p.Wait()
+}
+
+// shimmed tells whether the program must be started by way of the shim.
+func (c Call) shimmed() bool {
+	return len(c.Deny)+len(c.Rlimits)+len(c.Block)+len(c.Ignore)+len(c.CloseFDs)+
+		len(c.DropCaps) > 0 || c.Umask != nil || c.NoNewPrivs
+}
+
+func (c Call) argv() []string {
+	if c.Argv != nil {
+		return c.Argv
+	}
+	return append([]string{c.Prog}, c.Args...)
+}
+
+func (c Call) commFD() int {
+	switch {
+	case c.CommStdin:
+		return 0
+	case c.CommFD == 0:
+		return 3
+	}
+	return c.CommFD
+}
+
+func (c Call) hasComm() bool { return c.Comm != nil || c.Socket != NoSocket }

@@ -1,0 +1,99 @@
+package fusetest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// fileTable is what a program gets as its descriptors.
+type fileTable struct {
+	list           []*os.File // by number; nil is closed
+	own            []*os.File // those of ours, closed after the start
+	stdout, stderr *capture
+}
+
+func newFileTable(c Call) *fileTable {
+	size := 3
+	if c.hasComm() {
+		size = max(size, c.commFD()+1)
+	}
+	return &fileTable{list: make([]*os.File, size)}
+}
+
+// setup opens the streams and the comm socket, and returns the test's end of
+// the socket, if there is one.
+func (t *fileTable) setup(c Call) (sock *os.File, err error) {
+	if err := t.streams(c); err != nil {
+		return nil, err
+	}
+	if c.Comm != nil {
+		t.list[c.commFD()] = c.Comm
+		return nil, nil
+	}
+	if c.Socket == NoSocket {
+		return nil, nil
+	}
+	mine, theirs, err := socketpair(c.Socket)
+	if err != nil {
+		return nil, err
+	}
+	t.own = append(t.own, theirs)
+	t.list[c.commFD()] = theirs
+	if c.Prefill {
+		if err := fill(theirs); err != nil {
+			return nil, errors.Join(err, mine.Close())
+		}
+	}
+	if c.HangUp {
+		return nil, mine.Close()
+	}
+	return mine, nil
+}
+
+// streams opens standard input, output and error. What the comm socket takes
+// the place of is closed again with the others.
+func (t *fileTable) streams(c Call) error {
+	in := c.Stdin
+	if in == nil {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		t.own = append(t.own, null)
+		in = null
+	}
+	t.list[0] = in
+	for i, c := range []**capture{&t.stdout, &t.stderr} {
+		read, write, err := newCapture()
+		if err != nil {
+			return err
+		}
+		*c = read
+		t.own = append(t.own, write)
+		t.list[1+i] = write
+	}
+	return nil
+}
+
+// close closes the program's ends in this process.
+func (t *fileTable) close() {
+	for _, f := range t.own {
+		mustClose(f)
+	}
+}
+
+// environ returns the program's environment.
+func (c Call) environ() []string {
+	env := slices.Clone(c.Env)
+	given := slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "_FUSE_COMMFD=") })
+	if c.hasComm() && !c.NoCommEnv && !given {
+		env = append(env, fmt.Sprintf("_FUSE_COMMFD=%d", c.commFD()))
+	}
+	if env == nil {
+		env = []string{} // nil would be the test's own
+	}
+	return env
+}

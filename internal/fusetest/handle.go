@@ -1,0 +1,150 @@
+package fusetest
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// serve deals with one request: notes it, makes its reply, and sends or holds
+// it back.
+func (e *engine) serve(request []byte) error {
+	var h inHeader
+	body, ok := decode(request, &h)
+	if !ok || int(h.Len) != len(request) {
+		return fmt.Errorf("fuse request of %d bytes is cut off", len(request))
+	}
+	op := Opcode(h.Opcode)
+	e.mu.Lock()
+	e.requests = append(e.requests, op)
+	hung := e.mode == Hung
+	e.mu.Unlock()
+
+	switch op {
+	case OpForget, OpBatchForget, OpInterrupt:
+		return nil // these want no reply
+	}
+	payload, errno := e.answer(op, h.NodeID, body)
+	reply := frame(h.Unique, errno, payload)
+	if hung && op != OpInit {
+		e.held = append(e.held, reply)
+		return nil
+	}
+	if err := e.write(reply); err != nil {
+		return err
+	}
+	if op == OpInit && !e.inited {
+		e.inited = true
+		e.onInit()
+	}
+	return nil
+}
+
+// frame puts the header before a reply.
+func frame(unique uint64, errno unix.Errno, payload []byte) []byte {
+	if errno != 0 {
+		payload = nil
+	}
+	h := outHeader{Len: uint32(16 + len(payload)), Error: -int32(errno), Unique: unique}
+	return append(encode(nil, h), payload...)
+}
+
+// answer makes the reply's payload.
+func (e *engine) answer(op Opcode, id uint64, body []byte) ([]byte, unix.Errno) {
+	switch op {
+	case OpInit:
+		return answerInit(body)
+	case OpStatfs:
+		return encode(nil, statfsOut{Blocks: 100, Bfree: 50, Bavail: 50, Files: uint64(len(e.nodes)), Bsize: 4096, Namelen: 255, Frsize: 4096}), 0
+	case OpAccess, OpDestroy, OpRelease, OpReleasedir:
+		return nil, 0
+	case OpOpen, OpOpendir:
+		return encode(nil, openOut{}), 0
+	}
+	n, ok := e.node(id)
+	if !ok {
+		return nil, unix.ENOENT
+	}
+	switch op {
+	case OpLookup:
+		return e.lookup(n, cstring(body))
+	case OpGetattr:
+		return encode(nil, attrOut{Attr: n.attr}), 0
+	case OpRead:
+		return answerRead(n, body)
+	case OpReaddir:
+		return e.readdir(body)
+	}
+	return nil, unix.ENOSYS
+}
+
+func (e *engine) node(id uint64) (node, bool) {
+	if id < rootNode || id > uint64(len(e.nodes)) {
+		return node{}, false
+	}
+	return e.nodes[id-rootNode], true
+}
+
+func answerInit(body []byte) ([]byte, unix.Errno) {
+	var in initIn
+	if _, ok := decode(body, &in); !ok {
+		return nil, unix.EPROTO
+	}
+	return encode(nil, initOut{
+		Major: protoMajor, Minor: min(in.Minor, protoMinor), MaxReadahead: in.MaxReadahead,
+		MaxBackground: 16, CongestionThreshold: 12, MaxWrite: maxWrite, TimeGran: 1,
+	}), 0
+}
+
+// lookup answers without any time to live, so that each access asks again and
+// is counted.
+func (e *engine) lookup(dir node, name string) ([]byte, unix.Errno) {
+	if dir.attr.Ino != rootNode || name == "" {
+		return nil, unix.ENOENT
+	}
+	for _, n := range e.nodes {
+		if n.name == name {
+			return encode(nil, entryOut{NodeID: n.attr.Ino, Attr: n.attr}), 0
+		}
+	}
+	return nil, unix.ENOENT
+}
+
+func answerRead(n node, body []byte) ([]byte, unix.Errno) {
+	var in readIn
+	if _, ok := decode(body, &in); !ok {
+		return nil, unix.EPROTO
+	}
+	size := uint64(len(n.data))
+	from := min(in.Offset, size)
+	return n.data[from : from+min(uint64(in.Size), size-from)], 0
+}
+
+// readdir lists `.`, `..` and the files. An entry's offset is the place of the
+// one after it.
+func (e *engine) readdir(body []byte) ([]byte, unix.Errno) {
+	var in readIn
+	if _, ok := decode(body, &in); !ok {
+		return nil, unix.EPROTO
+	}
+	names := []string{".", ".."}
+	inos := []uint64{rootNode, rootNode}
+	for _, n := range e.nodes[1:] {
+		names, inos = append(names, n.name), append(inos, n.attr.Ino)
+	}
+	var out []byte
+	for i := in.Offset; i < uint64(len(names)); i++ {
+		next := appendDirent(out, inos[i], i+1, names[i])
+		if len(next) > int(in.Size) {
+			break
+		}
+		out = next
+	}
+	return out, 0
+}
+
+func appendDirent(b []byte, ino, off uint64, name string) []byte {
+	b = encode(b, direntHeader{Ino: ino, Off: off, Namelen: uint32(len(name))})
+	b = append(b, name...)
+	return append(b, make([]byte, (8-len(name)%8)%8)...)
+}

@@ -1,0 +1,45 @@
+package fusetest
+
+import (
+	"os"
+	"testing"
+)
+
+// noSkipEnv, set to 1, makes a failure of each skip: for the runs that are to
+// prove that everything was tested.
+const noSkipEnv = "FUSERMOUNT_TEST_NOSKIP"
+
+// Skip skips the test, with what would let it run. With FUSERMOUNT_TEST_NOSKIP=1
+// in the environment it fails the test instead.
+func Skip(t testing.TB, remedy string) {
+	t.Helper()
+	if os.Getenv(noSkipEnv) == "1" {
+		t.Fatalf("skips are forbidden by %s: to run this test, %s", noSkipEnv, remedy)
+	}
+	t.Skipf("to run this test, %s", remedy)
+}
+
+// NeedNamespace skips the test where there is no [Stage].
+func NeedNamespace(t testing.TB) {
+	t.Helper()
+	if Have() == None {
+		Skip(t, nsRemedy)
+	}
+}
+
+// NeedRoot skips the test unless it may take any id.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if Have() != Root {
+		Skip(t, "run it as root, with fusetest.RunTests in TestMain")
+	}
+}
+
+// NeedDevice skips the test where it cannot open the fuse device.
+func NeedDevice(t testing.TB) {
+	t.Helper()
+	NeedNamespace(t)
+	if deviceRemedy != "" {
+		Skip(t, deviceRemedy)
+	}
+}

@@ -1,0 +1,122 @@
+package fusetest
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Denied is a system call that fails in the program and in all its children.
+type Denied struct {
+	Name  string // one of SyscallNumber's, or empty
+	Nr    uintptr
+	Errno unix.Errno
+	// Kill ends the process with SIGSYS at the call, in place of an error.
+	Kill bool
+}
+
+var syscallNumbers = map[string]uintptr{
+	"fsopen": unix.SYS_FSOPEN, "fsconfig": unix.SYS_FSCONFIG, "fsmount": unix.SYS_FSMOUNT,
+	"move_mount": unix.SYS_MOVE_MOUNT, "open_tree": unix.SYS_OPEN_TREE,
+	"mount": unix.SYS_MOUNT, "umount2": unix.SYS_UMOUNT2,
+	"statmount": unix.SYS_STATMOUNT, "listmount": unix.SYS_LISTMOUNT,
+	"openat": unix.SYS_OPENAT, "openat2": unix.SYS_OPENAT2, "statx": unix.SYS_STATX,
+	"sendmsg": unix.SYS_SENDMSG, "recvmsg": unix.SYS_RECVMSG,
+	"name_to_handle_at": unix.SYS_NAME_TO_HANDLE_AT, "close_range": unix.SYS_CLOSE_RANGE,
+	"flock": unix.SYS_FLOCK, "faccessat": unix.SYS_FACCESSAT, "faccessat2": unix.SYS_FACCESSAT2,
+	"renameat2": unix.SYS_RENAMEAT2, "fchdir": unix.SYS_FCHDIR, "ioctl": unix.SYS_IOCTL,
+	"prctl": unix.SYS_PRCTL, "capset": unix.SYS_CAPSET, "capget": unix.SYS_CAPGET,
+	"setresuid": sysSetresuid, "setresgid": sysSetresgid, "setsid": unix.SYS_SETSID,
+	"read": unix.SYS_READ, "write": unix.SYS_WRITE, "unlinkat": unix.SYS_UNLINKAT,
+	"fsync": unix.SYS_FSYNC, "readlinkat": unix.SYS_READLINKAT,
+}
+
+// SyscallNumber returns the number of a call on this architecture; false for a
+// name that the package does not know.
+func SyscallNumber(name string) (uintptr, bool) {
+	nr, ok := syscallNumbers[name]
+	return nr, ok
+}
+
+// Deny lists calls that all fail with one error.
+func Deny(errno unix.Errno, names ...string) []Denied {
+	var list []Denied
+	for _, name := range names {
+		list = append(list, Denied{Name: name, Errno: errno})
+	}
+	return list
+}
+
+// auditArchs are the values of seccomp_data.arch by GOARCH.
+var auditArchs = map[string]uint32{
+	"amd64": unix.AUDIT_ARCH_X86_64, "386": unix.AUDIT_ARCH_I386,
+	"arm64": unix.AUDIT_ARCH_AARCH64, "arm": unix.AUDIT_ARCH_ARM,
+	"riscv64": unix.AUDIT_ARCH_RISCV64, "loong64": unix.AUDIT_ARCH_LOONGARCH64,
+	"ppc64le": unix.AUDIT_ARCH_PPC64LE, "s390x": unix.AUDIT_ARCH_S390X,
+}
+
+// installFilter makes the calls fail for this thread and what it executes. It
+// sets no no_new_privs, which would take the effect from a setuid bit, and so
+// needs CAP_SYS_ADMIN. A program of another architecture is let alone.
+func installFilter(deny []Denied) error {
+	prog, err := filterProgram(deny)
+	if err != nil {
+		return err
+	}
+	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
+	runtime.KeepAlive(prog)
+	if errno != 0 {
+		return os.NewSyscallError("seccomp", errno)
+	}
+	return nil
+}
+
+// filterProgram is the classic BPF: compare the architecture, then one number
+// after the other.
+func filterProgram(deny []Denied) ([]unix.SockFilter, error) {
+	arch, ok := auditArchs[runtime.GOARCH]
+	if !ok {
+		return nil, fmt.Errorf("seccomp: no audit architecture known for %s", runtime.GOARCH)
+	}
+	const (
+		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		ret    = unix.BPF_RET | unix.BPF_K
+		nrAt   = 0 // offsets in struct seccomp_data
+		archAt = 4
+	)
+	allow := unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW}
+	prog := []unix.SockFilter{
+		{Code: load, K: archAt},
+		{Code: equal, K: arch, Jt: 1},
+		allow,
+		{Code: load, K: nrAt},
+	}
+	for _, d := range deny {
+		nr, action, err := d.rule()
+		if err != nil {
+			return nil, err
+		}
+		prog = append(prog, unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1}, unix.SockFilter{Code: ret, K: action})
+	}
+	return append(prog, allow), nil
+}
+
+// rule resolves the name and makes the filter's verdict.
+func (d Denied) rule() (nr uintptr, action uint32, err error) {
+	nr = d.Nr
+	if d.Name != "" {
+		var ok bool
+		if nr, ok = SyscallNumber(d.Name); !ok {
+			return 0, 0, fmt.Errorf("seccomp: no number known for %q", d.Name)
+		}
+	}
+	if d.Kill {
+		return nr, unix.SECCOMP_RET_KILL_PROCESS, nil
+	}
+	return nr, unix.SECCOMP_RET_ERRNO | uint32(d.Errno)&unix.SECCOMP_RET_DATA, nil
+}

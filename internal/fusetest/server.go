@@ -1,0 +1,185 @@
+package fusetest
+
+import (
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+)
+
+// Mode is how a [Server] treats the requests of the kernel.
+type Mode int
+
+// The modes. A dead server is one that was closed.
+const (
+	Healthy Mode = iota // answers
+	Hung                // reads requests and answers none but INIT
+	Frozen              // reads nothing, so that even INIT waits
+	Dead                // its device is closed, or the mount is gone
+)
+
+// Options are the ways in which a server can start out.
+type Options struct {
+	// HangBeforeInit starts the server frozen: it reads nothing and so
+	// never answers INIT, until Resume.
+	HangBeforeInit bool
+}
+
+// Server serves a [Tree] on a fuse device. It is safe for concurrent use.
+//
+// It works in a process of its own, which ends with the server or with the
+// test. A Go program cannot safely use a mount that it serves itself: os.Open
+// registers the new file with epoll, which for a FUSE file asks the daemon,
+// while the runtime counts the thread as running Go code; the next garbage
+// collection then stops the threads that should answer, for ever. And a
+// process that is killed while it waits for its own mount never ends.
+type Server struct {
+	process *os.Process
+	control *os.File
+
+	mu       sync.Mutex // of all below, held during a command
+	enc      *gob.Encoder
+	mode     Mode
+	closed   bool
+	requests []Opcode // after the end
+	err      error
+
+	answers  chan []Opcode // of the process, to commands
+	ended    chan struct{} // closed when it gives no more of them
+	finished chan struct{} // closed when all above is final
+	ready    chan struct{}
+}
+
+// Serve is [ServeOptions] with none.
+func Serve(dev *os.File, tree Tree) *Server {
+	return ServeOptions(dev, tree, Options{})
+}
+
+// ServeOptions starts to answer the kernel's requests on dev, a descriptor of
+// the fuse device that was mounted already (or prepared with [SyncInit]). The
+// program must have called [RunTests] or [MaybeShim]; a server that cannot
+// start has ended at once, and Wait says why.
+//
+// The server owns dev from here on, whatever happens: the caller must not use
+// it any more. It is closed by Close, or when the mount has gone.
+func ServeOptions(dev *os.File, tree Tree, opts Options) *Server {
+	s := &Server{
+		answers:  make(chan []Opcode, 1),
+		ended:    make(chan struct{}),
+		finished: make(chan struct{}),
+		ready:    make(chan struct{}),
+	}
+	if opts.HangBeforeInit {
+		s.mode = Frozen
+	}
+	err := s.start(dev)
+	mustClose(dev)
+	if err != nil {
+		s.finish(nil, fmt.Errorf("start the server: %w", err))
+		return s
+	}
+	s.enc = gob.NewEncoder(s.control)
+	go s.listen()
+	s.command(setup{Tree: tree, IsFile: tree.FileRoot != nil, Options: opts})
+	return s
+}
+
+// Hang stops the answers: requests are still read, as by a daemon that is
+// stuck, and whoever asked waits. INIT is answered all the same.
+func (s *Server) Hang() { s.set(Hung) }
+
+// Resume makes a hung or frozen server healthy again. The requests that it
+// held back are answered now.
+func (s *Server) Resume() { s.set(Healthy) }
+
+func (s *Server) set(m Mode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mode != Dead {
+		s.mode = m
+		s.command(command{Set: true, Mode: m})
+	}
+}
+
+// Mode returns what the server does at this moment.
+func (s *Server) Mode() Mode {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mode
+}
+
+// Pid returns the number of the server's process, 0 when it never started.
+func (s *Server) Pid() int {
+	if s.process == nil {
+		return 0
+	}
+	return s.process.Pid
+}
+
+// Close kills the daemon: the device is closed when Close returns, the mount
+// stays, and who touches it gets ENOTCONN. More calls do no harm. The error
+// is that of a server which had failed before.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.mode != Dead {
+		s.closed, s.mode = true, Dead
+		s.command(command{Set: true, Mode: Dead})
+	}
+	s.mu.Unlock()
+	if err := s.Wait(); !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Wait returns when the server has ended and its device is closed: nil when
+// the mount has gone or was aborted, fs.ErrClosed after Close, and else why it
+// failed; EPERM says that the device was never mounted.
+func (s *Server) Wait() error {
+	<-s.finished
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Ready returns a channel that is closed once INIT was answered. It stays open
+// for a server that never came so far; select with Done.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Done returns a channel that is closed when the server has ended.
+func (s *Server) Done() <-chan struct{} { return s.finished }
+
+// Requests returns the opcodes of all requests so far, in order. What was
+// answered before the call is among them.
+func (s *Server) Requests() []Opcode {
+	s.mu.Lock()
+	if s.mode != Dead {
+		if list, ok := s.command(command{}); ok {
+			s.mu.Unlock()
+			return list
+		}
+	}
+	s.mu.Unlock()
+	<-s.finished
+	return slices.Clone(s.requests) // final
+}
+
+// Count returns how many requests of one kind there were.
+func (s *Server) Count(op Opcode) int {
+	n := 0
+	for _, o := range s.Requests() {
+		if o == op {
+			n++
+		}
+	}
+	return n
+}
+
+// Asked returns the requests that somebody's access caused: all but INIT,
+// DESTROY, FORGET and INTERRUPT. Empty, it says that nobody asked the daemon.
+func (s *Server) Asked() []Opcode {
+	return slices.DeleteFunc(s.Requests(), Opcode.isHousekeeping)
+}

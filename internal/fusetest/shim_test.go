@@ -1,0 +1,124 @@
+package fusetest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestShimDenies(t *testing.T) {
+	NeedNamespace(t)
+	c := probe(t, "errnos")
+	c.Deny = []Denied{{Name: "fsopen", Errno: unix.ENOMEM}, {Nr: unix.SYS_STATX, Errno: unix.EINTR}}
+	if r := run(t, c); r.Stdout != "12 4\n" {
+		t.Errorf("%q", r.Stdout)
+	}
+	c.Deny = []Denied{{Name: "statx", Kill: true}}
+	if r := c.Run(within(t)); r.Signal != unix.SIGSYS || r.Err != nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestShimDeniesUser denies what the shim itself has to call before.
+func TestShimDeniesUser(t *testing.T) {
+	NeedRoot(t)
+	c := probe(t, "errnos")
+	c.UID, c.GID = 1000, 1000
+	c.Deny = Deny(unix.EIO, "setresuid", "setresgid", "prctl", "capset", "statx", "fsopen")
+	if r := run(t, c); r.Stdout != "5 5\n" {
+		t.Errorf("%q", r.Stdout)
+	}
+}
+
+func TestShimLimits(t *testing.T) {
+	NeedRoot(t)
+	umask := 0o777
+	c := probe(t, "limits")
+	c.UID, c.GID, c.Umask = 1000, 1000, &umask
+	c.Rlimits = []Rlimit{{unix.RLIMIT_FSIZE, 0}, {unix.RLIMIT_NPROC, 0}, {unix.RLIMIT_NOFILE, 7}}
+	c.DropCaps = []int{unix.CAP_SYS_ADMIN}
+	r := c.Run(within(t))
+	// With no process to spare a Go program may end before main.
+	if r.Err != nil || (r.Exit == 0 && r.Stdout != "0 0 7 511 0 <nil>\n") {
+		t.Errorf("%+v", r)
+	}
+	c.Rlimits = c.Rlimits[2:]
+	if r := run(t, c); !strings.HasSuffix(r.Stdout, " 7 511 0 <nil>\n") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestShimSignals asks a program that is not Go: Go's runtime opens its mask.
+func TestShimSignals(t *testing.T) {
+	NeedNamespace(t)
+	r := run(t, Call{
+		Prog: "/bin/cat", Args: []string{"/proc/self/status"}, KeepRoot: true,
+		Block: []unix.Signal{unix.SIGTERM}, Ignore: []unix.Signal{unix.SIGPIPE},
+	})
+	for _, want := range []string{"SigBlk:\t0000000000004000\n", "SigIgn:\t0000000000001000\n"} {
+		if !strings.Contains(r.Stdout, want) {
+			t.Errorf("no %q in %s", want, r.Stdout)
+		}
+	}
+}
+
+func TestShimCloses(t *testing.T) {
+	NeedNamespace(t)
+	c := probe(t, "argv")
+	c.CloseFDs = []int{0, 1, 2}
+	if r := run(t, c); r.Stdout != "" || r.Stderr != "" {
+		t.Errorf("%+v", r)
+	}
+	c.CloseFDs = []int{77}
+	if r := c.Run(within(t)); r.Exit != shimFailed || r.Err == nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestAsUser(t *testing.T) {
+	NeedRoot(t)
+	dir := Dir(t, 1000)
+	err := AsUser(1000, 1001, func() error {
+		r, e, s := unix.Getresuid()
+		groups, err := unix.Getgroups()
+		if r != 1000 || e != 1000 || s != 1000 || unix.Getegid() != 1001 || len(groups) != 1 || groups[0] != 1001 {
+			t.Error(r, e, s, unix.Getegid(), groups, err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600); err != nil {
+			t.Error(err)
+		}
+		return unix.Chroot("/")
+	})
+	if !errors.Is(err, unix.EPERM) {
+		t.Error(err)
+	}
+	if os.Getuid() != 0 {
+		t.Error("the ids leaked to another thread")
+	}
+}
+
+// TestAsUserMount: the kernel lets nobody but the owner in, not even root.
+func TestAsUserMount(t *testing.T) {
+	NeedRoot(t)
+	NeedDevice(t)
+	path := Dir(t, 1000)
+	srv, err := Mount(path, hello, MountOptions{UID: 1000, GID: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rootErr := os.ReadDir(path)
+	userErr := AsUser(1000, 1000, func() error {
+		_, err := os.ReadDir(path)
+		return err
+	})
+	if !errors.Is(rootErr, unix.EACCES) || userErr != nil {
+		t.Errorf("root %v, owner %v", rootErr, userErr)
+	}
+	if err := srv.Close(); err != nil {
+		t.Error(err)
+	}
+}
