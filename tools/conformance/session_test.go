@@ -48,9 +48,12 @@ func setUp(env *testscript.Env, program string, way []fusetest.Denied) error {
 		for _, server := range s.servers {
 			_ = server.Close() // its own failures are not what a script is about
 		}
-		remove()
+		err := remove()
 		for _, path := range []string{"/etc/fuse.conf", "/run/mount"} {
-			_ = os.RemoveAll(path)
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+		if err != nil {
+			panic(err) // the next script would not start from nothing
 		}
 	})
 	return nil
