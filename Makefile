@@ -1,4 +1,5 @@
-# The helper is pure Go and static: no C compiler takes part in any target.
+# The helper is pure Go and static: no C compiler takes part in any target but
+# examples, which has a program in C.
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
@@ -25,8 +26,8 @@ demo: build ## mount a small file system as an unprivileged user, read it, unmou
 	build/demo -helper $(HELPER)
 
 test: build ## all tests that need nothing but this machine's kernel
-	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test ./...
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test ./...
+	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
 
 test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
@@ -34,6 +35,10 @@ test-clients: build ## real FUSE programs of Debian with our helper in place (ro
 test-reference: build ## Debian's C helper through the same command tests (root, installs it)
 	sh testdata/install.sh fuse3
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) FUSERMOUNT_REFERENCE=$(REFERENCE) go test -count=1 ./conformance
+
+examples: build ## real FUSE libraries (Go and C) mounting through our helper (root)
+	[ "$$(id -u)" != 0 ] || sh testdata/install.sh fuse3 libfuse3-dev gcc pkg-config
+	cd examples && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 120s ./...
 
 fuzz: ## fuzz every parser for FUZZTIME each
 	sh testdata/fuzz.sh $(FUZZTIME)
@@ -62,4 +67,4 @@ uninstall: ## remove what install installed
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build demo test test-clients test-reference fuzz lint bench install uninstall clean
+.PHONY: help build demo test test-clients test-reference examples fuzz lint bench install uninstall clean
