@@ -12,7 +12,7 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 
-for module in . tools; do
+for module in . tools examples; do
 	(cd "$module" && go vet ./... && "$OLDPWD/build/bin/staticcheck" ./... && go mod verify >/dev/null && go mod tidy -diff)
 done
 
