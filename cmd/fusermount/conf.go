@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/kernel"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // harmless are the errors after which the defaults hold: the file is not
@@ -33,15 +33,14 @@ func (h *helper) settings() (fuseconf.Settings, error) {
 		}
 		return fuseconf.Settings{}, failed
 	}
-	f := os.NewFile(uintptr(fd), fuseconf.Path)
-	defer f.Close()
+	defer unix.Close(fd)
 	if problem, err := h.untrusted(fd); err != nil || problem != "" {
 		if problem != "" {
 			h.report.warn(fuseconf.Path + " ignored: " + problem)
 		}
 		return fuseconf.Defaults(), err
 	}
-	s, warnings, err := fuseconf.Parse(f)
+	s, warnings, err := fuseconf.Parse(rawfile.Reader(fd))
 	if err != nil {
 		return fuseconf.Settings{}, fmt.Errorf("failed to read %s: %s", fuseconf.Path, kernel.Strerror(err))
 	}

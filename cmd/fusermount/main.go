@@ -5,8 +5,9 @@
 //
 // FUSE libraries run it; SECURITY.md says what it guarantees and to whom.
 //
-// The settings below keep the Go runtime from reading cgroup files and the
-// mount table before main: the helper has no use for a number of processors.
+// The settings below keep the Go runtime from holding cgroup files open and
+// from watching them: the helper has no use for a number of processors. (It
+// looks at them once before main all the same.)
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0

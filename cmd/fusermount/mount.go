@@ -31,11 +31,11 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	device, err := kernel.OpenDevice(kernel.DevicePath)
+	device, err := kernel.OpenDevice(devicePath())
 	if err != nil {
 		return err
 	}
-	facts, err := h.mountFacts(at)
+	facts, err := h.mountFacts(at, device)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func (h *helper) narrow(tables bool) error {
 	return priv.KeepOnly(priv.SysAdmin)
 }
 
-func (h *helper) mountFacts(at *kernel.Mountpoint) (policy.MountFacts, error) {
+func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (policy.MountFacts, error) {
 	settings, err := h.settings()
 	if err != nil {
 		return policy.MountFacts{}, err
@@ -67,6 +67,7 @@ func (h *helper) mountFacts(at *kernel.Mountpoint) (policy.MountFacts, error) {
 		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
 		Settings:   settings,
 		Mountpoint: at.Facts(),
+		Device:     device.Path(),
 		FuseBlk:    strings.Contains(h.req.options, "blkdev") && kernel.KnowsFS("fuseblk"),
 	}
 	if h.who.UID != 0 && settings.MountMax != fuseconf.NoLimit {

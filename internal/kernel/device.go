@@ -1,11 +1,12 @@
 package kernel
 
 import (
-	"bufio"
 	"errors"
-	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // DevicePath is the fuse device.
@@ -16,6 +17,9 @@ type Device struct {
 	path string
 	fd   int
 }
+
+// Path is what was opened.
+func (d *Device) Path() string { return d.path }
 
 // FD is the descriptor to hand over; it stays the Device's.
 func (d *Device) FD() int { return d.fd }
@@ -81,13 +85,12 @@ func loadModule() {
 
 // KnowsFS says whether the kernel lists a file system type.
 func KnowsFS(name string) bool {
-	f, err := os.Open("/proc/filesystems")
+	text, err := rawfile.Text("/proc/filesystems")
 	if err != nil {
 		return false
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if line := lines.Bytes(); len(line) > len(name) && string(line[len(line)-len(name)-1:]) == "\t"+name {
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasSuffix(line, "\t"+name) {
 			return true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 const (
@@ -90,7 +91,7 @@ func countByID() (int, error) {
 
 // countByText reads the whole table.
 func countByText() (int, error) {
-	text, err := readFile(mountinfoPath)
+	text, err := rawfile.Text(mountinfoPath)
 	if err != nil {
 		return 0, err
 	}

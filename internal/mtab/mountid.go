@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // mountID is a mount's id as one of the kernel's interfaces gives it.
@@ -75,7 +77,7 @@ func OldID(fd int) (uint64, error) {
 	if err == nil && st.Mask&unix.STATX_MNT_ID != 0 {
 		return st.Mnt_id, nil
 	}
-	text, err := readFile("/proc/self/fdinfo/" + strconv.Itoa(fd))
+	text, err := rawfile.Text("/proc/self/fdinfo/" + strconv.Itoa(fd))
 	if err != nil {
 		return 0, err
 	}

@@ -3,9 +3,10 @@ package mtab
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 const mountinfoPath = "/proc/self/mountinfo"
@@ -60,7 +61,7 @@ func Same(a, b Entry) bool {
 }
 
 func find(id uint64) (Entry, error) {
-	text, err := readFile(mountinfoPath)
+	text, err := rawfile.Text(mountinfoPath)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -83,7 +84,7 @@ func Inside(top Entry) ([]Entry, error) {
 	if top.Unique {
 		return insideByID(top.ID)
 	}
-	text, err := readFile(mountinfoPath)
+	text, err := rawfile.Text(mountinfoPath)
 	if err != nil {
 		return nil, err
 	}
@@ -119,28 +120,4 @@ func insideByID(id uint64) ([]Entry, error) {
 		inside = append(inside, e)
 	}
 	return inside, nil
-}
-
-// readFile reads a file of procfs, which has no size beforehand. os.ReadFile
-// would do, but sets up the runtime's poller, which costs more than the read.
-func readFile(path string) (string, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer unix.Close(fd)
-	var text []byte
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := unix.Read(fd, buf)
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return "", &os.PathError{Op: "read", Path: path, Err: err}
-		case n == 0:
-			return string(text), nil
-		default:
-			text = append(text, buf[:n]...)
-		}
-	}
 }

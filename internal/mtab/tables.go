@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // The tables of user space.
@@ -34,7 +36,7 @@ func isRegular(path string) bool {
 // InUtab says whether utab has a line that Remove would take out. It reads
 // without the lock: the line of a mount that exists does not come and go.
 func InUtab(r Record) bool {
-	text, err := readFile(utabPath)
+	text, err := rawfile.Text(utabPath)
 	if err != nil {
 		return false // absent: nothing to remove
 	}
@@ -105,7 +107,7 @@ func readTable(path string) (string, error) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size > maxTable {
 		return "", errors.New("not a table")
 	}
-	return readFile(path)
+	return rawfile.Text(path)
 }
 
 // replace puts text in the place of the file at path. The temporary name is

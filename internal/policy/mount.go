@@ -38,6 +38,9 @@ type MountFacts struct {
 	// namespace, or an upper bound of it below Settings.MountMax.
 	Mounted    int
 	Mountpoint Mountpoint
+	// Device is the fuse device's path: the source of a mount that names
+	// neither source nor subtype.
+	Device string
 	// FuseBlk says whether /proc/filesystems lists fuseblk.
 	FuseBlk bool
 }

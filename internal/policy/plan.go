@@ -47,16 +47,13 @@ func (p Plan) Userspace() []string { return p.userspace }
 // fileType are the bits of st_mode that say what a file is (S_IFMT).
 const fileType = 0o170000
 
-// devicePath is the source of a mount that names neither source nor subtype.
-const devicePath = "/dev/fuse"
-
 func newPlan(f MountFacts, o mountopts.Options) Plan {
 	source := o.FSName
 	if source == "" {
 		source = o.Subtype
 	}
 	if source == "" {
-		source = devicePath
+		source = f.Device
 	}
 	return Plan{
 		granted:     true,

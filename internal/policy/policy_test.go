@@ -15,6 +15,7 @@ func good() MountFacts {
 	return MountFacts{
 		Caller:   user,
 		Settings: fuseconf.Defaults(),
+		Device:   "/dev/fuse",
 		Mountpoint: Mountpoint{
 			Path: "/home/u/mnt", Kind: Directory, Mode: 0o40755,
 			Owner: 1000, Writable: true, FSType: 0xEF53,

@@ -136,6 +136,24 @@ func TestDeviceFromEnvironment(t *testing.T) {
 	}
 }
 
+// Who gets no rights from the program may choose one below /dev.
+func TestDeviceOfRoot(t *testing.T) {
+	call, mountpoint := asUser(t)
+	call.KeepRoot = true
+	privateDev(t)
+	makeNode(t, "/dev/other", fuseMajor, fuseMinor, 0o600)
+	call.Env = []string{"FUSE_KERN_DEVICE=/dev/other"}
+	wantMounted(t, run(t, call), mountpoint)
+	if line, _ := fusetest.FindMount(t, mountpoint); line.Source != "/dev/other" {
+		t.Errorf("source %q", line.Source)
+	}
+	unmount(t, call, mountpoint)
+	for _, device := range []string{"/dev/../other", "other", "/"} {
+		call.Env = []string{"FUSE_KERN_DEVICE=" + device}
+		wantRefusal(t, run(t, call), mountpoint, absentDevice)
+	}
+}
+
 // What the caller named comes first, then the device, then what the
 // administrator allows and the options.
 func TestDeviceOrder(t *testing.T) {

@@ -26,6 +26,9 @@ type watched struct {
 func watch(t *testing.T) *watched {
 	t.Helper()
 	call, mountpoint := asUser(t)
+	// Reading it must leave nothing open that the watcher would close.
+	writeFile(t, "/etc/fuse.conf", "mount_max = 1000\n")
+	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
 	call.Args = []string{"-o", "auto_unmount,fsname=watched", mountpoint}
 	return startWatch(t, call, mountpoint)
 }
@@ -227,6 +230,43 @@ func TestWatchHolds(t *testing.T) {
 	}
 	w.die(t)
 	w.wantExit(t, 0)
+}
+
+// The memory that 20 watchers have to themselves.
+func TestWatchMemory(t *testing.T) {
+	var all []*watched
+	call, _ := asUser(t)
+	for range 20 { // of one program, so that its pages are shared
+		mountpoint := fusetest.Dir(t, alice)
+		call.Args = []string{"-o", "auto_unmount", mountpoint}
+		w := startWatch(t, call, mountpoint)
+		waitIgnoring(t, w.Pid())
+		all = append(all, w)
+	}
+	most := 0
+	for _, w := range all {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(w.Pid()) + "/smaps_rollup")
+		if err != nil {
+			t.Fatal(err)
+		}
+		private := 0
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[0], "Private_") {
+				kb, err := strconv.Atoi(f[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				private += kb
+			}
+		}
+		most = max(most, private)
+	}
+	t.Logf("%d watchers, at most %d kB of private memory each", len(all), most)
+	for _, w := range all {
+		w.die(t)
+		w.wantExit(t, 0)
+		wantNothing(t, w.mountpoint)
+	}
 }
 
 // --auto-unmount mounts nothing and watches what is there.

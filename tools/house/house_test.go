@@ -115,8 +115,9 @@ func TestFlow(t *testing.T) {
 		"fdpass":    {},
 		"priv":      {},
 		"policy":    {"mountopts", "fuseconf"},
-		"mtab":      {"mountopts"},
-		"kernel":    {"policy", "priv", "mtab"},
+		"rawfile":   {},
+		"mtab":      {"mountopts", "rawfile"},
+		"kernel":    {"policy", "priv", "mtab", "rawfile"},
 	}
 	for _, s := range helper(t) {
 		if !s.in("internal") {
@@ -155,7 +156,10 @@ func TestOnePlaceFor(t *testing.T) {
 		{"running programs", nil, []string{
 			"unix.Exec", "syscall.Exec", "syscall.ForkExec", "os.StartProcess", "unix.SYS_EXECVE", "unix.SYS_CLONE", "unix.SYS_FORK",
 		}},
-		{"the environment", []string{"cmd/fusermount/commfd.go"}, []string{
+		{"files that the runtime polls", nil, []string{
+			"os.Open", "os.OpenFile", "os.NewFile", "os.ReadFile", "os.ReadDir", "os.Create", "os.WriteFile",
+		}},
+		{"the environment", []string{"cmd/fusermount/environment.go"}, []string{
 			"os.Getenv", "os.LookupEnv", "os.Environ", "syscall.Getenv", "os.Getwd", "os.UserHomeDir", "os.TempDir",
 		}},
 	} {

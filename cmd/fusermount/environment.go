@@ -1,0 +1,76 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/kernel"
+)
+
+// This file alone reads the environment.
+
+// commVariable names the socket's number. _FUSE_COMMFD2, the caller's own end,
+// is of no interest.
+const commVariable = "_FUSE_COMMFD"
+
+// commSocket finds the socket on which the caller waits for the device.
+func (h *helper) commSocket() (int, error) {
+	name, text := "--comm-fd", h.req.commFD
+	if !h.req.hasCommFD {
+		var set bool
+		if text, set = os.LookupEnv(commVariable); !set {
+			return 0, errors.New("old style mounting not supported")
+		}
+		name = commVariable
+	}
+	fd, err := fdpass.ParseFD(text)
+	if err != nil {
+		return 0, errors.New("invalid " + name + ": " + text)
+	}
+	if err := fdpass.Check(fd); err != nil {
+		return 0, err
+	}
+	if fd == unix.Stderr {
+		h.report.mute()
+	}
+	return fd, nil
+}
+
+// deviceVariable names another fuse device.
+const deviceVariable = "FUSE_KERN_DEVICE"
+
+// atSecure is AT_SECURE of getauxval(3): the kernel sets it where an exec gave
+// the process more rights than its caller has.
+const atSecure = 23
+
+// devicePath is the fuse device to open. Another one than /dev/fuse, below
+// /dev, counts only for a caller who runs the program with no more than his own
+// rights: in secure-execution mode the variable is not even looked at.
+func devicePath() string {
+	if secure() {
+		return kernel.DevicePath
+	}
+	if other := path.Clean(os.Getenv(deviceVariable)); strings.HasPrefix(other, "/dev/") {
+		return other
+	}
+	return kernel.DevicePath
+}
+
+// secure fails closed: what the kernel does not say is taken for yes.
+func secure() bool {
+	vector, err := unix.Auxv()
+	if err != nil {
+		return true
+	}
+	for _, entry := range vector {
+		if entry[0] == atSecure {
+			return entry[1] != 0
+		}
+	}
+	return true
+}

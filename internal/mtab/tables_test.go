@@ -1,0 +1,209 @@
+package mtab
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// What stands in the tables before, and lines of record in mtab_test.go.
+const (
+	utabBefore = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
+	utabLine   = "ID=65 SRC=a\\040b TARGET=/m\\012x ROOT=/ OPTS=x-a,x-b=c\\040d\n"
+	mtabBefore = "x /else tmpfs rw 0 0\n"
+	mtabLine   = "a\\040b /m\\012x fuse.s rw,nosuid,nodev,user_id=1000,group_id=1000 0 0\n"
+)
+
+// noTables gives the test a /run without tables, and an /etc/mtab that is a
+// link as on all systems of today.
+func noTables(t *testing.T) {
+	t.Helper()
+	fusetest.NeedNamespace(t)
+	umask := unix.Umask(0o022)
+	reset := func() {
+		for _, path := range []string{filepath.Dir(utabPath), mtabPath, mtabLockPath, mtabPath + ".fusermount"} {
+			if err := os.RemoveAll(path); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := os.Symlink("/proc/self/mounts", mtabPath); err != nil {
+			t.Error(err)
+		}
+	}
+	reset()
+	t.Cleanup(func() { reset(); unix.Umask(umask) })
+}
+
+// twoTables makes both.
+func twoTables(t *testing.T) {
+	t.Helper()
+	noTables(t)
+	must(t, os.Mkdir(filepath.Dir(utabPath), 0o755))
+	must(t, os.WriteFile(utabPath, []byte(utabBefore), 0o600))
+	must(t, os.Remove(mtabPath))
+	must(t, os.WriteFile(mtabPath, []byte(mtabBefore), 0o600))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantTables wants both to have these texts, and nothing to lie beside them.
+func wantTables(t *testing.T, utab, mtab string) {
+	t.Helper()
+	for path, want := range map[string]string{utabPath: utab, mtabPath: mtab} {
+		if text, err := os.ReadFile(path); err != nil || string(text) != want {
+			t.Errorf("%s is %q, %v; want %q", path, text, err, want)
+		}
+		if _, err := os.Lstat(path + ".fusermount"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s.fusermount: %v", path, err)
+		}
+	}
+}
+
+func TestTablesAbsent(t *testing.T) {
+	noTables(t)
+	if HasUtab() || HasMtab() || InUtab(record) {
+		t.Errorf("utab %v, mtab %v", HasUtab(), HasMtab())
+	}
+	must(t, Add(record))
+	must(t, Remove(record))
+	if _, err := os.Lstat(filepath.Dir(utabPath)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", filepath.Dir(utabPath), err)
+	}
+	if _, err := os.Lstat(mtabLockPath); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", mtabLockPath, err)
+	}
+	if link, err := os.Readlink(mtabPath); link != "/proc/self/mounts" {
+		t.Errorf("%s leads to %q, %v", mtabPath, link, err)
+	}
+}
+
+func TestTablesWritten(t *testing.T) {
+	twoTables(t)
+	must(t, Add(record))
+	wantTables(t, utabBefore+utabLine, mtabBefore+mtabLine)
+	for _, path := range []string{utabPath, mtabPath} {
+		if info, err := os.Lstat(path); err != nil || info.Mode() != 0o644 {
+			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
+		}
+	}
+	if _, err := os.Lstat(mtabLockPath); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the lock stays: %v", err)
+	}
+	if !InUtab(record) {
+		t.Error("not found again")
+	}
+	must(t, Remove(record))
+	wantTables(t, utabBefore, mtabBefore)
+	must(t, Remove(record)) // once more does no harm
+	wantTables(t, utabBefore, mtabBefore)
+}
+
+// Without x-* options there is nothing for utab.
+func TestUtabNotNeeded(t *testing.T) {
+	twoTables(t)
+	plain := record
+	plain.Userspace = nil
+	must(t, Add(plain))
+	wantTables(t, utabBefore, mtabBefore+mtabLine)
+	must(t, Remove(plain))
+	wantTables(t, utabBefore, mtabBefore)
+}
+
+// What a killed writer left behind is replaced, and never written through.
+func TestStaleTemporary(t *testing.T) {
+	for name, leave := range map[string]func(t *testing.T, path, other string){
+		"file":      func(t *testing.T, path, _ string) { must(t, os.WriteFile(path, []byte("half a li"), 0o600)) },
+		"symlink":   func(t *testing.T, path, other string) { must(t, os.Symlink(other, path)) },
+		"hard link": func(t *testing.T, path, other string) { must(t, os.Link(other, path)) },
+		"fifo":      func(t *testing.T, path, _ string) { must(t, unix.Mkfifo(path, 0o666)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			twoTables(t)
+			for _, path := range []string{utabPath, mtabPath} {
+				other := path + ".other"
+				must(t, os.WriteFile(other, []byte("other"), 0o644))
+				t.Cleanup(func() { _ = os.Remove(other) })
+				leave(t, path+".fusermount", other)
+			}
+			must(t, Add(record))
+			wantTables(t, utabBefore+utabLine, mtabBefore+mtabLine)
+			for _, path := range []string{utabPath, mtabPath} {
+				if text, err := os.ReadFile(path + ".other"); err != nil || string(text) != "other" {
+					t.Errorf("%s.other is %q, %v", path, text, err)
+				}
+			}
+		})
+	}
+}
+
+// A failure leaves the table as it was, and no lock behind.
+func TestTemporaryInTheWay(t *testing.T) {
+	twoTables(t)
+	for _, path := range []string{utabPath, mtabPath} {
+		must(t, os.Mkdir(path+".fusermount", 0o755))
+	}
+	err := Add(record)
+	for _, path := range []string{utabPath, mtabPath} {
+		if err == nil || !strings.Contains(err.Error(), path+" not updated: ") {
+			t.Errorf("%v; want %s not updated", err, path)
+		}
+		must(t, os.Remove(path+".fusermount"))
+	}
+	wantTables(t, utabBefore, mtabBefore)
+	must(t, Add(record))
+}
+
+// What is no regular file is no table: it is not followed, read or replaced.
+func TestTableIsNoFile(t *testing.T) {
+	for name, make := range map[string]func(path, other string) error{
+		"symlink":   func(path, other string) error { return os.Symlink(other, path) },
+		"directory": func(path, _ string) error { return os.Mkdir(path, 0o755) },
+		"fifo":      func(path, _ string) error { return unix.Mkfifo(path, 0o666) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			twoTables(t)
+			other := filepath.Join(filepath.Dir(utabPath), "other")
+			must(t, os.WriteFile(other, []byte(utabBefore), 0o644))
+			for _, path := range []string{utabPath, mtabPath} {
+				must(t, os.Remove(path))
+				must(t, make(path, other))
+			}
+			if HasUtab() || HasMtab() {
+				t.Errorf("utab %v, mtab %v", HasUtab(), HasMtab())
+			}
+			must(t, Add(record))
+			if text, err := os.ReadFile(other); err != nil || string(text) != utabBefore {
+				t.Errorf("behind the link: %q, %v", text, err)
+			}
+			if info, err := os.Lstat(utabPath); err != nil || info.Mode().IsRegular() {
+				t.Errorf("utab was replaced: %v, %v", info.Mode(), err)
+			}
+		})
+	}
+}
+
+// A link in a table's place, put there after the look, is refused, too.
+func TestEditFollowsNothing(t *testing.T) {
+	twoTables(t)
+	must(t, os.Rename(utabPath, utabPath+".real"))
+	must(t, os.Symlink(utabPath+".real", utabPath))
+	err := edit(utabPath, lockUtab, func(string) (string, bool) { return "overwritten", true })
+	if err == nil {
+		t.Error("edited through a link")
+	}
+	if text, err := os.ReadFile(utabPath + ".real"); err != nil || string(text) != utabBefore {
+		t.Errorf("behind the link: %q, %v", text, err)
+	}
+}

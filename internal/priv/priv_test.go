@@ -1,0 +1,184 @@
+package priv
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// Credentials can be given up once in a process's life, so each scenario runs
+// in a child: this program again, before it does anything else, on its main
+// thread (fusetest keeps the main goroutine there).
+const (
+	scenarioEnv = "PRIV_TEST_SCENARIO"
+	dirEnv      = "PRIV_TEST_DIR"
+)
+
+const (
+	user  = 4242
+	group = 4343
+)
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(scenarioEnv); name != "" {
+		os.Exit(child(scenarios[name]))
+	}
+	os.Exit(fusetest.RunTests(m))
+}
+
+// check is a scenario's report.
+type check struct{ failed bool }
+
+func (c *check) errorf(format string, args ...any) {
+	c.failed = true
+	fmt.Printf(format+"\n", args...)
+}
+
+func (c *check) noError(what string, err error) {
+	if err != nil {
+		c.errorf("%s: %v", what, err)
+	}
+}
+
+func child(scenario func(*check)) int {
+	c := &check{}
+	scenario(c)
+	fmt.Println("done")
+	if c.failed {
+		return 1
+	}
+	return 0
+}
+
+// A scenario stands for one way in which the helper can be started.
+func TestScenarios(t *testing.T) {
+	fusetest.NeedRoot(t)
+	for name := range scenarios {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command("/proc/self/exe")
+			cmd.Env = []string{scenarioEnv + "=" + name, dirEnv + "=" + fusetest.Dir(t, 0)}
+			out, err := cmd.CombinedOutput()
+			if err != nil || string(out) != "done\n" {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// likeSetuid gives this thread the ids that a setuid program starts with, and
+// capabilities in every set that a caller may have filled.
+func likeSetuid(c *check) {
+	const all = SysAdmin | SetUID | SetGID | setPCap
+	_, permitted, _, err := capget()
+	c.noError("capget", err)
+	c.noError("capset", capset(permitted, permitted, all))
+	c.noError("ambient", raiseAmbient(unix.CAP_SYS_ADMIN))
+	setThread(c, setresgid, group, group, group)
+	setThread(c, setresuid, user, 0, 0)
+	if err := raiseAmbient(unix.CAP_SYS_ADMIN); err != nil { // the kernel may clear it with the ids
+		c.errorf("ambient: %v", err)
+	}
+}
+
+func raiseAmbient(capability uintptr) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, capability, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func setThread(c *check, trap uintptr, real, effective, saved uintptr) {
+	if _, _, errno := unix.RawSyscall(trap, real, effective, saved); errno != 0 {
+		c.errorf("set ids: %v", errno)
+	}
+}
+
+// become is Become with a check of who we are then.
+func become(c *check, keep Set) Identity {
+	who, err := Become(keep)
+	c.noError("Become", err)
+	return who
+}
+
+// status is the kernel's own account of this thread, which package priv does
+// not read.
+func status(c *check) map[string]string {
+	file, err := os.Open("/proc/thread-self/status")
+	if err != nil {
+		c.errorf("status: %v", err)
+		return nil
+	}
+	defer file.Close()
+	fields := map[string]string{}
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		fields[name] = strings.Join(strings.Fields(value), " ")
+	}
+	return fields
+}
+
+// want compares fields of the status.
+func (c *check) want(what string, want map[string]string) {
+	got := status(c)
+	for name, value := range want {
+		if got[name] != value {
+			c.errorf("%s: %s is %q; want %q", what, name, got[name], value)
+		}
+	}
+}
+
+func hex(s Set) string { return fmt.Sprintf("%016x", uint64(s)) }
+
+// idle is what lies between two brackets.
+func idle(permitted Set) map[string]string {
+	ids := func(id int) string { return strings.TrimSpace(strings.Repeat(strconv.Itoa(id)+" ", 4)) }
+	return map[string]string{
+		"Uid": ids(user), "Gid": ids(group),
+		"CapEff": hex(0), "CapPrm": hex(permitted), "CapInh": hex(0), "CapAmb": hex(0), "CapBnd": hex(0),
+		"NoNewPrivs": "1",
+	}
+}
+
+func dumpable() uintptr {
+	got, _, _ := unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_GET_DUMPABLE, 0, 0, 0, 0, 0)
+	return got
+}
+
+// wantOwner wants a file of the given owner.
+func (c *check) wantOwner(path string, uid, gid uint32) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		c.errorf("%s: %v", path, err)
+		return
+	}
+	if st.Uid != uid || st.Gid != gid {
+		c.errorf("%s belongs to %d:%d; want %d:%d", path, st.Uid, st.Gid, uid, gid)
+	}
+}
+
+func create(path string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+func stage(name string) string { return filepath.Join(os.Getenv(dirEnv), name) }
+
+func (c *check) wantErrno(what string, err error, want unix.Errno) {
+	if !errors.Is(err, want) {
+		c.errorf("%s: %v; want %v", what, err, want)
+	}
+}

@@ -1,0 +1,209 @@
+package priv
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+var scenarios = map[string]func(*check){
+	"setuid":             setuidScenario,
+	"setuid-tables":      tablesScenario,
+	"with":               withScenario,
+	"with-panic":         panicScenario,
+	"with-missing":       missingScenario,
+	"keep-only":          keepOnlyScenario,
+	"give-up":            giveUpScenario,
+	"no-way-back":        noWayBackScenario,
+	"file-owner":         fileOwnerScenario,
+	"file-owner-closed":  closedScenario,
+	"file-owner-missing": fileOwnerMissingScenario,
+	"root":               rootScenario,
+	"root-tables":        rootTablesScenario,
+	"file-capability":    fileCapabilityScenario,
+	"unprivileged":       unprivilegedScenario,
+	"limits":             limitsScenario,
+	"limits-kept":        limitsKeptScenario,
+	"another-thread":     threadScenario,
+	"saved-ids":          savedScenario,
+}
+
+func setuidScenario(c *check) {
+	likeSetuid(c)
+	c.noError("dumpable", prctl(unix.PR_SET_DUMPABLE, 1))
+	who := become(c, SysAdmin)
+	c.want("after Become", idle(SysAdmin))
+	if who.UID != user || who.GID != group || who.Permitted != SysAdmin {
+		c.errorf("Identity is %+v", who)
+	}
+	if who.Origin.EUID != 0 || who.Origin.RUID != user || who.Origin.NoNewPrivs || !who.Origin.Permitted.Has(SysAdmin) {
+		c.errorf("Origin is %+v", who.Origin)
+	}
+	if got := dumpable(); got != 0 {
+		c.errorf("dumpable is %d", got)
+	}
+}
+
+func tablesScenario(c *check) {
+	likeSetuid(c)
+	become(c, SysAdmin|SetUID|SetGID)
+	c.want("after Become", idle(SysAdmin|SetUID|SetGID))
+}
+
+// inside is the state within a bracket.
+func inside(raised, permitted Set) map[string]string {
+	want := idle(permitted)
+	want["CapEff"] = hex(raised)
+	return want
+}
+
+func withScenario(c *check) {
+	likeSetuid(c)
+	become(c, SysAdmin|SetUID)
+	called := 0
+	look := func() error {
+		called++
+		c.want("in With", inside(SysAdmin, SysAdmin|SetUID))
+		return nil
+	}
+	c.noError("With", With(SysAdmin, look))
+	c.want("after With", idle(SysAdmin|SetUID))
+	c.wantErrno("With", With(SysAdmin, func() error { called++; return unix.EBUSY }), unix.EBUSY)
+	c.want("after an error", idle(SysAdmin|SetUID))
+	c.noError("With", With(SysAdmin, look)) // as often as it is needed
+	c.want("after the third", idle(SysAdmin|SetUID))
+	if called != 3 {
+		c.errorf("called %d times", called)
+	}
+}
+
+func panicScenario(c *check) {
+	likeSetuid(c)
+	become(c, SysAdmin)
+	func() {
+		defer func() {
+			if p := recover(); p != "on purpose" {
+				c.errorf("recovered %v", p)
+			}
+		}()
+		err := With(SysAdmin, func() error { panic("on purpose") })
+		c.errorf("With returned %v", err)
+	}()
+	c.want("after a panic", idle(SysAdmin))
+}
+
+// wantMissing wants With to refuse, and not to call.
+func (c *check) wantMissing(caps Set) {
+	err := With(caps, func() error {
+		c.errorf("called without %s", hex(caps))
+		return nil
+	})
+	c.wantErrno("With "+hex(caps), err, unix.EPERM)
+	if !errors.Is(err, ErrMissing) {
+		c.errorf("With %s: %v; want ErrMissing", hex(caps), err)
+	}
+}
+
+func missingScenario(c *check) {
+	likeSetuid(c)
+	become(c, SysAdmin)
+	for _, caps := range []Set{SetUID, SetGID, SysAdmin | SetUID, 1 << unix.CAP_DAC_OVERRIDE} {
+		c.wantMissing(caps)
+		c.want("after a refusal", idle(SysAdmin))
+	}
+}
+
+func keepOnlyScenario(c *check) {
+	likeSetuid(c)
+	become(c, SysAdmin|SetUID|SetGID)
+	c.noError("KeepOnly", KeepOnly(SysAdmin))
+	c.want("after KeepOnly", idle(SysAdmin))
+	c.wantMissing(SetUID)
+	c.noError("KeepOnly", KeepOnly(SysAdmin|SetUID)) // nothing comes back
+	c.want("after KeepOnly of more", idle(SysAdmin))
+	c.noError("With", With(SysAdmin, func() error { return nil }))
+}
+
+func giveUpScenario(c *check) {
+	likeSetuid(c)
+	become(c, SysAdmin|SetUID|SetGID)
+	c.noError("GiveUp", GiveUp())
+	c.want("after GiveUp", idle(0))
+	c.wantMissing(SysAdmin)
+	c.noError("GiveUp", GiveUp())
+}
+
+// noWayBackScenario tries what an attacker would who runs code in the process.
+func noWayBackScenario(c *check) {
+	likeSetuid(c)
+	become(c, SysAdmin)
+	c.noError("GiveUp", GiveUp())
+	c.wantErrno("setresuid", setIDs(setresuid, 0), unix.EPERM)
+	c.wantErrno("setresgid", setIDs(setresgid, 0), unix.EPERM)
+	c.wantErrno("capset", capset(0, SysAdmin, 0), unix.EPERM)
+	c.wantErrno("setfsuid", setFSID(setfsuid, 0), unix.EPERM)
+	c.wantErrno("ambient", raiseAmbient(unix.CAP_SYS_ADMIN), unix.EPERM)
+	c.want("after all that", idle(0))
+}
+
+// savedScenario: no saved id is left to return to between the brackets.
+func savedScenario(c *check) {
+	likeSetuid(c)
+	become(c, SysAdmin|SetUID|SetGID)
+	c.wantErrno("setresuid", setIDs(setresuid, 0), unix.EPERM)
+	c.want("after the attempt", idle(SysAdmin|SetUID|SetGID))
+}
+
+func fileCapabilityScenario(c *check) {
+	setThread(c, setresgid, group, group, group)
+	c.noError("keepcaps", prctl(unix.PR_SET_KEEPCAPS, 1))
+	setThread(c, setresuid, user, user, user)
+	c.noError("capset", capset(SysAdmin, SysAdmin, 0))
+	who := become(c, SysAdmin|SetUID|SetGID)
+	want := idle(SysAdmin)
+	delete(want, "CapBnd") // to empty it takes a capability that is not there
+	c.want("after Become", want)
+	if who.Permitted != SysAdmin || who.Origin.EUID != user {
+		c.errorf("Identity is %+v", who)
+	}
+	c.noError("With", With(SysAdmin, func() error { return nil }))
+	c.wantMissing(SetUID)
+}
+
+func unprivilegedScenario(c *check) {
+	setThread(c, setresgid, group, group, group)
+	setThread(c, setresuid, user, user, user)
+	who := become(c, SysAdmin|SetUID|SetGID)
+	want := idle(0)
+	delete(want, "CapBnd")
+	c.want("after Become", want)
+	c.wantMissing(SysAdmin)
+	if who.Permitted != 0 || who.Origin.Permitted != 0 {
+		c.errorf("Identity is %+v", who)
+	}
+}
+
+// threadScenario: on a thread that is not the main one nothing happens.
+func threadScenario(c *check) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends here
+		before := status(c)
+		called := false
+		for name, err := range map[string]error{
+			"Become": func() error { _, err := Become(SysAdmin); return err }(),
+			"With":   With(SysAdmin, func() error { called = true; return nil }),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "on thread") || called {
+				c.errorf("%s: %v, called %v", name, err, called)
+			}
+		}
+		for _, name := range []string{"Uid", "CapEff", "CapPrm", "CapBnd", "NoNewPrivs"} {
+			c.want("on another thread", map[string]string{name: before[name]})
+		}
+	}()
+	<-done
+}

@@ -1,0 +1,54 @@
+// Package rawfile reads files without package os. An os.File makes the Go
+// runtime set up its poller, even for a file that cannot be polled: that costs
+// more than the read, and leaves descriptors behind that the auto_unmount
+// watcher, which closes all that it inherited, would close under the runtime.
+package rawfile
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reader reads from a descriptor, which stays the caller's.
+type Reader int
+
+// Read is io.Reader's.
+func (r Reader) Read(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(int(r), p)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, err
+		case n == 0 && len(p) > 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// Text gives the whole text of a file. Files of procfs have no size
+// beforehand, so the size is not asked for.
+func Text(path string) (string, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var text []byte
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := Reader(fd).Read(buf)
+		if errors.Is(err, io.EOF) {
+			return string(text), nil
+		}
+		if err != nil {
+			return "", &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		text = append(text, buf[:n]...)
+	}
+}
