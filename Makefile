@@ -26,6 +26,7 @@ demo: build ## mount a small file system as an unprivileged user, read it, unmou
 	build/demo -helper $(HELPER)
 
 test: build ## all tests that need nothing but this machine's kernel
+	@[ "$$(id -u)" = 0 ] || echo 'Not root: tests that need real users are skipped; "sudo make test" runs them all.'
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
 
