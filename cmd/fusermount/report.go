@@ -1,13 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // This file alone writes for the caller's eyes. A message is one line on
@@ -50,28 +51,14 @@ func (r *reporter) line(text string) string {
 // write tries once: there is nobody to tell if standard error is gone.
 func (r *reporter) write(text string) {
 	if !r.muted {
-		_ = writeAll(unix.Stderr, text)
+		_ = rawfile.WriteAll(unix.Stderr, text)
 	}
 }
 
 // print writes to standard output what was asked for.
 func (r *reporter) print(text string) error {
-	if err := writeAll(unix.Stdout, text); err != nil {
+	if err := rawfile.WriteAll(unix.Stdout, text); err != nil {
 		return fmt.Errorf("standard output: %w", err)
-	}
-	return nil
-}
-
-func writeAll(fd int, text string) error {
-	for text != "" {
-		n, err := unix.Write(fd, []byte(text))
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		text = text[n:]
 	}
 	return nil
 }

@@ -20,20 +20,29 @@ func (h *helper) unmount() error {
 	if err := h.narrow(mtab.HasMtab() || mtab.HasUtab()); err != nil {
 		return err
 	}
-	place, err := kernel.Resolve(h.req.mountpoint)
+	target, err := h.target()
 	if err != nil {
 		return err
+	}
+	if err := h.unmountTarget(target, h.req.lazy); err != nil {
+		h.logRefusal("unmount", target.Path(), err)
+		return err
+	}
+	h.log("unmounted " + target.Path())
+	return nil
+}
+
+// target pins what is mounted topmost at the mountpoint.
+func (h *helper) target() (*kernel.Target, error) {
+	place, err := kernel.Resolve(h.req.mountpoint)
+	if err != nil {
+		return nil, err
 	}
 	target, err := place.Target()
 	if err != nil {
-		return notListed(err, place.Path())
+		return nil, notListed(err, place.Path())
 	}
-	if err := h.unmountTarget(target, h.req.lazy); err != nil {
-		h.logRefusal("unmount", place.Path(), err)
-		return err
-	}
-	h.log("unmounted " + place.Path())
-	return nil
+	return target, nil
 }
 
 // notListed says of a mountpoint that is not there what is said of one that

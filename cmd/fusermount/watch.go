@@ -27,13 +27,9 @@ func (h *helper) watchMounted() error {
 	if err != nil {
 		return err
 	}
-	place, err := kernel.Resolve(h.req.mountpoint)
+	target, err := h.target()
 	if err != nil {
 		return err
-	}
-	target, err := place.Target()
-	if err != nil {
-		return notListed(err, place.Path())
 	}
 	if _, err := h.judge(target, true); err != nil {
 		return err

@@ -3,7 +3,6 @@ package mtab
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -122,8 +121,10 @@ func replace(path, text string) (err error) {
 	if err != nil {
 		return err
 	}
-	err = writeAll(fd, text)
-	if err == nil {
+	err = rawfile.WriteAll(fd, text)
+	if err != nil {
+		err = fmt.Errorf("write temporary table: %w", err)
+	} else {
 		err = unix.Fsync(fd)
 	}
 	err = errors.Join(err, unix.Close(fd))
@@ -132,20 +133,6 @@ func replace(path, text string) (err error) {
 	}
 	if err != nil {
 		return errors.Join(err, unix.Unlink(temporary))
-	}
-	return nil
-}
-
-func writeAll(fd int, text string) error {
-	for text != "" {
-		n, err := unix.Write(fd, []byte(text))
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return &os.PathError{Op: "write", Path: "temporary table", Err: err}
-		}
-		text = text[n:]
 	}
 	return nil
 }

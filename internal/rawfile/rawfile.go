@@ -1,4 +1,4 @@
-// Package rawfile reads files without package os. An os.File makes the Go
+// Package rawfile reads and writes files without package os. An os.File makes the Go
 // runtime set up its poller, even for a file that cannot be polled: that costs
 // more than the read, and leaves descriptors behind that the auto_unmount
 // watcher, which closes all that it inherited, would close under the runtime.
@@ -51,4 +51,19 @@ func Text(path string) (string, error) {
 		}
 		text = append(text, buf[:n]...)
 	}
+}
+
+// WriteAll writes the whole of text to a descriptor, which stays the caller's.
+func WriteAll(fd int, text string) error {
+	for text != "" {
+		n, err := unix.Write(fd, []byte(text))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return nil
 }
