@@ -4,8 +4,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -169,104 +167,6 @@ func TestWatchIgnores(t *testing.T) {
 	w.die(t)
 	w.wantExit(t, 0)
 	wantNothing(t, w.mountpoint)
-}
-
-// waitIgnoring waits until the watcher ignores signals: it does so after the
-// reply.
-func waitIgnoring(t *testing.T, pid int) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigBlk"] != "fffffffe7ffbfeff" &&
-		status(t, pid)["SigBlk"] != "fffffffffffbfeff"; {
-		if time.Now().After(deadline) {
-			t.Fatalf("SigBlk is %s", status(t, pid)["SigBlk"])
-		}
-	}
-}
-
-func status(t *testing.T, pid int) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fields := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		fields[name] = strings.TrimSpace(value)
-	}
-	return fields
-}
-
-// What a watcher holds while it waits.
-func TestWatchHolds(t *testing.T) {
-	w := watch(t)
-	waitIgnoring(t, w.Pid())
-	s := status(t, w.Pid())
-	for name, want := range map[string]string{
-		"Uid": "4242\t4242\t4242\t4242", "Gid": "4242\t4242\t4242\t4242",
-		"CapPrm": "0000000000200000", "CapEff": "0000000000000000", "CapInh": "0000000000000000",
-		"CapBnd": "0000000000000000", "CapAmb": "0000000000000000", "NoNewPrivs": "1",
-	} {
-		if s[name] != want {
-			t.Errorf("%s is %q, want %q", name, s[name], want)
-		}
-	}
-	dir := "/proc/" + strconv.Itoa(w.Pid())
-	if cwd, err := os.Readlink(dir + "/cwd"); err != nil || cwd != "/" {
-		t.Errorf("directory %q, %v", cwd, err)
-	}
-	fds, err := os.ReadDir(dir + "/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		link, err := os.Readlink(dir + "/fd/" + fd.Name())
-		if err != nil || (link != "/dev/null" && !strings.HasPrefix(link, "socket:")) {
-			t.Errorf("descriptor %s is %s, %v", fd.Name(), link, err)
-		}
-	}
-	if len(fds) != 4 {
-		t.Errorf("%d descriptors, want the streams and the socket", len(fds))
-	}
-	w.die(t)
-	w.wantExit(t, 0)
-}
-
-// The memory that 20 watchers have to themselves.
-func TestWatchMemory(t *testing.T) {
-	var all []*watched
-	call, _ := asUser(t)
-	for range 20 { // of one program, so that its pages are shared
-		mountpoint := fusetest.Dir(t, alice)
-		call.Args = []string{"-o", "auto_unmount", mountpoint}
-		w := startWatch(t, call, mountpoint)
-		waitIgnoring(t, w.Pid())
-		all = append(all, w)
-	}
-	most := 0
-	for _, w := range all {
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(w.Pid()) + "/smaps_rollup")
-		if err != nil {
-			t.Fatal(err)
-		}
-		private := 0
-		for line := range strings.Lines(string(text)) {
-			if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[0], "Private_") {
-				kb, err := strconv.Atoi(f[1])
-				if err != nil {
-					t.Fatal(err)
-				}
-				private += kb
-			}
-		}
-		most = max(most, private)
-	}
-	t.Logf("%d watchers, at most %d kB of private memory each", len(all), most)
-	for _, w := range all {
-		w.die(t)
-		w.wantExit(t, 0)
-		wantNothing(t, w.mountpoint)
-	}
 }
 
 // --auto-unmount mounts nothing and watches what is there.
