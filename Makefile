@@ -10,6 +10,7 @@ REFERENCE ?= /bin/fusermount3
 FUZZTIME ?= 10s
 
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 DESTDIR ?=
 MODE ?= setuid
 
@@ -52,17 +53,19 @@ bench: build ## time a mount and an unmount against Debian's C helper (root, ins
 	cd tools && go build -buildvcs=false -o ../build/bench ./bench
 	build/bench -helper $(HELPER) -reference $(REFERENCE)
 
-install: build ## install the helper (DESTDIR, PREFIX, MODE=setuid or caps)
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 0755 $(HELPER) $(DESTDIR)$(PREFIX)/bin/fusermount3
+install: build ## install the helper (DESTDIR, PREFIX, SYSCONFDIR, MODE=setuid or caps)
+	@case $(MODE) in setuid|caps) ;; *) echo 'MODE is setuid or caps' >&2; exit 1 ;; esac
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)
+	install -o root -g root -m 0755 $(HELPER) $(DESTDIR)$(PREFIX)/bin/fusermount3
 	ln -sf fusermount3 $(DESTDIR)$(PREFIX)/bin/fusermount
-	case $(MODE) in \
-	setuid) chown 0:0 $(DESTDIR)$(PREFIX)/bin/fusermount3 && chmod 4755 $(DESTDIR)$(PREFIX)/bin/fusermount3 ;; \
-	caps) setcap cap_sys_admin+ep $(DESTDIR)$(PREFIX)/bin/fusermount3 ;; \
-	*) echo 'MODE is setuid or caps' >&2; exit 1 ;; \
-	esac
+	[ -e $(DESTDIR)$(SYSCONFDIR)/fuse.conf ] || install -o root -g root -m 0644 packaging/fuse.conf $(DESTDIR)$(SYSCONFDIR)/fuse.conf
+ifeq ($(MODE),caps)
+	setcap cap_sys_admin+ep $(DESTDIR)$(PREFIX)/bin/fusermount3
+else
+	chmod 4755 $(DESTDIR)$(PREFIX)/bin/fusermount3
+endif
 
-uninstall: ## remove what install installed
+uninstall: ## remove what install installed, but for the settings
 	rm -f $(DESTDIR)$(PREFIX)/bin/fusermount3 $(DESTDIR)$(PREFIX)/bin/fusermount
 
 clean: ## remove what was built

@@ -1,7 +1,9 @@
 package fuseconf
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -57,6 +59,22 @@ func TestParse(t *testing.T) {
 		if err != nil || got != c.want || len(warnings) != c.warnings {
 			t.Errorf("Parse(%q) = %+v, %q, %v; want %+v and %d warnings", c.text, got, warnings, err, c.want, c.warnings)
 		}
+	}
+}
+
+// What is installed changes nothing, whichever of its lines is switched on.
+func TestInstalledFile(t *testing.T) {
+	text, err := os.ReadFile("../../packaging/fuse.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, warnings, err := Parse(bytes.NewReader(text)); err != nil || len(warnings) > 0 || s != Defaults() {
+		t.Errorf("%+v, %q, %v", s, warnings, err)
+	}
+	on := strings.NewReplacer("\n#mount_max", "\nmount_max", "\n#user_allow_other", "\nuser_allow_other").Replace(string(text))
+	want := Settings{UserAllowOther: true, MountMax: DefaultMountMax}
+	if s, warnings, err := Parse(strings.NewReader(on)); err != nil || len(warnings) > 0 || s != want {
+		t.Errorf("switched on: %+v, %q, %v", s, warnings, err)
 	}
 }
 
