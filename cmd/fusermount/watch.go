@@ -23,6 +23,9 @@ func (h *helper) watchOwn(socket int, mounted *kernel.Mounted) error {
 // watchMounted is --auto-unmount: somebody else mounted, and the topmost mount
 // at the mountpoint is watched if it is the caller's FUSE file system.
 func (h *helper) watchMounted() error {
+	if err := h.narrow(false); err != nil {
+		return err
+	}
 	socket, err := h.commSocket()
 	if err != nil {
 		return err
