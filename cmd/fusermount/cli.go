@@ -64,7 +64,7 @@ func parse(argv []string) (request, error) {
 	case version:
 		req.mode = modeVersion
 		return req, nil
-	case features != "":
+	case flags.Changed("features"):
 		return req.wantFeatures(features)
 	case unmount:
 		req.mode = modeUnmount

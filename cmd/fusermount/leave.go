@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,29 +44,58 @@ func closeStreams(socket int) error {
 	return nil // closeOthers closes null
 }
 
+// closeOthers closes everything but the streams, the socket, and what belongs
+// to the Go runtime: its poller exists if a caller gave us a non-blocking
+// stream, and the runtime dies if it is closed.
 func closeOthers(socket int) error {
-	if socket > 3 {
-		if err := closeRange(3, socket-1); err != nil {
-			return err
+	fds, err := openDescriptors()
+	if err != nil {
+		return fmt.Errorf("list descriptors: %w", err)
+	}
+	for _, fd := range fds {
+		if fd <= unix.Stderr || fd == socket || isPoller(fd) {
+			continue
 		}
-	}
-	return closeRange(max(socket+1, 3), math.MaxInt32)
-}
-
-func closeRange(first, last int) error {
-	err := unix.CloseRange(uint(first), uint(last), 0)
-	if !errors.Is(err, unix.ENOSYS) && !errors.Is(err, unix.EPERM) {
-		return err
-	}
-	// Before Linux 5.9, or behind a seccomp filter: one by one.
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("getrlimit: %w", err)
-	}
-	for fd := first; fd <= last && uint64(fd) < limit.Max; fd++ {
+		// The descriptor of the list itself is among them, and closed already.
 		if err := unix.Close(fd); err != nil && !errors.Is(err, unix.EBADF) {
 			return fmt.Errorf("close: %w", err)
 		}
 	}
 	return nil
+}
+
+func openDescriptors() (fds []int, err error) {
+	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(dir)
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(dir, buf)
+		if err != nil || n == 0 {
+			return fds, err
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			fd, err := strconv.Atoi(name)
+			if err != nil {
+				return nil, err
+			}
+			fds = append(fds, fd)
+		}
+	}
+}
+
+// isPoller says whether fd is one of the runtime's own. What the caller left
+// open is never close-on-exec, or it would not be here.
+func isPoller(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC == 0 {
+		return false
+	}
+	buf := make([]byte, 64)
+	n, err := unix.Readlink("/proc/self/fd/"+strconv.Itoa(fd), buf)
+	link := string(buf[:max(n, 0)])
+	return err == nil && (link == "anon_inode:[eventpoll]" || link == "anon_inode:[eventfd]")
 }

@@ -27,11 +27,22 @@ func (h *helper) logMount(plan policy.Plan, path string) {
 	if t.Subtype != "" {
 		fstype += "." + t.Subtype
 	}
-	h.log("mounted " + path + " type " + fstype + " source " + t.Source)
+	h.log("mounted " + cut(path) + " type " + cut(fstype) + " source " + cut(t.Source))
 }
 
 func (h *helper) logRefusal(what, path string, err error) {
-	h.log(what + " of " + path + " refused: " + err.Error())
+	h.log(what + " of " + cut(path) + " refused: " + cut(err.Error()))
+}
+
+// maxField bounds each part of a line in bytes: no name may make the line too
+// long to be sent, and so hide what was done.
+const maxField = 512
+
+func cut(text string) string {
+	if len(text) <= maxField {
+		return text
+	}
+	return text[:maxField] + "[...]"
 }
 
 // log sends one datagram. It never waits for the reader; where there is none,

@@ -112,9 +112,10 @@ func (h *helper) takeBack(mounted *kernel.Mounted) error {
 }
 
 // record writes the mount into the tables of user space, if there are any. A
-// failure is a warning: the mount is there.
+// failure is a warning: the mount is there. With auto_unmount nothing is
+// written: the watcher has no right to take it out again.
 func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
-	if len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+	if plan.AutoUnmount() || (len(plan.Userspace()) == 0 && !mtab.HasMtab()) {
 		return
 	}
 	entry, err := mounted.Entry()

@@ -28,7 +28,7 @@ func (h *helper) unmount() error {
 		h.logRefusal("unmount", target.Path(), err)
 		return err
 	}
-	h.log("unmounted " + target.Path())
+	h.log("unmounted " + cut(target.Path()))
 	return nil
 }
 
@@ -83,10 +83,7 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 		return err
 	}
 	entry, _ := target.Entry()
-	forget, err := h.recorded(target, entry)
-	if err != nil {
-		return err
-	}
+	forget := h.recorded(target, entry)
 	if err := target.Unmount(plan); err != nil {
 		return err
 	}
@@ -97,19 +94,20 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 }
 
 // recorded prepares the removal from the tables, while the mount can still be
-// asked for its ids.
-func (h *helper) recorded(target *kernel.Target, entry mtab.Entry) (forget func() error, err error) {
+// asked for its ids. No trouble with a table keeps a mount from being unmounted.
+func (h *helper) recorded(target *kernel.Target, entry mtab.Entry) (forget func() error) {
+	nothing := func() error { return nil }
 	if !mtab.HasMtab() && !mtab.HasUtab() {
-		return func() error { return nil }, nil
+		return nothing
 	}
 	r, err := target.Record(entry, nil)
 	if err != nil {
-		return nil, err
+		return func() error { return err }
 	}
 	if !mtab.HasMtab() && !mtab.InUtab(r) {
-		return func() error { return nil }, nil
+		return nothing
 	}
-	return func() error { return kernel.ForgetMount(r) }, nil
+	return func() error { return kernel.ForgetMount(r) }
 }
 
 func judged(e mtab.Entry) policy.Mounted {

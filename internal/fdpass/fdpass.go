@@ -44,6 +44,11 @@ func Check(fd int) error {
 	if domain != unix.AF_UNIX {
 		return fmt.Errorf("file descriptor %d is not a Unix socket, can't send fuse fd", fd)
 	}
+	// A datagram socket never tells that its peer is gone.
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || (kind != unix.SOCK_STREAM && kind != unix.SOCK_SEQPACKET) {
+		return fmt.Errorf("file descriptor %d is neither a stream nor a seqpacket socket, can't send fuse fd", fd)
+	}
 	return nil
 }
 

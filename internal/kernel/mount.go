@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
@@ -63,11 +64,38 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	if err := mountByCall(t, d, at); err != nil {
 		return nil, err
 	}
+	m, err := findNew(t, at, place)
+	if err != nil {
+		return nil, errors.Join(err, detachTop(at.fd))
+	}
+	return confirm(m, t)
+}
+
+// findNew opens what mount(2) just mounted over at, which that call does not
+// give. The name may lead elsewhere by now: what is found there has to be a
+// FUSE mount of this owner that lies on the very mount in which at is, at the
+// path that at has.
+func findNew(t policy.Terms, at *Mountpoint, place *Place) (*Mounted, error) {
+	errMoved := errors.New("mount failed: the mountpoint was moved meanwhile")
 	fd, err := openPath(place.parent, place.name, unix.O_NOFOLLOW)
 	if err != nil {
-		return nil, fmt.Errorf("the new mount cannot be found again: %s", Strerror(err))
+		return nil, errMoved
 	}
-	return confirm(&Mounted{fd: fd, place: place}, t)
+	below, _, err := mtab.Of(at.fd)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	e, isRoot, err := mtab.Of(fd)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	path, err := linkOf(at.fd)
+	owner, _ := e.Owner()
+	if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID ||
+		e.Unique != below.Unique || e.Parent != below.ID || e.Mountpoint != path {
+		return nil, errors.Join(errMoved, unix.Close(fd))
+	}
+	return &Mounted{fd: fd, place: place}, nil
 }
 
 // wayIsClosed says whether an error of the new mount API may come from its

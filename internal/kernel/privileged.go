@@ -68,9 +68,12 @@ func umountName(name string) error {
 	return asAdmin(func() error { return unix.Unmount(name, unix.UMOUNT_NOFOLLOW) })
 }
 
-// detachFD: fd is the root of the very mount that was judged by its id. The
-// name below /proc/self/fd leads to that mount, whatever lies on its path now.
-func detachFD(fd int) error {
+// detachTop: fd is the root of the very mount that was judged by its id, or the
+// place on which this process has just mounted. The name below /proc/self/fd
+// leads there whatever lies on its path now. Should root have mounted on top in
+// the moment between, that is what goes; a detached mount would take it along
+// in any case.
+func detachTop(fd int) error {
 	return asAdmin(func() error { return unix.Unmount(procFD(fd), unix.MNT_DETACH) })
 }
 

@@ -10,6 +10,11 @@ func record(fd int, place *Place, e mtab.Entry, userspace []string) (mtab.Record
 	if err != nil {
 		return mtab.Record{}, err
 	}
+	if e.Source == "" { // Linux 6.12: statmount tells neither source nor subtype
+		if e, err = mtab.Find(id); err != nil {
+			return mtab.Record{}, err
+		}
+	}
 	target := e.Mountpoint
 	if target == "" {
 		target = place.path

@@ -46,7 +46,7 @@ func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot 
 // wait as long as it hangs.
 func (t *Target) Dead() bool {
 	var st unix.Statx_t
-	for {
+	for range maxQuestions {
 		err := unix.Statx(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
 		// A question that was under way when the connection ended is aborted;
 		// the next one gets the answer.
@@ -55,7 +55,11 @@ func (t *Target) Dead() bool {
 		}
 		return errors.Is(err, unix.ENOTCONN)
 	}
+	return false
 }
+
+// maxQuestions bounds how often a daemon may answer that it was interrupted.
+const maxQuestions = 100
 
 // Close gives the target up.
 func (t *Target) Close() error {
@@ -83,8 +87,9 @@ func (e *UnmountError) Unwrap() error { return e.Errno }
 //
 // A lazy unmount goes through the pinned descriptor, so it hits the judged
 // mount and no other. The other kind cannot: the descriptor itself would keep
-// the mount busy. There the name in the pinned parent has to do; a mountpoint
-// cannot be renamed in the namespace where it is one.
+// the mount busy. There the name in the pinned parent has to do, looked at once
+// more right before. A mountpoint cannot be renamed in the namespace where it
+// is one; in another its owner can, and SECURITY.md says what is left of that.
 func (t *Target) Unmount(plan policy.UnmountPlan) error {
 	id, lazy, granted := plan.Terms()
 	if !granted || id != t.entry.ID {
@@ -98,7 +103,7 @@ func (t *Target) Unmount(plan policy.UnmountPlan) error {
 
 func (t *Target) unmount(lazy bool) error {
 	if lazy {
-		err := detachFD(t.fd)
+		err := detachTop(t.fd)
 		return errors.Join(err, t.Close())
 	}
 	if err := t.Close(); err != nil {
@@ -106,6 +111,17 @@ func (t *Target) unmount(lazy bool) error {
 	}
 	if err := unix.Fchdir(t.place.parent); err != nil {
 		return err
+	}
+	again, err := t.place.Target()
+	if err != nil {
+		return err
+	}
+	same := again.isRoot && mtab.Same(again.entry, t.entry)
+	if err := again.Close(); err != nil {
+		return err
+	}
+	if !same {
+		return unix.EINVAL
 	}
 	return umountName(t.place.name)
 }

@@ -72,17 +72,17 @@ func countByID() (int, error) {
 		return 0, err
 	}
 	seen := map[device]bool{}
-	buf := make([]byte, offStrings)
+	buf := make([]byte, offStrings+256) // file systems have short names
 	for _, id := range ids {
-		err := statmountInto(buf, id, statmountSbBasic)
+		err := statmountInto(buf, id, statmountSbBasic|statmountFsType)
 		if errors.Is(err, unix.ENOENT) { // unmounted meanwhile
 			continue
 		}
 		if err != nil {
 			return 0, err
 		}
-		ne := binary.NativeEndian
-		if ne.Uint64(buf[offMagic:]) == unix.FUSE_SUPER_MAGIC {
+		if mountopts.IsFuse(textOf(buf, statmountFsType, offFsType)) {
+			ne := binary.NativeEndian
 			seen[device{ne.Uint32(buf[offMajor:]), ne.Uint32(buf[offMinor:])}] = true
 		}
 	}

@@ -64,7 +64,7 @@ func look(path string) (v views, err error) {
 	if v.old, err = OldID(fd); err != nil {
 		return v, err
 	}
-	if v.byText, err = find(v.old); err != nil {
+	if v.byText, err = Find(v.old); err != nil {
 		return v, err
 	}
 	of, ofRoot, err := Of(fd)

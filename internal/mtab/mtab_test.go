@@ -1,6 +1,7 @@
 package mtab
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 )
@@ -28,6 +29,35 @@ func TestParseLine(t *testing.T) {
 		if got, err := parseLine(line); err == nil {
 			t.Errorf("parseLine(%q) = %+v; want an error", line, got)
 		}
+	}
+}
+
+// Linux 6.12 answers without source and subtype, 6.10 without the options that
+// name the owner: that is no answer.
+func TestDecodeStatmount(t *testing.T) {
+	ne := binary.NativeEndian
+	buf := make([]byte, offStrings+64)
+	copy(buf[offStrings:], "fuse\x00user_id=7\x00/m\x00")
+	ne.PutUint32(buf[offMntOpts:], 5)
+	ne.PutUint32(buf[offMntPoint:], 15)
+	ne.PutUint64(buf[offMntID:], 99)
+	const all = statmountNeeded | statmountMntOpts | statmountMntPoint
+	ne.PutUint64(buf[offMask:], all)
+	want := Entry{ID: 99, Unique: true, Mountpoint: "/m", Type: "fuse", SuperOptions: "user_id=7"}
+	if got, err := decodeStatmount(buf); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+	for _, missing := range []uint64{statmountSbBasic, statmountMntBasic, statmountFsType, statmountMntOpts} {
+		ne.PutUint64(buf[offMask:], all&^missing)
+		if got, err := decodeStatmount(buf); err == nil {
+			t.Errorf("without %#x: %+v", missing, got)
+		}
+	}
+	ne.PutUint64(buf[offMask:], all)
+	ne.PutUint32(buf[offMntOpts:], 1<<31-1) // the kernel would never
+	got, err := decodeStatmount(buf)
+	if _, ok := got.Owner(); ok {
+		t.Errorf("an owner from beyond the answer: %+v, %v", got, err)
 	}
 }
 

@@ -41,7 +41,6 @@ const (
 	offMask      = 8
 	offMajor     = 16
 	offMinor     = 20
-	offMagic     = 24
 	offFsType    = 36
 	offMntID     = 40
 	offParentID  = 48
@@ -93,17 +92,7 @@ func decodeStatmount(buf []byte) (Entry, error) {
 	if mask&statmountNeeded != statmountNeeded {
 		return Entry{}, errIncomplete
 	}
-	text := func(bit uint64, at int) string {
-		if mask&bit == 0 {
-			return ""
-		}
-		start := offStrings + int(ne.Uint32(buf[at:]))
-		if start >= len(buf) {
-			return ""
-		}
-		s, _, _ := bytes.Cut(buf[start:], []byte{0})
-		return string(s)
-	}
+	text := func(bit uint64, at int) string { return textOf(buf, bit, at) }
 	attr := ne.Uint64(buf[offMntAttr:])
 	e := Entry{
 		ID:           ne.Uint64(buf[offMntID:]),
@@ -125,6 +114,20 @@ func decodeStatmount(buf []byte) (Entry, error) {
 		e.Type += "." + subtype
 	}
 	return e, nil
+}
+
+// textOf reads a string of an answer, empty where the answer has none.
+func textOf(buf []byte, bit uint64, at int) string {
+	ne := binary.NativeEndian
+	if ne.Uint64(buf[offMask:])&bit == 0 {
+		return ""
+	}
+	start := offStrings + int(ne.Uint32(buf[at:]))
+	if start >= len(buf) {
+		return ""
+	}
+	s, _, _ := bytes.Cut(buf[start:], []byte{0})
+	return string(s)
 }
 
 // listmount gives the unique ids of all mounts below one.

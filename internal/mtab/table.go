@@ -28,7 +28,7 @@ func Of(fd int) (e Entry, isRoot bool, err error) {
 	if err != nil {
 		return Entry{}, false, fmt.Errorf("mount id: %w", err)
 	}
-	e, err = find(old)
+	e, err = Find(old)
 	return e, isRoot, err
 }
 
@@ -41,7 +41,7 @@ func Again(was Entry) (Entry, error) {
 	if was.Unique {
 		e, err = statmount(was.ID)
 	} else {
-		e, err = find(was.ID)
+		e, err = Find(was.ID)
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT):
@@ -60,7 +60,8 @@ func Same(a, b Entry) bool {
 		a.Major == b.Major && a.Minor == b.Minor && a.SuperOptions == b.SuperOptions
 }
 
-func find(id uint64) (Entry, error) {
+// Find gives the entry with an id of the kind that mountinfo uses.
+func Find(id uint64) (Entry, error) {
 	text, err := rawfile.Text(mountinfoPath)
 	if err != nil {
 		return Entry{}, err

@@ -220,7 +220,7 @@ func TestNotListed(t *testing.T) {
 	if e, _, err := Of(fd); !errors.Is(err, ErrNotListed) {
 		t.Errorf("of a detached mount: %+v, %v; want %v", e, err, ErrNotListed)
 	}
-	if _, err := find(1 << 40); !errors.Is(err, ErrNotListed) {
+	if _, err := Find(1 << 40); !errors.Is(err, ErrNotListed) {
 		t.Errorf("find = %v; want %v", err, ErrNotListed)
 	}
 }

@@ -105,6 +105,9 @@ func permitted(f MountFacts, o *mountopts.Options) (notices []string, err error)
 			return notices, err
 		}
 	}
+	if size := userspaceSize(o.Userspace); size > maxUserspace {
+		return notices, refuse(fmt.Sprintf("the x-* options have %d bytes, and may have %d", size, maxUserspace), "")
+	}
 	if o.AllowRoot {
 		// The kernel knows no such option: the client must hold others back.
 		return notices, refuse("unknown option 'allow_root'",
@@ -114,6 +117,17 @@ func permitted(f MountFacts, o *mountopts.Options) (notices []string, err error)
 		return notices, refuse("'fuseblk' support missing", "the kernel was built without CONFIG_BLOCK or CONFIG_FUSE_FS")
 	}
 	return notices, nil
+}
+
+// maxUserspace bounds what a caller may have written into a table of root's, in
+// bytes.
+const maxUserspace = 4096
+
+func userspaceSize(options []string) (size int) {
+	for _, option := range options {
+		size += len(option) + 1
+	}
+	return size
 }
 
 // forUser judges the options of a caller who is not root.

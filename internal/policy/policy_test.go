@@ -83,7 +83,8 @@ func TestMountRefusals(t *testing.T) {
 			with(func(f *MountFacts) { f.Settings.UserAllowOther = true }), "allow_root",
 			"unknown option 'allow_root'",
 		},
-		"blkdev": {good(), "blkdev", "option blkdev is privileged"},
+		"x-options": {good(), "x-" + strings.Repeat("a", maxUserspace), "the x-* options have 4099 bytes, and may have 4096"},
+		"blkdev":    {good(), "blkdev", "option blkdev is privileged"},
 		"blkdev without fuseblk": {
 			with(asRoot), "blkdev", "'fuseblk' support missing",
 		},

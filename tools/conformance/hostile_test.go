@@ -171,6 +171,12 @@ func TestLog(t *testing.T) {
 	call.Args = []string{"-o", "f\noo", mountpoint}
 	wantRefusal(t, run(t, call), mountpoint, "unknown option")
 	wantLogged(t, socket, "uid 4242: mount of "+mountpoint+` refused: unknown option 'f\012oo'`)
+
+	// No name is long enough to hide what was tried.
+	call.Args = []string{"-o", strings.Repeat("\x01", 100000), mountpoint}
+	wantRefusal(t, run(t, call), mountpoint, "unknown option")
+	wantLogged(t, socket, "uid 4242: mount of "+mountpoint+" refused: unknown option '"+
+		strings.Repeat(`\001`, 512-len("unknown option '"))+"[...]")
 }
 
 func wantLogged(t *testing.T, socket *net.UnixConn, want string) {

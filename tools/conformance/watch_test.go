@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -163,6 +164,29 @@ func TestWatchIgnores(t *testing.T) {
 	case <-w.Exited():
 		t.Fatal("the watcher has ended")
 	default:
+	}
+	w.die(t)
+	w.wantExit(t, 0)
+	wantNothing(t, w.mountpoint)
+}
+
+// A non-blocking stream makes the runtime poll; the watcher must not close
+// what it polls with.
+func TestWatchNonblockingStream(t *testing.T) {
+	call, mountpoint := asUser(t)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	stdin := os.NewFile(uintptr(pipe[0]), "stdin")
+	defer stdin.Close()
+	defer unix.Close(pipe[1])
+	call.Stdin = stdin
+	call.Args = []string{"-o", "auto_unmount", mountpoint}
+	w := startWatch(t, call, mountpoint)
+	waitIgnoring(t, w.Pid())
+	if links := descriptors(t, w.Pid()); !slices.Contains(links, "anon_inode:[eventpoll]") {
+		t.Errorf("the runtime's poller is closed, or was never there: %v", links)
 	}
 	w.die(t)
 	w.wantExit(t, 0)

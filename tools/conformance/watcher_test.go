@@ -36,6 +36,24 @@ func status(t *testing.T, pid int) map[string]string {
 	return fields
 }
 
+// descriptors gives what the descriptors of a process lead to.
+func descriptors(t *testing.T, pid int) (links []string) {
+	t.Helper()
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd/"
+	fds, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		link, err := os.Readlink(dir + fd.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		links = append(links, link)
+	}
+	return links
+}
+
 // What a watcher holds while it waits.
 func TestWatchHolds(t *testing.T) {
 	w := watch(t)
@@ -54,18 +72,14 @@ func TestWatchHolds(t *testing.T) {
 	if cwd, err := os.Readlink(dir + "/cwd"); err != nil || cwd != "/" {
 		t.Errorf("directory %q, %v", cwd, err)
 	}
-	fds, err := os.ReadDir(dir + "/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		link, err := os.Readlink(dir + "/fd/" + fd.Name())
-		if err != nil || (link != "/dev/null" && !strings.HasPrefix(link, "socket:")) {
-			t.Errorf("descriptor %s is %s, %v", fd.Name(), link, err)
+	links := descriptors(t, w.Pid())
+	for _, link := range links {
+		if link != "/dev/null" && !strings.HasPrefix(link, "socket:") {
+			t.Errorf("a descriptor is %s", link)
 		}
 	}
-	if len(fds) != 4 {
-		t.Errorf("%d descriptors, want the streams and the socket", len(fds))
+	if len(links) != 4 {
+		t.Errorf("%d descriptors, want the streams and the socket", len(links))
 	}
 	w.die(t)
 	w.wantExit(t, 0)
