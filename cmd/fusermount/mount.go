@@ -90,7 +90,7 @@ func (h *helper) attachAndSend(plan policy.Plan, device *kernel.Device, at *kern
 	}
 	h.logMount(plan, place.Path())
 	if plan.AutoUnmount() {
-		return h.watchOwn(socket, mounted)
+		return h.watch(socket, mounted.Entry())
 	}
 	return priv.GiveUp()
 }
@@ -118,12 +118,9 @@ func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
 	if plan.AutoUnmount() || (len(plan.Userspace()) == 0 && !mtab.HasMtab()) {
 		return
 	}
-	entry, err := mounted.Entry()
+	r, err := mounted.Record(plan.Userspace())
 	if err == nil {
-		var r mtab.Record
-		if r, err = mounted.Record(entry, plan.Userspace()); err == nil {
-			err = kernel.RecordMount(r)
-		}
+		err = kernel.RecordMount(r)
 	}
 	if err != nil {
 		h.report.warn("warning: " + err.Error())

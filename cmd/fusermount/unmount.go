@@ -82,8 +82,7 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 	if err != nil {
 		return err
 	}
-	entry, _ := target.Entry()
-	forget := h.recorded(target, entry)
+	forget := h.recorded(target)
 	if err := target.Unmount(plan); err != nil {
 		return err
 	}
@@ -95,12 +94,12 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 
 // recorded prepares the removal from the tables, while the mount can still be
 // asked for its ids. No trouble with a table keeps a mount from being unmounted.
-func (h *helper) recorded(target *kernel.Target, entry mtab.Entry) (forget func() error) {
+func (h *helper) recorded(target *kernel.Target) (forget func() error) {
 	nothing := func() error { return nil }
 	if !mtab.HasMtab() && !mtab.HasUtab() {
 		return nothing
 	}
-	r, err := target.Record(entry, nil)
+	r, err := target.Record()
 	if err != nil {
 		return func() error { return err }
 	}

@@ -10,16 +10,6 @@ import (
 	"github.com/go-fusermount/fusermount/internal/priv"
 )
 
-// watchOwn is what auto_unmount adds to a mount: the process stays until the
-// caller's daemon is gone, and takes the mount away if it died.
-func (h *helper) watchOwn(socket int, mounted *kernel.Mounted) error {
-	entry, err := mounted.Entry()
-	if err != nil {
-		return err
-	}
-	return h.watch(socket, entry)
-}
-
 // watchMounted is --auto-unmount: somebody else mounted, and the topmost mount
 // at the mountpoint is watched if it is the caller's FUSE file system.
 func (h *helper) watchMounted() error {
@@ -41,8 +31,10 @@ func (h *helper) watchMounted() error {
 	return h.watch(socket, entry)
 }
 
-// watch leaves the caller's session and waits for the socket to close. Nobody
-// reads messages from then on, so what fails is only logged.
+// watch is what auto_unmount adds to a mount: the process stays until the
+// caller's daemon is gone, and takes the mount away if it died. It leaves the
+// caller's session and waits for the socket to close; nobody reads messages from
+// then on, so what fails is only logged.
 func (h *helper) watch(socket int, watched mtab.Entry) error {
 	if err := priv.KeepOnly(priv.SysAdmin); err != nil {
 		return err

@@ -24,10 +24,6 @@ func (d *Device) Path() string { return d.path }
 // FD is the descriptor to hand over; it stays the Device's.
 func (d *Device) FD() int { return d.fd }
 
-// Close closes the device. What was mounted with it is dead from then on,
-// unless the descriptor was handed over.
-func (d *Device) Close() error { return unix.Close(d.fd) }
-
 // DeviceError says that the device cannot be had.
 type DeviceError struct {
 	Path  string

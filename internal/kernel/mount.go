@@ -37,6 +37,7 @@ func (e *MountError) Unwrap() error { return e.Errno }
 type Mounted struct {
 	fd    int // O_PATH, or what fsmount gave
 	place *Place
+	entry mtab.Entry // once it is confirmed
 }
 
 // Mount mounts by plan over the pinned mountpoint, with the new mount API or,
@@ -126,6 +127,7 @@ func confirm(m *Mounted, t policy.Terms) (*Mounted, error) {
 	if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {
 		return m, errors.New("the kernel did not keep nosuid and nodev")
 	}
+	m.entry = e
 	return m, nil
 }
 
@@ -135,16 +137,10 @@ func (m *Mounted) Target() (*Target, error) {
 	return newTarget(m.place, m.fd)
 }
 
-// Entry reads the mount's entry in the kernel's table.
-func (m *Mounted) Entry() (mtab.Entry, error) {
-	e, _, err := mtab.Of(m.fd)
-	return e, err
-}
-
-// Close lets the mount go; it stays mounted.
-func (m *Mounted) Close() error { return unix.Close(m.fd) }
+// Entry is the mount's entry in the kernel's table.
+func (m *Mounted) Entry() mtab.Entry { return m.entry }
 
 // Record is what the tables of user space keep of the mount.
-func (m *Mounted) Record(e mtab.Entry, userspace []string) (mtab.Record, error) {
-	return record(m.fd, m.place, e, userspace)
+func (m *Mounted) Record(userspace []string) (mtab.Record, error) {
+	return record(m.fd, m.place, m.entry, userspace)
 }

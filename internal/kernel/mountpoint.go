@@ -32,9 +32,6 @@ func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 // Facts says what was found out.
 func (m *Mountpoint) Facts() policy.Mountpoint { return m.facts }
 
-// Close gives the mountpoint up.
-func (m *Mountpoint) Close() error { return unix.Close(m.fd) }
-
 func examine(fd int, path string, uid uint32) (policy.Mountpoint, error) {
 	facts := policy.Mountpoint{Path: path}
 	var st unix.Stat_t

@@ -23,9 +23,6 @@ type Place struct {
 // Path is the canonical path, for messages and tables only.
 func (p *Place) Path() string { return p.path }
 
-// Close gives up the parent.
-func (p *Place) Close() error { return unix.Close(p.parent) }
-
 // AccessError says that a mountpoint cannot be reached. Its text is part of
 // the contract with callers.
 type AccessError struct {

@@ -130,6 +130,6 @@ func (t *Target) unmount(lazy bool) error {
 func (t *Target) Path() string { return t.place.path }
 
 // Record is what the tables of user space keep of the mount.
-func (t *Target) Record(e mtab.Entry, userspace []string) (mtab.Record, error) {
-	return record(t.fd, t.place, e, userspace)
+func (t *Target) Record() (mtab.Record, error) {
+	return record(t.fd, t.place, t.entry, nil)
 }
