@@ -152,9 +152,8 @@ func TestHeldLock(t *testing.T) {
 // Success and refusal are both logged, on one line each.
 func TestLog(t *testing.T) {
 	call, mountpoint := asUser(t)
-	if err := os.Remove("/dev/log"); err != nil && !os.IsNotExist(err) {
-		t.Skip("there is a system log here, which belongs to the machine")
-	}
+	privateDev(t)
+	makeNode(t, "/dev/fuse", fuseMajor, fuseMinor, 0o666)
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
