@@ -21,6 +21,10 @@ type mountID struct {
 // without asking the daemon of a FUSE mount: it may hang, or be dead.
 const dontAsk = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
 
+// askNothing is the statx mask that FUSE answers to anybody: the kernel adds the
+// old mount id and the attributes of the mount by itself.
+const askNothing = 0
+
 // From linux/fcntl.h (6.12).
 const (
 	atHandleFID         = 0x200
@@ -39,12 +43,12 @@ func uniqueID(fd int) (id mountID, isRoot bool, err error) {
 		return mountID{n: st.Mnt_id, unique: unique}, attrRoot(st), nil
 	}
 	// FUSE refuses stat to all but the mount's owner, even to root. A handle
-	// that is never opened again carries the id, too. One can only be at the
-	// root here: looking further into the mount is refused as well.
+	// that is never opened again carries the id, too.
+	isRoot = unix.Statx(fd, "", dontAsk, askNothing, &st) != nil || attrRoot(st)
 	if n, err := handleMountID(fd); err == nil {
-		return mountID{n: n, unique: true}, true, nil
+		return mountID{n: n, unique: true}, isRoot, nil
 	}
-	return mountID{}, true, err
+	return mountID{}, isRoot, err
 }
 
 // attrRoot reads STATX_ATTR_MOUNT_ROOT; a kernel before 5.8 does not say.
@@ -73,7 +77,7 @@ func handleMountID(fd int) (uint64, error) {
 // OldID gives the id of the mount in which fd lies that mountinfo and utab use.
 func OldID(fd int) (uint64, error) {
 	var st unix.Statx_t
-	err := unix.Statx(fd, "", dontAsk, unix.STATX_MNT_ID, &st)
+	err := unix.Statx(fd, "", dontAsk, askNothing, &st)
 	if err == nil && st.Mask&unix.STATX_MNT_ID != 0 {
 		return st.Mnt_id, nil
 	}
