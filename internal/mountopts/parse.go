@@ -2,6 +2,7 @@ package mountopts
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -58,15 +59,17 @@ func (o *Options) apply(e element) error {
 		o.Userspace = append(o.Userspace, e.raw)
 		return nil
 	case e.hasValue:
-		if set, known := values[e.name]; known {
-			if err := set(o, e.value); err != nil {
-				return &ValueError{Option: e.raw, Cause: err}
-			}
-			return nil
+		i := slices.IndexFunc(values, func(v value) bool { return v.name == e.name })
+		if i < 0 {
+			break
 		}
+		if err := values[i].set(o, e.value); err != nil {
+			return &ValueError{Option: e.raw, Cause: err}
+		}
+		return nil
 	default:
-		if set, known := flags[e.name]; known {
-			set(o)
+		if i := slices.IndexFunc(flags, func(f flag) bool { return f.name == e.name }); i >= 0 {
+			flags[i].set(o)
 			return nil
 		}
 	}
