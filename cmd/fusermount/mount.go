@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -81,18 +80,26 @@ func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (polic
 func (h *helper) attachAndSend(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, place *kernel.Place, socket int) error {
 	mounted, err := kernel.Mount(plan, device, at, place)
 	if err != nil {
-		return errors.Join(err, h.takeBack(mounted))
+		return also(err, h.takeBack(mounted))
 	}
 	h.record(plan, mounted)
 	if err := fdpass.Send(socket, device.FD()); err != nil {
 		err = fmt.Errorf("failed to send the fuse descriptor: %s", kernel.Strerror(err))
-		return errors.Join(err, h.takeBack(mounted))
+		return also(err, h.takeBack(mounted))
 	}
 	h.logMount(plan, place.Path())
 	if plan.AutoUnmount() {
 		return h.watch(socket, mounted.Entry())
 	}
 	return priv.GiveUp()
+}
+
+// also adds a second failure to the same line of the message.
+func also(err, second error) error {
+	if second == nil {
+		return err
+	}
+	return fmt.Errorf("%w; %w", err, second)
 }
 
 // takeBack unmounts what was just mounted, with all the checks of -u, on the

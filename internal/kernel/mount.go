@@ -67,7 +67,10 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	}
 	m, err := findNew(t, at, place)
 	if err != nil {
-		return nil, errors.Join(err, detachTop(at.fd))
+		if undo := detachTop(at.fd); undo != nil {
+			err = fmt.Errorf("%w; it could not be taken back: %s", err, Strerror(undo))
+		}
+		return nil, err
 	}
 	return confirm(m, t)
 }
@@ -90,10 +93,10 @@ func findNew(t policy.Terms, at *Mountpoint, place *Place) (*Mounted, error) {
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	path, err := linkOf(at.fd)
+	path, err := linkOf(at.fd) // not without /proc
 	owner, _ := e.Owner()
-	if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID ||
-		e.Unique != below.Unique || e.Parent != below.ID || e.Mountpoint != path {
+	if !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || e.Unique != below.Unique ||
+		e.Parent != below.ID || (err == nil && e.Mountpoint != path) {
 		return nil, errors.Join(errMoved, unix.Close(fd))
 	}
 	return &Mounted{fd: fd, place: place}, nil

@@ -64,8 +64,8 @@ func mount(source, target, fstype string, flags uintptr, data string) error {
 
 // umountName: the current directory is the pinned parent, and what lies at
 // name was judged by its mount id to be the caller's.
-func umountName(name string) error {
-	return asAdmin(func() error { return unix.Unmount(name, unix.UMOUNT_NOFOLLOW) })
+func umountName(name string, flags int) error {
+	return asAdmin(func() error { return unix.Unmount(name, unix.UMOUNT_NOFOLLOW|flags) })
 }
 
 // detachTop: fd is the root of the very mount that was judged by its id, or the

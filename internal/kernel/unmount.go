@@ -102,9 +102,13 @@ func (t *Target) Unmount(plan policy.UnmountPlan) error {
 }
 
 func (t *Target) unmount(lazy bool) error {
+	flags := 0
 	if lazy {
 		err := detachTop(t.fd)
-		return errors.Join(err, t.Close())
+		if !errors.Is(err, unix.ENOENT) {
+			return errors.Join(err, t.Close())
+		}
+		flags = unix.MNT_DETACH // there is no /proc here: by its name, then
 	}
 	if err := t.Close(); err != nil {
 		return err
@@ -123,7 +127,7 @@ func (t *Target) unmount(lazy bool) error {
 	if !same {
 		return unix.EINVAL
 	}
-	return umountName(t.place.name)
+	return umountName(t.place.name, flags)
 }
 
 // Path is the canonical path, for messages only.

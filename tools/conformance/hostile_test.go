@@ -16,7 +16,7 @@ import (
 func TestEnvironment(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Env = []string{
-		"LD_PRELOAD=/tmp/evil.so", "LD_LIBRARY_PATH=/tmp", "LIBMOUNT_FSTAB=/tmp/x", "LIBMOUNT_DEBUG=all",
+		"LD_PRELOAD=/nowhere/evil.so", "LD_LIBRARY_PATH=/nowhere", "LIBMOUNT_FSTAB=/nowhere/x", "LIBMOUNT_DEBUG=all",
 		"GODEBUG=inittrace=1,gctrace=1", "GOGC=1", "GOMAXPROCS=1", "GOTRACEBACK=crash", "TZ=/etc/shadow",
 		"PATH=/tmp", "HOME=/tmp", "USER=root", "PWD=/root", "MODPROBE_OPTIONS=-C /tmp", "FUSE_KERN_DEVICE=/dev/null",
 		"_FUSE_COMMFD2=77", "LANG=de_DE.UTF-8", "LC_ALL=tr_TR",
