@@ -104,17 +104,3 @@ func TestEscapesDoNotSmuggle(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	f.Add("ro,fsname=a\\,b,subtype=x,max_read=1,x-y=z")
-	f.Fuzz(func(t *testing.T, list string) {
-		o, err := Parse(list)
-		if err != nil {
-			return
-		}
-		again, err := Parse(o.String())
-		if err != nil || !reflect.DeepEqual(again, o) {
-			t.Fatalf("Parse(%q) = %+v; written %q, read back %+v, %v", list, o, o.String(), again, err)
-		}
-	})
-}
