@@ -25,6 +25,7 @@ type request struct {
 	mode       mode
 	mountpoint string
 	options    string // comma-separated
+	syncInit   bool
 	lazy       bool
 	quiet      bool
 	commFD     string // empty: not given on the command line
@@ -45,6 +46,7 @@ func parse(argv []string) (request, error) {
 	flags.StringArrayVarP(&options, "options", "o", nil, "")
 	flags.StringVar(&req.commFD, "comm-fd", "", "")
 	flags.BoolVar(&watch, "auto-unmount", false, "")
+	flags.BoolVar(&req.syncInit, "sync-init", false, "")
 	flags.StringVar(&features, "features", "", "")
 	flags.Lookup("features").NoOptDefVal = "mask"
 	flags.BoolVarP(&version, "version", "V", false, "")
@@ -66,6 +68,8 @@ func parse(argv []string) (request, error) {
 		return req, nil
 	case flags.Changed("features"):
 		return req.wantFeatures(features)
+	case req.syncInit && (unmount || watch):
+		return request{}, errors.New("--sync-init can only be used to mount")
 	case unmount:
 		req.mode = modeUnmount
 	case req.lazy:

@@ -46,7 +46,10 @@ func (h *helper) mount() error {
 		h.logRefusal("mount", place.Path(), err)
 		return err
 	}
-	return h.attachAndSend(plan, device, at, place, socket)
+	if h.req.syncInit {
+		return h.mountInTwoPhases(plan, device, at, place, socket)
+	}
+	return h.mountAndSend(plan, device, at, place, socket)
 }
 
 // narrow gives up the right to write tables unless there are any to write.
@@ -75,23 +78,39 @@ func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (polic
 	return facts, err
 }
 
-// attachAndSend mounts, records the mount and sends the device. Whatever fails
+// mountAndSend mounts, records the mount and sends the device. Whatever fails
 // after the mount was attached takes it back.
-func (h *helper) attachAndSend(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, place *kernel.Place, socket int) error {
+func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, place *kernel.Place, socket int) error {
 	mounted, err := kernel.Mount(plan, device, at, place)
 	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}
 	h.record(plan, mounted)
-	if err := fdpass.Send(socket, device.FD()); err != nil {
-		err = fmt.Errorf("failed to send the fuse descriptor: %s", kernel.Strerror(err))
+	if err := sendDevice(socket, device); err != nil {
 		return also(err, h.takeBack(mounted))
 	}
-	h.logMount(plan, place.Path())
-	if plan.AutoUnmount() {
-		return h.watch(socket, mounted.Entry())
+	return h.handedOver(plan, mounted, place, socket)
+}
+
+func sendDevice(socket int, device *kernel.Device) error {
+	if err := fdpass.Send(socket, device.FD()); err != nil {
+		return fmt.Errorf("failed to send the fuse descriptor: %s", kernel.Strerror(err))
 	}
-	return priv.GiveUp()
+	return nil
+}
+
+// handedOver is what remains when the caller has his mount: to watch it, or to
+// end.
+func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, place *kernel.Place, socket int) error {
+	h.logMount(plan, place.Path())
+	if !plan.AutoUnmount() {
+		return priv.GiveUp()
+	}
+	if err := h.leave(socket); err != nil {
+		h.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
+		return priv.GiveUp()
+	}
+	return h.watch(socket, mounted.Entry())
 }
 
 // also adds a second failure to the same line of the message.

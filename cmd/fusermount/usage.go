@@ -31,6 +31,8 @@ socket on which they get the FUSE device.
  -o, --options OPTIONS  comma-separated mount options; repeated -o add up
  --auto-unmount         mount nothing: wait until the socket closes, and unmount
                         MOUNTPOINT if its daemon is dead
+ --sync-init            send the device first, mount when the caller answers,
+                        and tell him how it went
  --comm-fd N            number of the socket, in place of _FUSE_COMMFD
  --features             print the feature mask as 16 hexadecimal digits
  --features=text        print the names of the features

@@ -1,5 +1,5 @@
 // Package fdpass speaks the helper's side of the conversation on the comm
-// socket: one byte and one descriptor.
+// socket: one byte and one descriptor, and the two phases of sync-init.
 package fdpass
 
 import (

@@ -48,6 +48,10 @@ type Call struct {
 	// Prefill fills the socket before the start, so that each send of the
 	// program would block. Result.Bytes then holds the filling, too.
 	Prefill bool
+	// InheritPeer gives the program the test's end, too, as the number after the
+	// socket's, and names it in _FUSE_COMMFD2: what happens to a library that
+	// makes its pair without close-on-exec.
+	InheritPeer bool
 	// HangUp closes the test's end before the start.
 	HangUp bool
 

@@ -15,6 +15,8 @@ type engine struct {
 	fd     int // only the loop's thread uses it
 	nodes  []node
 	onInit func() // called by the loop once INIT was answered
+	// holdInit lets a hung engine hold back the answer to INIT, too.
+	holdInit bool
 
 	mu       sync.Mutex
 	mode     Mode
@@ -23,8 +25,8 @@ type engine struct {
 	requests []Opcode
 	err      error
 
-	inited   bool     // of the loop
-	held     [][]byte // of the loop: replies that wait for Resume
+	inited   bool   // of the loop
+	held     []held // of the loop: replies that wait for Resume
 	finished chan struct{}
 }
 
@@ -34,9 +36,9 @@ func newEngine(fd int, tree Tree, opts Options, onInit func()) (*engine, error) 
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	e := &engine{fd: fd, nodes: tree.nodes(), onInit: onInit, finished: make(chan struct{})}
-	if opts.HangBeforeInit {
-		e.mode = Frozen
+	e := &engine{
+		fd: fd, nodes: tree.nodes(), onInit: onInit, finished: make(chan struct{}),
+		mode: opts.mode(), holdInit: opts.HoldInit,
 	}
 	started := make(chan struct{})
 	go e.loop(started)

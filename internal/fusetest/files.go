@@ -50,6 +50,9 @@ func (t *fileTable) setup(c Call) (sock *os.File, err error) {
 	if c.HangUp {
 		return nil, mine.Close()
 	}
+	if c.InheritPeer {
+		t.list = append(t.list, mine)
+	}
 	return mine, nil
 }
 
@@ -91,6 +94,9 @@ func (c Call) environ() []string {
 	given := slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "_FUSE_COMMFD=") })
 	if c.hasComm() && !c.NoCommEnv && !given {
 		env = append(env, fmt.Sprintf("_FUSE_COMMFD=%d", c.commFD()))
+	}
+	if c.InheritPeer {
+		env = append(env, fmt.Sprintf("_FUSE_COMMFD2=%d", c.commFD()+1))
 	}
 	if env == nil {
 		env = []string{} // nil would be the test's own

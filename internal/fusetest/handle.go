@@ -26,14 +26,25 @@ func (e *engine) serve(request []byte) error {
 	}
 	payload, errno := e.answer(op, h.NodeID, body)
 	reply := frame(h.Unique, errno, payload)
-	if hung && op != OpInit {
-		e.held = append(e.held, reply)
+	if hung && (op != OpInit || e.holdInit) {
+		e.held = append(e.held, held{op, reply})
 		return nil
 	}
-	if err := e.write(reply); err != nil {
+	return e.send(held{op, reply})
+}
+
+// held is a reply, and to what.
+type held struct {
+	op    Opcode
+	reply []byte
+}
+
+// send answers, and says so if it was INIT.
+func (e *engine) send(h held) error {
+	if err := e.write(h.reply); err != nil {
 		return err
 	}
-	if op == OpInit && !e.inited {
+	if h.op == OpInit && !e.inited {
 		e.inited = true
 		e.onInit()
 	}

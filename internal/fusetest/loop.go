@@ -81,7 +81,7 @@ func (e *engine) step(buf []byte) error {
 // release answers what was held back.
 func (e *engine) release() error {
 	for len(e.held) > 0 {
-		if err := e.write(e.held[0]); err != nil {
+		if err := e.send(e.held[0]); err != nil {
 			return err
 		}
 		e.held = e.held[1:]

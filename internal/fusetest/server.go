@@ -26,6 +26,20 @@ type Options struct {
 	// HangBeforeInit starts the server frozen: it reads nothing and so
 	// never answers INIT, until Resume.
 	HangBeforeInit bool
+	// HoldInit starts the server hung, so that it reads INIT, too, and answers
+	// it at Resume.
+	HoldInit bool
+}
+
+// mode is the one to start in.
+func (o Options) mode() Mode {
+	switch {
+	case o.HangBeforeInit:
+		return Frozen
+	case o.HoldInit:
+		return Hung
+	}
+	return Healthy
 }
 
 // Server serves a [Tree] on a fuse device. It is safe for concurrent use.
@@ -71,9 +85,7 @@ func ServeOptions(dev *os.File, tree Tree, opts Options) *Server {
 		ended:    make(chan struct{}),
 		finished: make(chan struct{}),
 		ready:    make(chan struct{}),
-	}
-	if opts.HangBeforeInit {
-		s.mode = Frozen
+		mode:     opts.mode(),
 	}
 	err := s.start(dev)
 	mustClose(dev)

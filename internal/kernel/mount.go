@@ -53,7 +53,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	if fitsFsconfig(t) {
 		fd, err := mountByContext(t, d, at)
 		if err == nil {
-			return confirm(&Mounted{fd: fd, place: place}, t)
+			return confirm(&Mounted{fd: fd, place: place}, t, at)
 		}
 		if !wayIsClosed(err) {
 			return nil, err
@@ -72,7 +72,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 		}
 		return nil, err
 	}
-	return confirm(m, t)
+	return confirm(m, t, at)
 }
 
 // findNew opens what mount(2) just mounted over at, which that call does not
@@ -85,18 +85,17 @@ func findNew(t policy.Terms, at *Mountpoint, place *Place) (*Mounted, error) {
 	if err != nil {
 		return nil, errMoved
 	}
-	below, _, err := mtab.Of(at.fd)
+	e, isRoot, err := mtab.Of(fd)
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	e, isRoot, err := mtab.Of(fd)
+	direct, err := mtab.LiesOn(e, at.fd)
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	path, err := linkOf(at.fd) // not without /proc
 	owner, _ := e.Owner()
-	if !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || e.Unique != below.Unique ||
-		e.Parent != below.ID || (err == nil && e.Mountpoint != path) {
+	if !isRoot || !direct || !mountopts.IsFuse(e.Type) || owner != t.UserID || (err == nil && e.Mountpoint != path) {
 		return nil, errors.Join(errMoved, unix.Close(fd))
 	}
 	return &Mounted{fd: fd, place: place}, nil
@@ -121,16 +120,25 @@ func (d *Device) renew() error {
 }
 
 // confirm reads back from the kernel what matters most: that the mount is
-// there with nosuid and nodev. One without them is taken away again.
-func confirm(m *Mounted, t policy.Terms) (*Mounted, error) {
+// there with nosuid and nodev, and lies on what was judged. The kernel attaches
+// to whatever is topmost, which may be something that somebody else has mounted
+// there since. A mount that is not as it should be is taken away again.
+func confirm(m *Mounted, t policy.Terms, at *Mountpoint) (*Mounted, error) {
 	e, _, err := mtab.Of(m.fd)
 	if err != nil {
 		return m, fmt.Errorf("the new mount cannot be read back: %w", err)
 	}
+	m.entry = e
 	if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {
 		return m, errors.New("the kernel did not keep nosuid and nodev")
 	}
-	m.entry = e
+	direct, err := mtab.LiesOn(e, at.fd)
+	if err != nil {
+		return m, fmt.Errorf("the mount below the new one cannot be read: %w", err)
+	}
+	if !direct {
+		return m, &MountError{Errno: unix.EBUSY, Message: "something else was mounted there meanwhile"}
+	}
 	return m, nil
 }
 

@@ -22,12 +22,48 @@ func fitsFsconfig(t policy.Terms) bool {
 // mountByContext mounts with fsopen, fsconfig, fsmount and move_mount, and
 // gives the descriptor of the mount.
 func mountByContext(t policy.Terms, d *Device, at *Mountpoint) (int, error) {
-	context, err := fsopen(fsType(t))
+	context, err := openContext(t, d)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(context)
+	if err := fsconfigCreate(context); err != nil {
+		return -1, &MountError{Errno: err, Message: contextLog(context)}
+	}
+	return attach(context, t, at)
+}
+
+// openContext describes the file system to the kernel.
+func openContext(t policy.Terms, d *Device) (context int, err error) {
+	context, err = fsopen(fsType(t))
 	if err != nil {
 		return -1, &MountError{Errno: err}
 	}
-	defer unix.Close(context)
-	fd, err := fillAndMount(context, t, d)
+	if err := fill(context, t, d); err != nil {
+		message := contextLog(context)
+		return -1, &MountError{Errno: errors.Join(err, unix.Close(context)), Message: message}
+	}
+	return context, nil
+}
+
+func fill(context int, t policy.Terms, d *Device) error {
+	for _, p := range parameters(t, d) {
+		if err := unix.FsconfigSetString(context, p.key, p.value); err != nil {
+			return err
+		}
+	}
+	for _, name := range superFlags(t) {
+		if err := unix.FsconfigSetFlag(context, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach mounts the file system that was created in context over the pinned
+// mountpoint.
+func attach(context int, t policy.Terms, at *Mountpoint) (fd int, err error) {
+	fd, err = fsmount(context, mountAttributes(t))
 	if err != nil {
 		return -1, &MountError{Errno: err, Message: contextLog(context)}
 	}
@@ -35,23 +71,6 @@ func mountByContext(t policy.Terms, d *Device, at *Mountpoint) (int, error) {
 		return -1, &MountError{Errno: errors.Join(err, unix.Close(fd))}
 	}
 	return fd, nil
-}
-
-func fillAndMount(context int, t policy.Terms, d *Device) (int, error) {
-	for _, p := range parameters(t, d) {
-		if err := unix.FsconfigSetString(context, p.key, p.value); err != nil {
-			return -1, err
-		}
-	}
-	for _, name := range superFlags(t) {
-		if err := unix.FsconfigSetFlag(context, name); err != nil {
-			return -1, err
-		}
-	}
-	if err := fsconfigCreate(context); err != nil {
-		return -1, err
-	}
-	return fsmount(context, mountAttributes(t))
 }
 
 type parameter struct{ key, value string }

@@ -22,11 +22,20 @@ func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 	if err != nil {
 		return nil, &AccessError{Path: p.path, Errno: err}
 	}
-	m := &Mountpoint{fd: fd}
-	if m.facts, err = examine(fd, p.path, uid); err != nil {
-		return nil, errors.Join(&AccessError{Path: p.path, Errno: err}, unix.Close(fd))
+	m := &Mountpoint{fd: fd, facts: policy.Mountpoint{Path: p.path}}
+	if err := m.Examine(uid); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return m, nil
+}
+
+// Examine finds out anew what policy wants to know of the pinned mountpoint.
+func (m *Mountpoint) Examine(uid uint32) (err error) {
+	path := m.facts.Path
+	if m.facts, err = examine(m.fd, path, uid); err != nil {
+		return &AccessError{Path: path, Errno: err}
+	}
+	return nil
 }
 
 // Facts says what was found out.

@@ -39,6 +39,16 @@ func fsconfigCreate(context int) error {
 	return asAdmin(func() error { return unix.FsconfigCreate(context) })
 }
 
+// fsconfigCreateApart: as fsconfigCreate, in a child that makes this one call
+// with the capability raised, and ends.
+func fsconfigCreateApart(context int) (c child, err error) {
+	err = asAdmin(func() (err error) {
+		c, err = forkCreate(context)
+		return err
+	})
+	return c, err
+}
+
 // fsmount: the attributes came from granted terms, nosuid and nodev among them
 // unless root took them off. The mount is not attached yet.
 func fsmount(context, attributes int) (fd int, err error) {

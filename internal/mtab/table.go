@@ -60,6 +60,17 @@ func Same(a, b Entry) bool {
 		a.Major == b.Major && a.Minor == b.Minor && a.SuperOptions == b.SuperOptions
 }
 
+// LiesOn says whether e is attached to the very mount in which fd lies, and
+// not to another on top of it.
+func LiesOn(e Entry, fd int) (bool, error) {
+	if e.Unique {
+		id, _, err := uniqueID(fd)
+		return id.unique && id.n == e.Parent, err
+	}
+	id, err := OldID(fd)
+	return id == e.Parent, err
+}
+
 // Find gives the entry with an id of the kind that mountinfo uses.
 func Find(id uint64) (Entry, error) {
 	text, err := rawfile.Text(mountinfoPath)

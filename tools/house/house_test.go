@@ -117,7 +117,7 @@ func TestFlow(t *testing.T) {
 		"policy":    {"mountopts", "fuseconf"},
 		"rawfile":   {},
 		"mtab":      {"mountopts", "rawfile"},
-		"kernel":    {"policy", "priv", "mtab", "rawfile"},
+		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile"},
 	}
 	for _, s := range helper(t) {
 		if !s.in("internal") {
@@ -139,7 +139,8 @@ func TestOnePlaceFor(t *testing.T) {
 		where []string // files or directories
 		names []string
 	}{
-		{"credentials", []string{"internal/priv"}, []string{
+		// The child asks to be killed when its parent ends.
+		{"credentials", []string{"internal/priv", "internal/kernel/child.go"}, []string{
 			"unix.Capset", "unix.Setuid", "unix.Setresuid", "unix.Setresgid", "unix.Setgroups", "unix.Setfsuid",
 			"unix.SYS_SETRESUID", "unix.SYS_SETFSUID", "unix.SYS_PRCTL", "unix.Prctl", "unix.SYS_CAPSET",
 			"syscall.Setuid", "syscall.AllThreadsSyscall", "runtime.LockOSThread",
@@ -154,7 +155,10 @@ func TestOnePlaceFor(t *testing.T) {
 		}},
 		{"exiting", []string{"cmd/fusermount/main.go"}, []string{"os.Exit", "unix.Exit", "syscall.Exit"}},
 		{"running programs", nil, []string{
-			"unix.Exec", "syscall.Exec", "syscall.ForkExec", "os.StartProcess", "unix.SYS_EXECVE", "unix.SYS_CLONE", "unix.SYS_FORK",
+			"unix.Exec", "syscall.Exec", "syscall.ForkExec", "os.StartProcess", "unix.SYS_EXECVE", "unix.SYS_EXECVEAT", "unix.SYS_FORK",
+		}},
+		{"a child that makes one call", []string{"internal/kernel/child_clone.go", "internal/kernel/child_clone_s390x.go"}, []string{
+			"unix.SYS_CLONE", "unix.SYS_CLONE3",
 		}},
 		{"files that the runtime polls", nil, []string{
 			"os.Open", "os.OpenFile", "os.NewFile", "os.ReadFile", "os.ReadDir", "os.Create", "os.WriteFile",

@@ -8,40 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leave makes the process a daemon of its own: a session, / as directory,
-// /dev/null as standard streams, no descriptor of the caller's but the socket,
-// no signals. It does not fork: the caller may be waiting for this very
-// process, and the main thread carries the credentials.
-func leave(socket int) error {
-	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) { // EPERM: it leads a group already
-		return fmt.Errorf("setsid: %w", err)
-	}
-	if err := unix.Chdir("/"); err != nil {
-		return fmt.Errorf("chdir: %w", err)
-	}
-	if err := closeStreams(socket); err != nil {
-		return err
-	}
-	if err := closeOthers(socket); err != nil {
-		return err
-	}
-	return ignoreSignals()
-}
-
-func closeStreams(socket int) error {
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+// closeInherited closes what the caller left open by mistake: all but the
+// standard streams and the socket. The socket's other end may be among it, and
+// while we hold that we would never see the caller go.
+func closeInherited(socket int) error {
+	fds, err := openDescriptors()
 	if err != nil {
-		return fmt.Errorf("/dev/null: %w", err)
+		return fmt.Errorf("list descriptors: %w", err)
 	}
-	for fd := range 3 {
-		if fd == socket || fd == null {
-			continue
-		}
-		if err := unix.Dup3(null, fd, 0); err != nil {
-			return fmt.Errorf("dup3: %w", err)
+	for _, fd := range fds {
+		if fd > unix.Stderr && fd != socket && !isOwn(fd) {
+			if err := unix.Close(fd); err != nil {
+				return fmt.Errorf("close: %w", err)
+			}
 		}
 	}
-	return nil // closeOthers closes null
+	return nil
 }
 
 // closeOthers closes everything but the streams, the socket, and what belongs
@@ -87,11 +69,16 @@ func openDescriptors() (fds []int, err error) {
 	}
 }
 
-// isPoller says whether fd is one of the runtime's own. What the caller left
-// open is never close-on-exec, or it would not be here.
-func isPoller(fd int) bool {
+// isOwn says whether fd was opened by this process, or is closed. What the
+// caller left open is never close-on-exec, or it would not be here.
+func isOwn(fd int) bool {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	if err != nil || flags&unix.FD_CLOEXEC == 0 {
+	return err != nil || flags&unix.FD_CLOEXEC != 0
+}
+
+// isPoller says whether fd is one of the runtime's own.
+func isPoller(fd int) bool {
+	if !isOwn(fd) {
 		return false
 	}
 	buf := make([]byte, 64)

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// detach makes the process a daemon of its own: a session, / as directory,
+// /dev/null as standard streams, no descriptor of the caller's but the socket,
+// no signals. It does not fork: the caller may be waiting for this very
+// process, and the main thread carries the credentials.
+func detach(socket int) error {
+	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) { // EPERM: it leads a group already
+		return fmt.Errorf("setsid: %w", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return fmt.Errorf("chdir: %w", err)
+	}
+	if err := closeStreams(socket); err != nil {
+		return err
+	}
+	if err := closeOthers(socket); err != nil {
+		return err
+	}
+	return ignoreSignals()
+}
+
+func closeStreams(socket int) error {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("/dev/null: %w", err)
+	}
+	for fd := range 3 {
+		if fd == socket || fd == null {
+			continue
+		}
+		if err := unix.Dup3(null, fd, 0); err != nil {
+			return fmt.Errorf("dup3: %w", err)
+		}
+	}
+	return nil // closeOthers closes null
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/kernel"
+	"github.com/go-fusermount/fusermount/internal/policy"
+)
+
+// mountInTwoPhases is sync-init: the caller gets the device before there is a
+// mount, says with one byte that he serves it, and is told how the mount went.
+// A kernel that was asked to (FUSE_DEV_IOC_SYNC_INIT, Linux 6.18) attaches the
+// mount only when the daemon has answered its first request.
+func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, place *kernel.Place, socket int) error {
+	if err := closeInherited(socket); err != nil {
+		return err
+	}
+	prepared, err := kernel.Prepare(plan, device, at, place)
+	if err != nil {
+		return err
+	}
+	if err := sendDevice(socket, device); err != nil {
+		return err
+	}
+	mounted, err := h.secondPhase(prepared, device, at, socket)
+	if err == nil {
+		h.record(plan, mounted)
+		if err = fdpass.SendStatus(socket, 0); err == nil {
+			return h.handedOver(plan, mounted, place, socket)
+		}
+		err = fmt.Errorf("failed to send the status: %s", kernel.Strerror(err))
+	} else if told := fdpass.SendStatus(socket, statusOf(err)); told != nil && !errors.Is(err, io.EOF) {
+		err = also(err, errors.New("and nobody could be told"))
+	}
+	h.logRefusal("mount", place.Path(), err)
+	return also(err, h.takeBack(mounted))
+}
+
+// secondPhase waits for the caller and mounts. What policy judged may be long
+// ago by now: he could have filled the table up to mount_max in between, or
+// lost a right, so it judges once more.
+func (h *helper) secondPhase(prepared *kernel.Prepared, device *kernel.Device, at *kernel.Mountpoint, socket int) (*kernel.Mounted, error) {
+	limit := syncInitLimit()
+	if err := fdpass.WaitByte(socket, limit); err != nil {
+		return nil, waitError(err, "the caller did not answer")
+	}
+	if err := at.Examine(h.who.UID); err != nil {
+		return nil, err
+	}
+	facts, err := h.mountFacts(at, device)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := policy.Mount(facts, h.req.options); err != nil {
+		return nil, err
+	}
+	return prepared.Mount(func(ended int) error {
+		return waitError(fdpass.WaitWhileOpen(socket, ended, limit), "the daemon did not answer the kernel")
+	})
+}
+
+// waitError says in words why a wait ended without result. who is silent where
+// nothing came in time.
+func waitError(err error, silent string) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("mount given up: the caller closed the socket: %w", err)
+	case errors.Is(err, fdpass.ErrTimeout):
+		return fmt.Errorf("mount given up: %s: %w", silent, unix.ETIMEDOUT)
+	}
+	return err
+}
+
+// statusOf is the error that the caller is told as a number.
+func statusOf(err error) unix.Errno {
+	var errno unix.Errno
+	var refusal *policy.Refusal
+	switch {
+	case errors.As(err, &errno) && errno != 0:
+		return errno
+	case errors.As(err, &refusal):
+		return unix.EPERM
+	}
+	return unix.EIO
+}
+
+// testLimit is set by the linker, for tests that wait for the limit: a
+// duration. It counts only where the program lends its caller no rights.
+var testLimit string
+
+// syncInitLimit is how long the caller may take to answer, and his daemon to
+// answer the kernel. Until then the process holds the right to mount, and the
+// pinned mountpoint.
+func syncInitLimit() time.Duration {
+	const limit = 300 * time.Second
+	if testLimit != "" && !secure() {
+		if d, err := time.ParseDuration(testLimit); err == nil {
+			return min(d, limit)
+		}
+	}
+	return limit
+}

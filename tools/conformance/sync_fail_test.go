@@ -1,0 +1,201 @@
+package conformance
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// buildShort builds a helper that waits for a moment only.
+func buildShort(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "fusermount3")
+	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.testLimit=300ms", "-o", program, "./cmd/fusermount")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return program
+}
+
+// The caller, and his daemon, have only so much time. The short limit of the
+// test's build counts where the program gives no rights, and nowhere else.
+func TestSyncInitLimit(t *testing.T) {
+	short := buildShort(t)
+	call, mountpoint := syncCall(t, "")
+	call.Prog = fusetest.InstallHelper(t, short, fusetest.Setuid)
+	patient := startSync(t, call, mountpoint)
+
+	asRoot := func() *twoPhase {
+		call, mountpoint := syncCall(t, "")
+		call.KeepRoot = true
+		call.Prog = fusetest.InstallHelper(t, short, fusetest.Plain)
+		return startSync(t, call, mountpoint)
+	}
+	never := asRoot()
+	never.wantStatus(t, unix.ETIMEDOUT)
+	never.wantFailed(t, "mount given up: the caller did not answer: connection timed out")
+
+	hung := asRoot()
+	hung.serve(t, fusetest.Options{HoldInit: true})
+	hung.answer(t)
+	child := hung.waitCreating(t)
+	hung.wantStatus(t, unix.ETIMEDOUT)
+	hung.wantFailed(t, "mount given up: the daemon did not answer the kernel: connection timed out")
+	wantGone(t, child)
+
+	patient.answer(t) // it started first, and has waited longer than both
+	patient.wantStatus(t, 0)
+	patient.server = fusetest.Serve(patient.dev, fusetest.Tree{})
+	patient.wantSuccess(t)
+}
+
+// A status that nobody can be told takes the mount back.
+func TestSyncInitStatusUnsent(t *testing.T) {
+	for name, kind := range map[string]fusetest.SocketKind{"stream": fusetest.Stream, "seqpacket": fusetest.Seqpacket} {
+		t.Run(name, func(t *testing.T) {
+			call, mountpoint := syncCall(t, "auto_unmount")
+			call.Socket = kind
+			s := startSync(t, call, mountpoint)
+			raw, err := s.Socket().SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var shut error
+			if err := raw.Control(func(fd uintptr) { shut = unix.Shutdown(int(fd), unix.SHUT_RD) }); err != nil || shut != nil {
+				t.Fatal(err, shut)
+			}
+			s.serve(t, fusetest.Options{})
+			s.answer(t)
+			s.wantFailed(t, "failed to send the status: Broken pipe")
+		})
+	}
+}
+
+// What fails after the device was sent is told as a number, too.
+func TestSyncInitRefusedLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(t *testing.T, s *twoPhase)
+		status unix.Errno
+		text   string
+	}{
+		"not writable any more": {
+			func(t *testing.T, s *twoPhase) { chmod(t, s.mountpoint, 0o555) },
+			unix.EPERM, "user has no write access to mountpoint ",
+		},
+		"mount_max reached": {
+			func(t *testing.T, _ *twoPhase) { writeFile(t, "/etc/fuse.conf", "mount_max = 0\n") },
+			unix.EPERM, "too many FUSE filesystems mounted",
+		},
+		"removed": {
+			func(t *testing.T, s *twoPhase) {
+				if err := os.Remove(s.mountpoint); err != nil {
+					t.Fatal(err)
+				}
+			},
+			unix.ENOENT, "mount failed: No such file or directory",
+		},
+		"device used elsewhere": {
+			func(t *testing.T, s *twoPhase) { mountWith(t, s.dev, fusetest.Dir(t, alice)) },
+			unix.EBUSY, "mount failed: Device or resource busy",
+		},
+		"something mounted there": {
+			func(t *testing.T, s *twoPhase) {
+				if err := unix.Mount("upper", s.mountpoint, "tmpfs", 0, ""); err != nil {
+					t.Fatal(err)
+				}
+			},
+			unix.EBUSY, "mount failed: Device or resource busy (something else was mounted there meanwhile)",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+			call, mountpoint := syncCall(t, "")
+			s := startSync(t, call, mountpoint)
+			c.change(t, s)
+			before := fusetest.Mountinfo(t)
+			s.answer(t)
+			s.wantStatus(t, c.status)
+			r := s.Wait()
+			if r.Exit != 1 || !strings.Contains(r.Stderr, c.text) {
+				t.Errorf("exit %d, %q; want 1, %q", r.Exit, r.Stderr, c.text)
+			}
+			if after := fusetest.Mountinfo(t); len(after) != len(before) {
+				t.Errorf("%d mounts before, %d after", len(before), len(after))
+			}
+		})
+	}
+}
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mountWith mounts with a device by mount(2).
+func mountWith(t *testing.T, dev *os.File, dir string) {
+	t.Helper()
+	raw, err := dev.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		failed = unix.Mount("x", dir, "fuse", 0, "rootmode=40000,user_id=0,group_id=0,fd="+strconv.Itoa(int(fd)))
+	})
+	if err != nil || failed != nil {
+		t.Fatal(err, failed)
+	}
+}
+
+// Where the new mount API is absent, or cannot carry a name, the caller hears
+// of it before he gets the device, and can call again without --sync-init.
+func TestSyncInitNotPossible(t *testing.T) {
+	call, mountpoint := syncCall(t, "")
+	call.Deny = fusetest.Deny(unix.ENOSYS, "fsopen")
+	wantRefusal(t, run(t, call), mountpoint, "mount failed: Function not implemented")
+
+	call, mountpoint = syncCall(t, "fsname="+strings.Repeat("x", 300))
+	wantRefusal(t, run(t, call), mountpoint, "mount failed: File name too long")
+
+	call, mountpoint = syncCall(t, "")
+	call.HangUp = true
+	wantRefusal(t, run(t, call), mountpoint, "failed to send the fuse descriptor: Broken pipe")
+
+	for _, args := range [][]string{{"--sync-init", "-u"}, {"--sync-init", "--auto-unmount"}} {
+		call.Args = append(args, mountpoint)
+		wantRefusal(t, run(t, call), mountpoint, "--sync-init can only be used to mount")
+	}
+}
+
+// With auto_unmount the process stays, after success only.
+func TestSyncInitThenWatch(t *testing.T) {
+	call, mountpoint := syncCall(t, "auto_unmount")
+	s := startSync(t, call, mountpoint)
+	s.serve(t, fusetest.Options{})
+	s.answer(t)
+	s.wantStatus(t, 0)
+	waitIgnoring(t, s.Pid())
+	if links := descriptors(t, s.Pid()); len(links) != 4 {
+		t.Errorf("descriptors %v, want the streams and the socket", links)
+	}
+	if err := s.server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.CloseSocket(); err != nil {
+		t.Error(err)
+	}
+	if r := s.Wait(); r.Exit != 0 {
+		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
+	}
+	wantNothing(t, mountpoint)
+}

@@ -1,0 +1,282 @@
+package conformance
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// twoPhase is a helper that was started with --sync-init and has sent the
+// device.
+type twoPhase struct {
+	*fusetest.Proc
+	call       fusetest.Call
+	mountpoint string
+	dev        *os.File // until it is served
+	server     *fusetest.Server
+}
+
+// syncCall prepares a call with --sync-init.
+func syncCall(t *testing.T, options string) (fusetest.Call, string) {
+	t.Helper()
+	call, mountpoint := asUser(t)
+	call.Args = []string{"--sync-init", "-o", options, "--", mountpoint}
+	return call, mountpoint
+}
+
+// startSync runs the first phase.
+func startSync(t *testing.T, call fusetest.Call, mountpoint string) *twoPhase {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	t.Cleanup(cancel)
+	p, err := call.Start(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Receive(time.Now().Add(10 * time.Second))
+	if err != nil || got.NFDs != 1 || string(got.Bytes) != "\x00" {
+		t.Fatalf("%+v, %v: %s", got, err, p.Wait().Stderr)
+	}
+	wantNothing(t, mountpoint)
+	s := &twoPhase{Proc: p, call: call, mountpoint: mountpoint, dev: got.Dev}
+	t.Cleanup(func() {
+		_ = s.dev.Close() // served or closed by most
+		if s.server != nil {
+			_ = s.server.Close()
+		}
+	})
+	return s
+}
+
+// serve starts the daemon, which asks the kernel to wait for it if it can.
+func (s *twoPhase) serve(t *testing.T, opts fusetest.Options) {
+	t.Helper()
+	if err := fusetest.SyncInit(s.dev); err != nil {
+		fusetest.Skip(t, "run a kernel with FUSE_DEV_IOC_SYNC_INIT (Linux 6.18): "+err.Error())
+	}
+	s.server = fusetest.ServeOptions(s.dev, fusetest.Tree{}, opts)
+}
+
+// answer sends the byte.
+func (s *twoPhase) answer(t *testing.T) {
+	t.Helper()
+	if err := s.Send([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantStatus wants the four bytes.
+func (s *twoPhase) wantStatus(t *testing.T, want unix.Errno) {
+	t.Helper()
+	got, err := s.Receive(time.Now().Add(20 * time.Second))
+	if err != nil || len(got.Bytes) != 4 || got.NFDs != 0 {
+		t.Fatalf("status: %+v, %v: %s", got, err, s.Wait().Stderr)
+	}
+	if status := int32(binary.NativeEndian.Uint32(got.Bytes)); status != -int32(want) {
+		t.Errorf("status %d, want %d", status, -int32(want))
+	}
+}
+
+// wantFailed wants exit 1 with one line that has text, and nothing mounted.
+func (s *twoPhase) wantFailed(t *testing.T, text string) {
+	t.Helper()
+	r := s.Wait()
+	first, rest, _ := strings.Cut(r.Stderr, "\n")
+	if r.Exit != 1 || !strings.Contains(first, text) || (rest != "" && !strings.Contains(rest, ": hint: ")) {
+		t.Errorf("exit %d, signal %v, %v: %q; want 1, %q", r.Exit, r.Signal, r.Err, r.Stderr, text)
+	}
+	wantNothing(t, s.mountpoint)
+}
+
+// wantSuccess wants the mount, and takes it away.
+func (s *twoPhase) wantSuccess(t *testing.T) {
+	t.Helper()
+	if r := s.Wait(); r.Exit != 0 || r.Stderr != "" || len(r.Bytes) != 0 {
+		t.Errorf("exit %d, %q, %d bytes more", r.Exit, r.Stderr, len(r.Bytes))
+	}
+	line, found := fusetest.FindMount(t, s.mountpoint)
+	if !found || !line.HasOption("nosuid") || !line.HasOption("nodev") {
+		t.Errorf("mounted %v: %+v", found, line)
+	}
+	unmount(t, s.call, s.mountpoint)
+}
+
+// waitCreating waits until the helper has the kernel create the file system,
+// in a child of its own.
+func (s *twoPhase) waitCreating(t *testing.T) (child string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		if children := childrenOf(t, s.Pid()); len(children) == 1 {
+			// The number of the call that it is in stands first.
+			text, err := os.ReadFile("/proc/" + children[0] + "/syscall")
+			nr, ok := fusetest.SyscallNumber("fsconfig")
+			if err == nil && ok && strings.HasPrefix(string(text), strconv.FormatUint(uint64(nr), 10)+" ") {
+				return children[0]
+			}
+		}
+	}
+	t.Fatal("no child waits in fsconfig")
+	return ""
+}
+
+// The kernel mounts only when the daemon has answered INIT.
+func TestSyncInit(t *testing.T) {
+	for name, kind := range map[string]fusetest.SocketKind{"stream": fusetest.Stream, "seqpacket": fusetest.Seqpacket} {
+		t.Run(name, func(t *testing.T) {
+			call, mountpoint := syncCall(t, "fsname=sync,subtype=two")
+			call.Socket = kind
+			s := startSync(t, call, mountpoint)
+			s.serve(t, fusetest.Options{HangBeforeInit: true})
+			s.answer(t)
+			s.waitCreating(t)
+			wantNothing(t, mountpoint)
+			s.server.Resume()
+			s.wantStatus(t, 0)
+			<-s.server.Ready()
+			if line, found := fusetest.FindMount(t, mountpoint); !found || line.FSType != "fuse.two" || line.Source != "sync" {
+				t.Errorf("mounted %v: %+v", found, line)
+			}
+			s.wantSuccess(t)
+		})
+	}
+}
+
+// A daemon that asks the kernel for nothing gets its mount all the same.
+func TestSyncInitWithoutWaiting(t *testing.T) {
+	call, mountpoint := syncCall(t, "")
+	s := startSync(t, call, mountpoint)
+	s.answer(t)
+	s.wantStatus(t, 0)
+	s.server = fusetest.Serve(s.dev, fusetest.Tree{})
+	s.wantSuccess(t)
+}
+
+// Whoever goes away before he answers leaves nothing, also where the helper
+// inherited his end of the socket.
+func TestSyncInitClosed(t *testing.T) {
+	for name, change := range map[string]func(*fusetest.Call){
+		"stream":    func(*fusetest.Call) {},
+		"seqpacket": func(c *fusetest.Call) { c.Socket = fusetest.Seqpacket },
+		"inherited": func(c *fusetest.Call) { c.InheritPeer = true },
+		"comm-fd":   func(c *fusetest.Call) { c.NoCommEnv, c.Args = true, append([]string{"--comm-fd", "3"}, c.Args...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, mountpoint := syncCall(t, "auto_unmount")
+			change(&call)
+			s := startSync(t, call, mountpoint)
+			if err := s.CloseSocket(); err != nil {
+				t.Fatal(err)
+			}
+			s.wantFailed(t, "mount given up: the caller closed the socket")
+		})
+	}
+}
+
+// A daemon that dies while the kernel waits for it is noticed.
+func TestSyncInitDaemonDies(t *testing.T) {
+	for name, opts := range map[string]fusetest.Options{
+		"before it reads": {HangBeforeInit: true},
+		"after it reads":  {HoldInit: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, mountpoint := syncCall(t, "")
+			s := startSync(t, call, mountpoint)
+			s.serve(t, opts)
+			s.answer(t)
+			child := s.waitCreating(t)
+			if opts.HoldInit {
+				for deadline := time.Now().Add(10 * time.Second); s.server.Count(fusetest.OpInit) == 0; {
+					if time.Now().After(deadline) {
+						t.Fatal("INIT was not read")
+					}
+				}
+			}
+			if err := s.server.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := s.CloseSocket(); err != nil {
+				t.Fatal(err)
+			}
+			s.wantFailed(t, "mount given up: the caller closed the socket")
+			wantGone(t, child)
+		})
+	}
+}
+
+// A helper that is killed while the kernel waits takes its child along.
+func TestSyncInitKilled(t *testing.T) {
+	call, mountpoint := syncCall(t, "")
+	s := startSync(t, call, mountpoint)
+	s.serve(t, fusetest.Options{HangBeforeInit: true})
+	s.answer(t)
+	child := s.waitCreating(t)
+	if err := s.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if r := s.Wait(); r.Signal != unix.SIGKILL {
+		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
+	}
+	wantGone(t, child)
+	wantNothing(t, mountpoint)
+}
+
+// The mount lies on what was pinned, whatever lies at its path by then.
+func TestSyncInitSwapped(t *testing.T) {
+	call, home := asUser(t)
+	dir := func(path string, uid int) string {
+		path = filepath.Join(home, path)
+		if err := os.MkdirAll(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(path, uid, uid); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	parent, mountpoint := dir("parent", alice), dir("parent/m", alice)
+	other := dir("other", 0)
+	dir("other/m", 0)
+	call.Args = []string{"--sync-init", "--", mountpoint}
+	s := startSync(t, call, mountpoint)
+	if err := unix.Renameat2(unix.AT_FDCWD, parent, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
+	s.serve(t, fusetest.Options{})
+	s.answer(t)
+	s.wantStatus(t, 0)
+	wantNothing(t, mountpoint)
+	s.mountpoint = filepath.Join(other, "m")
+	s.wantSuccess(t)
+}
+
+// childrenOf gives the process ids of a process' children.
+func childrenOf(t *testing.T, pid int) []string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil // it has ended
+	}
+	return strings.Fields(string(text))
+}
+
+// wantGone wants a process to end.
+func wantGone(t *testing.T, pid string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		text, err := os.ReadFile("/proc/" + pid + "/stat")
+		if err != nil || strings.Contains(string(text), ") Z ") {
+			return
+		}
+	}
+	t.Errorf("process %s is still there", pid)
+}
