@@ -19,10 +19,10 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	if err := h.narrow(mtab.HasMtab() || strings.Contains(h.req.options, "x-") && mtab.HasUtab()); err != nil {
+	if err := h.narrow(mtab.HasMtab() || strings.Contains(h.req.Options, "x-") && mtab.HasUtab()); err != nil {
 		return err
 	}
-	place, err := kernel.Resolve(h.req.mountpoint)
+	place, err := kernel.Resolve(h.req.Mountpoint)
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	plan, notices, err := policy.Mount(facts, h.req.options)
+	plan, notices, err := policy.Mount(facts, h.req.Options)
 	for _, notice := range notices {
 		h.report.warn(notice)
 	}
@@ -46,7 +46,7 @@ func (h *helper) mount() error {
 		h.logRefusal("mount", place.Path(), err)
 		return err
 	}
-	if h.req.syncInit {
+	if h.req.SyncInit {
 		return h.mountInTwoPhases(plan, device, at, place, socket)
 	}
 	return h.mountAndSend(plan, device, at, place, socket)
@@ -70,7 +70,7 @@ func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (polic
 		Settings:   settings,
 		Mountpoint: at.Facts(),
 		Device:     device.Path(),
-		FuseBlk:    strings.Contains(h.req.options, "blkdev") && kernel.KnowsFS("fuseblk"),
+		FuseBlk:    strings.Contains(h.req.Options, "blkdev") && kernel.KnowsFS("fuseblk"),
 	}
 	if h.who.UID != 0 && settings.MountMax != fuseconf.NoLimit {
 		facts.Mounted, err = kernel.CountFuse(settings.MountMax)
