@@ -58,6 +58,9 @@ func Parse(argv []string) (Request, error) {
 	if len(argv) > 0 {
 		argv = argv[1:]
 	}
+	if err := refuseSkipped(argv); err != nil {
+		return Request{}, err
+	}
 	if err := flags.Parse(argv); err != nil {
 		return Request{}, err
 	}
@@ -107,4 +110,18 @@ func (r Request) wantMountpoint(args []string) (Request, error) {
 	}
 	r.Mountpoint = args[0]
 	return r, nil
+}
+
+// refuseSkipped refuses what pflag would pass over without a word: it takes
+// -test.ANYTHING, also behind other short flags, for a flag of go test.
+func refuseSkipped(args []string) error {
+	for _, arg := range args {
+		if arg == "--" {
+			return nil
+		}
+		if short, ok := strings.CutPrefix(arg, "-"); ok && strings.HasPrefix(strings.TrimLeft(short, "uzqVh"), "test.") {
+			return errors.New("unknown shorthand flag: 't' in " + arg)
+		}
+	}
+	return nil
 }
