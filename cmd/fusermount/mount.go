@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
@@ -19,7 +20,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	if err := h.narrow(mtab.HasMtab() || strings.Contains(h.req.Options, "x-") && mtab.HasUtab()); err != nil {
+	if err := h.narrow(mtab.HasMtab() || h.mentions("x-") && mtab.HasUtab()); err != nil {
 		return err
 	}
 	place, err := kernel.Resolve(h.req.Mountpoint)
@@ -38,7 +39,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	plan, notices, err := policy.Mount(facts, h.req.Options)
+	plan, notices, err := policy.Mount(facts, h.req.Options...)
 	for _, notice := range notices {
 		h.report.warn(notice)
 	}
@@ -60,6 +61,12 @@ func (h *helper) narrow(tables bool) error {
 	return priv.KeepOnly(priv.SysAdmin)
 }
 
+// mentions says whether an option may be among those that are asked for: what
+// is costly, or a privilege to be kept, is looked at for nobody else.
+func (h *helper) mentions(option string) bool {
+	return slices.ContainsFunc(h.req.Options, func(list string) bool { return strings.Contains(list, option) })
+}
+
 func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (policy.MountFacts, error) {
 	settings, err := h.settings()
 	if err != nil {
@@ -70,7 +77,7 @@ func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (polic
 		Settings:   settings,
 		Mountpoint: at.Facts(),
 		Device:     device.Path(),
-		FuseBlk:    strings.Contains(h.req.Options, "blkdev") && kernel.KnowsFS("fuseblk"),
+		FuseBlk:    h.mentions("blkdev") && kernel.KnowsFS("fuseblk"),
 	}
 	if h.who.UID != 0 && settings.MountMax != fuseconf.NoLimit {
 		facts.Mounted, err = kernel.CountFuse(settings.MountMax)

@@ -27,8 +27,8 @@ const (
 // Request is what the command line asks for.
 type Request struct {
 	Mode       Mode
-	Mountpoint string // never empty where the mode has one
-	Options    string // comma-separated
+	Mountpoint string   // never empty where the mode has one
+	Options    []string // of each -o, comma-separated
 	SyncInit   bool
 	Lazy       bool
 	Quiet      bool
@@ -39,7 +39,6 @@ type Request struct {
 // Parse reads the command line, argv[0] included.
 func Parse(argv []string) (Request, error) {
 	var req Request
-	var options []string
 	var unmount, watch, help, version bool
 	var features string
 	flags := pflag.NewFlagSet("fusermount3", pflag.ContinueOnError)
@@ -47,7 +46,7 @@ func Parse(argv []string) (Request, error) {
 	flags.BoolVarP(&unmount, "unmount", "u", false, "")
 	flags.BoolVarP(&req.Lazy, "lazy", "z", false, "")
 	flags.BoolVarP(&req.Quiet, "quiet", "q", false, "")
-	flags.StringArrayVarP(&options, "options", "o", nil, "")
+	flags.StringArrayVarP(&req.Options, "options", "o", nil, "")
 	flags.StringVar(&req.CommFD, "comm-fd", "", "")
 	flags.BoolVar(&watch, "auto-unmount", false, "")
 	flags.BoolVar(&req.SyncInit, "sync-init", false, "")
@@ -65,7 +64,6 @@ func Parse(argv []string) (Request, error) {
 		return Request{}, err
 	}
 	req.HasCommFD = flags.Changed("comm-fd")
-	req.Options = strings.Join(options, ",")
 	switch {
 	case help:
 		req.Mode = Help

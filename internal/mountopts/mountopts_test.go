@@ -49,6 +49,17 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// Lists add up, and none reaches into the next.
+func TestParseLists(t *testing.T) {
+	want := Options{FSName: `a\`, Subtype: `b\`, ReadOnly: true, NoExec: true}
+	if o, err := Parse(`fsname=a\`, "ro", "", `noexec,subtype=b\`, "rw,ro"); err != nil || !reflect.DeepEqual(o, want) {
+		t.Errorf("%+v, %v; want %+v", o, err, want)
+	}
+	if o, err := Parse("ro", "foo", "rw"); err == nil {
+		t.Errorf("%+v; want an unknown option", o)
+	}
+}
+
 func TestParseUnknown(t *testing.T) {
 	for list, option := range map[string]string{
 		"foo":              "foo",
