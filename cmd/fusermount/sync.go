@@ -57,7 +57,7 @@ func (h *helper) secondPhase(prepared *kernel.Prepared, device *kernel.Device, a
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := policy.Mount(facts, h.req.options); err != nil {
+	if _, _, err := policy.Mount(facts, h.req.Options...); err != nil {
 		return nil, err
 	}
 	return prepared.Mount(func(ended int) error {

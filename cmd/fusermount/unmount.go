@@ -15,7 +15,7 @@ import (
 // unmount takes away what is mounted topmost at the mountpoint, if it is the
 // caller's.
 func (h *helper) unmount() error {
-	if h.req.quiet {
+	if h.req.Quiet {
 		h.report.mute()
 	}
 	if err := h.only(tasksOfUnmount()); err != nil {
@@ -25,7 +25,7 @@ func (h *helper) unmount() error {
 	if err != nil {
 		return err
 	}
-	if err := h.unmountTarget(target, h.req.lazy); err != nil {
+	if err := h.unmountTarget(target, h.req.Lazy); err != nil {
 		h.logRefusal("unmount", target.Path(), err)
 		return err
 	}
@@ -42,7 +42,7 @@ func tasksOfUnmount() confine.Task {
 
 // target pins what is mounted topmost at the mountpoint.
 func (h *helper) target() (*kernel.Target, error) {
-	place, err := kernel.Resolve(h.req.mountpoint)
+	place, err := kernel.Resolve(h.req.Mountpoint)
 	if err != nil {
 		return nil, err
 	}
