@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/kernel"
@@ -19,10 +21,10 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	if err := h.narrow(mtab.HasMtab() || strings.Contains(h.req.options, "x-") && mtab.HasUtab()); err != nil {
+	if err := h.only(h.tasksOfMount()); err != nil {
 		return err
 	}
-	place, err := kernel.Resolve(h.req.mountpoint)
+	place, err := kernel.Resolve(h.req.Mountpoint)
 	if err != nil {
 		return err
 	}
@@ -38,7 +40,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	plan, notices, err := policy.Mount(facts, h.req.options)
+	plan, notices, err := policy.Mount(facts, h.req.Options...)
 	for _, notice := range notices {
 		h.report.warn(notice)
 	}
@@ -46,18 +48,33 @@ func (h *helper) mount() error {
 		h.logRefusal("mount", place.Path(), err)
 		return err
 	}
-	if h.req.syncInit {
+	if h.req.SyncInit {
 		return h.mountInTwoPhases(plan, device, at, place, socket)
 	}
 	return h.mountAndSend(plan, device, at, place, socket)
 }
 
-// narrow gives up the right to write tables unless there are any to write.
-func (h *helper) narrow(tables bool) error {
-	if tables {
-		return nil
+// tasksOfMount is what mounting may come to, by the words of the request.
+func (h *helper) tasksOfMount() confine.Task {
+	tasks := confine.Mount
+	if h.req.SyncInit {
+		tasks |= confine.Answer
+	} else {
+		tasks |= confine.OldMount
 	}
-	return priv.KeepOnly(priv.SysAdmin)
+	if h.mentions("auto_unmount") {
+		tasks |= confine.Leave | confine.Watch
+	}
+	if mtab.HasMtab() || h.mentions("x-") && mtab.HasUtab() {
+		tasks |= confine.Tables
+	}
+	return tasks
+}
+
+// mentions says whether an option may be among those that are asked for: what
+// is costly, or a privilege to be kept, is looked at for nobody else.
+func (h *helper) mentions(option string) bool {
+	return slices.ContainsFunc(h.req.Options, func(list string) bool { return strings.Contains(list, option) })
 }
 
 func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (policy.MountFacts, error) {
@@ -70,7 +87,7 @@ func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (polic
 		Settings:   settings,
 		Mountpoint: at.Facts(),
 		Device:     device.Path(),
-		FuseBlk:    strings.Contains(h.req.options, "blkdev") && kernel.KnowsFS("fuseblk"),
+		FuseBlk:    h.mentions("blkdev") && kernel.KnowsFS("fuseblk"),
 	}
 	if h.who.UID != 0 && settings.MountMax != fuseconf.NoLimit {
 		facts.Mounted, err = kernel.CountFuse(settings.MountMax)
@@ -85,11 +102,11 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}
-	h.record(plan, mounted)
+	recorded := h.record(plan, mounted)
 	if err := sendDevice(socket, device); err != nil {
 		return also(err, h.takeBack(mounted))
 	}
-	return h.handedOver(plan, mounted, place, socket)
+	return h.handedOver(plan, mounted, recorded, place, socket)
 }
 
 func sendDevice(socket int, device *kernel.Device) error {
@@ -101,12 +118,12 @@ func sendDevice(socket int, device *kernel.Device) error {
 
 // handedOver is what remains when the caller has his mount: to watch it, or to
 // end.
-func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, place *kernel.Place, socket int) error {
+func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, recorded bool, place *kernel.Place, socket int) error {
 	h.logMount(plan, place.Path())
 	if !plan.AutoUnmount() {
 		return priv.GiveUp()
 	}
-	if err := h.leave(socket); err != nil {
+	if err := h.leave(socket, recorded); err != nil {
 		h.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
 		return priv.GiveUp()
 	}
@@ -138,11 +155,10 @@ func (h *helper) takeBack(mounted *kernel.Mounted) error {
 }
 
 // record writes the mount into the tables of user space, if there are any. A
-// failure is a warning: the mount is there. With auto_unmount nothing is
-// written: the watcher has no right to take it out again.
-func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
-	if plan.AutoUnmount() || (len(plan.Userspace()) == 0 && !mtab.HasMtab()) {
-		return
+// failure is a warning: the mount is there.
+func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) (recorded bool) {
+	if len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+		return false
 	}
 	r, err := mounted.Record(plan.Userspace())
 	if err == nil {
@@ -151,4 +167,5 @@ func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
 	if err != nil {
 		h.report.warn("warning: " + err.Error())
 	}
+	return err == nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/priv"
 )
 
@@ -15,7 +16,7 @@ const (
 // helper is one run of the program: for whom, what for, and whom to tell.
 type helper struct {
 	who    priv.Identity
-	req    request
+	req    cmdline.Request
 	report *reporter
 }
 
@@ -34,7 +35,7 @@ func run(argv []string) (status int) {
 		report.fail(err)
 		return exitFailure
 	}
-	req, err := parse(argv)
+	req, err := cmdline.Parse(argv)
 	if err != nil {
 		report.fail(err)
 		return exitFailure
@@ -48,20 +49,30 @@ func run(argv []string) (status int) {
 }
 
 func (h *helper) carryOut() error {
-	switch h.req.mode {
-	case modeHelp:
-		return h.report.print(usage)
-	case modeVersion:
-		return h.report.print(versionText())
-	case modeFeatures:
-		return h.report.print(features)
-	case modeFeaturesText:
-		return h.report.print(featuresText)
-	case modeUnmount:
+	if text, ok := h.known(); ok {
+		return h.printAlone(text)
+	}
+	switch h.req.Mode {
+	case cmdline.Unmount:
 		return h.unmount()
-	case modeWatch:
+	case cmdline.Watch:
 		return h.watchMounted()
 	default:
 		return h.mount()
 	}
+}
+
+// known is what can be said without a look at anything.
+func (h *helper) known() (text string, ok bool) {
+	switch h.req.Mode {
+	case cmdline.Help:
+		return usage, true
+	case cmdline.Version:
+		return versionText(), true
+	case cmdline.Features:
+		return features, true
+	case cmdline.FeaturesText:
+		return featuresText, true
+	}
+	return "", false
 }

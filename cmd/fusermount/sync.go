@@ -30,9 +30,9 @@ func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *k
 	}
 	mounted, err := h.secondPhase(prepared, device, at, socket)
 	if err == nil {
-		h.record(plan, mounted)
+		recorded := h.record(plan, mounted)
 		if err = fdpass.SendStatus(socket, 0); err == nil {
-			return h.handedOver(plan, mounted, place, socket)
+			return h.handedOver(plan, mounted, recorded, place, socket)
 		}
 		err = fmt.Errorf("failed to send the status: %s", kernel.Strerror(err))
 	} else if told := fdpass.SendStatus(socket, statusOf(err)); told != nil && !errors.Is(err, io.EOF) {
@@ -57,7 +57,7 @@ func (h *helper) secondPhase(prepared *kernel.Prepared, device *kernel.Device, a
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := policy.Mount(facts, h.req.options); err != nil {
+	if _, _, err := policy.Mount(facts, h.req.Options...); err != nil {
 		return nil, err
 	}
 	return prepared.Mount(func(ended int) error {

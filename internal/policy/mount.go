@@ -45,9 +45,10 @@ type MountFacts struct {
 	FuseBlk bool
 }
 
-// Mount judges the request to mount, in the order that the contract with
-// callers gives. The notices are for the caller's eyes, whatever comes out.
-func Mount(f MountFacts, options string) (plan Plan, notices []string, err error) {
+// Mount judges the request to mount with these lists of options, in the order
+// that the contract with callers gives. The notices are for the caller's eyes,
+// whatever comes out.
+func Mount(f MountFacts, options ...string) (plan Plan, notices []string, err error) {
 	if !f.Caller.root() {
 		if err := underLimit(f); err != nil {
 			return Plan{}, nil, err
@@ -56,7 +57,7 @@ func Mount(f MountFacts, options string) (plan Plan, notices []string, err error
 	if err := onMountpoint(f.Caller, f.Mountpoint); err != nil {
 		return Plan{}, nil, err
 	}
-	o, err := mountopts.Parse(options)
+	o, err := mountopts.Parse(options...)
 	if err != nil {
 		return Plan{}, nil, refuse(err.Error(), "")
 	}

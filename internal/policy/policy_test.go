@@ -181,26 +181,3 @@ func TestUnmount(t *testing.T) {
 		}
 	}
 }
-
-// FuzzMount holds what no option text may ever get past.
-func FuzzMount(f *testing.F) {
-	f.Add("ro,allow_other,suid,dev,fsname=x\\,allow_other", false)
-	f.Add("suid,dev", true)
-	f.Fuzz(func(t *testing.T, options string, permitted bool) {
-		facts := good()
-		facts.Settings.UserAllowOther = permitted
-		plan, _, err := Mount(facts, options)
-		terms, granted := plan.Terms()
-		switch {
-		case granted != (err == nil):
-			t.Fatalf("%q: granted %v, %v", options, granted, err)
-		case !granted:
-		case !terms.NoSuid || !terms.NoDev || terms.BlockDevice:
-			t.Fatalf("%q: %+v", options, terms)
-		case terms.AllowOther && !permitted:
-			t.Fatalf("%q: allow_other", options)
-		case terms.UserID != 1000 || terms.GroupID != 100 || terms.RootMode != 0o40000:
-			t.Fatalf("%q: foreign numbers %+v", options, terms)
-		}
-	})
-}
