@@ -65,14 +65,19 @@ func notListed(err error, path string) error {
 // judge decides about a pinned mount from the kernel's table.
 func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry, isRoot := target.Entry()
+	stacked, err := target.Stacked()
+	if err != nil {
+		return policy.UnmountPlan{}, err
+	}
 	facts := policy.UnmountFacts{
 		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
 		Path:       target.Path(),
 		Lazy:       lazy,
 		Mountpoint: isRoot,
 		Top:        judged(entry),
+		Stacked:    stacked,
 	}
-	if lazy && h.who.UID != 0 && mountopts.IsFuse(entry.Type) {
+	if facts.AsksInside() && mountopts.IsFuse(entry.Type) {
 		inside, err := mtab.Inside(entry)
 		if err != nil {
 			return policy.UnmountPlan{}, err

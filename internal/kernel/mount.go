@@ -67,38 +67,49 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	}
 	m, err := findNew(t, at, place)
 	if err != nil {
-		if undo := detachTop(at.fd); undo != nil {
-			err = fmt.Errorf("%w; it could not be taken back: %s", err, Strerror(undo))
-		}
 		return nil, err
 	}
 	return confirm(m, t, at)
 }
 
 // findNew opens what mount(2) just mounted over at, which that call does not
-// give. The name may lead elsewhere by now: what is found there has to be a
-// FUSE mount of this owner that lies on the very mount in which at is, at the
-// path that at has.
+// give: by its name, or where at lies now if it was moved.
+//
+// What is not found stays. The caller can have unmounted it in this moment, by
+// another run of this program; what lies over at then, or at itself, may be
+// root's. So nothing is ever taken away by its place.
 func findNew(t policy.Terms, at *Mountpoint, place *Place) (*Mounted, error) {
-	errMoved := errors.New("mount failed: the mountpoint was moved meanwhile")
-	fd, err := openPath(place.parent, place.name, unix.O_NOFOLLOW)
+	for range maxLooks {
+		now, err := linkOf(at.fd) // not without /proc
+		fd, found := openNew(place.parent, place.name, t, now)
+		if !found && err == nil {
+			fd, found = openNew(unix.AT_FDCWD, now, t, now)
+		}
+		if found {
+			return &Mounted{fd: fd, place: place}, nil
+		}
+	}
+	return nil, errors.New("mount failed: the mountpoint was moved meanwhile")
+}
+
+// maxLooks bounds how often somebody who moves the mountpoint in the moment of
+// looking keeps us at it.
+const maxLooks = 10
+
+// openNew opens a name if what lies there is a FUSE mount of this owner at the
+// path now; that is empty where it is not known. On what it lies is seen later.
+func openNew(parent int, name string, t policy.Terms, now string) (fd int, found bool) {
+	fd, err := openPath(parent, name, unix.O_NOFOLLOW)
 	if err != nil {
-		return nil, errMoved
+		return -1, false
 	}
 	e, isRoot, err := mtab.Of(fd)
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
-	}
-	direct, err := mtab.LiesOn(e, at.fd)
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
-	}
-	path, err := linkOf(at.fd) // not without /proc
 	owner, _ := e.Owner()
-	if !isRoot || !direct || !mountopts.IsFuse(e.Type) || owner != t.UserID || (err == nil && e.Mountpoint != path) {
-		return nil, errors.Join(errMoved, unix.Close(fd))
+	if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {
+		_ = unix.Close(fd) // nothing was done with it
+		return -1, false
 	}
-	return &Mounted{fd: fd, place: place}, nil
+	return fd, true
 }
 
 // wayIsClosed says whether an error of the new mount API may come from its

@@ -83,13 +83,21 @@ func (e *UnmountError) Error() string {
 
 func (e *UnmountError) Unwrap() error { return e.Errno }
 
+// Stacked says whether t lies on the root of another mount, which would come to
+// light at the same name if t were gone.
+func (t *Target) Stacked() (bool, error) {
+	direct, err := mtab.LiesOn(t.entry, t.place.parent)
+	return !direct, err
+}
+
 // Unmount takes t away by plan.
 //
 // A lazy unmount goes through the pinned descriptor, so it hits the judged
 // mount and no other. The other kind cannot: the descriptor itself would keep
 // the mount busy. There the name in the pinned parent has to do, looked at once
-// more right before. A mountpoint cannot be renamed in the namespace where it
-// is one; in another its owner can, and SECURITY.md says what is left of that.
+// more right before, and only where no other mount lies below. A mountpoint
+// cannot be renamed in the namespace where it is one; in another its owner can,
+// and SECURITY.md says what is left of that.
 func (t *Target) Unmount(plan policy.UnmountPlan) error {
 	id, lazy, granted := plan.Terms()
 	if !granted || id != t.entry.ID {
@@ -116,18 +124,27 @@ func (t *Target) unmount(lazy bool) error {
 	if err := unix.Fchdir(t.place.parent); err != nil {
 		return err
 	}
+	if err := t.stillThere(); err != nil {
+		return err
+	}
+	return umountName(t.place.name, flags)
+}
+
+// stillThere looks once more at what lies at the name.
+func (t *Target) stillThere() error {
 	again, err := t.place.Target()
 	if err != nil {
 		return err
 	}
 	same := again.isRoot && mtab.Same(again.entry, t.entry)
-	if err := again.Close(); err != nil {
+	stacked, err := again.Stacked()
+	if err := errors.Join(err, again.Close()); err != nil {
 		return err
 	}
-	if !same {
+	if !same || stacked {
 		return unix.EINVAL
 	}
-	return umountName(t.place.name, flags)
+	return nil
 }
 
 // Path is the canonical path, for messages only.

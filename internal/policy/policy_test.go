@@ -169,6 +169,10 @@ func TestUnmount(t *testing.T) {
 		"lazy, theirs inside":               {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{mine, theirs}}, false, "a lazy unmount would take it away as well; it has to be unmounted first"},
 		"lazy, other inside":                {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{tmpfs}}, false, "a lazy unmount would take it away as well; it has to be unmounted first"},
 		"not lazy, kernel's job":            {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Inside: []Mounted{tmpfs}}, true, ""},
+		"stacked":                           {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Stacked: true}, true, ""},
+		"stacked, mine inside":              {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Stacked: true, Inside: []Mounted{mine}}, false, "a mount of type fuse.sshfs lies inside"},
+		"stacked, other inside, root":       {UnmountFacts{Mountpoint: true, Top: mine, Stacked: true, Inside: []Mounted{tmpfs}}, false, "a mount of type tmpfs lies inside"},
+		"stacked, lazy, mine inside":        {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Stacked: true, Lazy: true, Inside: []Mounted{mine}}, true, ""},
 	} {
 		plan, err := Unmount(c.facts)
 		id, lazy, granted := plan.Terms()
@@ -176,7 +180,7 @@ func TestUnmount(t *testing.T) {
 		if granted != c.ok || (err == nil) != c.ok || (errors.As(err, &refusal) && refusal.Hint != c.hint) {
 			t.Errorf("%s: granted %v, %v; want %v, hint %q", name, granted, err, c.ok, c.hint)
 		}
-		if granted && (id != c.facts.Top.ID || lazy != c.facts.Lazy) {
+		if granted && (id != c.facts.Top.ID || lazy != (c.facts.Lazy || c.facts.Stacked)) {
 			t.Errorf("%s: plan for %d lazy %v", name, id, lazy)
 		}
 	}

@@ -24,8 +24,10 @@ type UnmountFacts struct {
 	// mounted there, topmost.
 	Mountpoint bool
 	Top        Mounted
-	// Inside are the mounts below Top. They are looked up for a lazy unmount
-	// alone: the kernel itself refuses the other kind while there are any.
+	// Stacked says that Top lies on the root of another mount, which would come
+	// to light at the same name.
+	Stacked bool
+	// Inside are the mounts below Top, where AsksInside.
 	Inside []Mounted
 }
 
@@ -41,21 +43,46 @@ type UnmountPlan struct {
 // nobody granted.
 func (p UnmountPlan) Terms() (id uint64, lazy, ok bool) { return p.id, p.lazy, p.granted }
 
+// Detaches says whether the mount goes by its descriptor, though it may be in
+// use. The other kind of unmount goes by the name, and so would hit what is below
+// if Top were gone in that moment.
+func (f UnmountFacts) Detaches() bool { return f.Lazy || f.Stacked }
+
+// AsksInside says whether mounts inside matter: to detach takes them along, while
+// the kernel itself refuses the other kind. Root's word for -z is enough.
+func (f UnmountFacts) AsksInside() bool {
+	if f.Lazy {
+		return !f.Caller.root()
+	}
+	return f.Stacked
+}
+
 // Unmount judges the request to unmount.
 func Unmount(f UnmountFacts) (UnmountPlan, error) {
 	if hint := notOurs(f); hint != "" {
 		return UnmountPlan{}, refuse("entry for "+f.Path+" not found in /etc/mtab", hint)
 	}
-	if f.Lazy && !f.Caller.root() {
-		for _, m := range f.Inside {
-			if !ownedFuse(m, f.Caller) {
-				return UnmountPlan{}, refuse(
-					fmt.Sprintf("failed to unmount %s: a mount of type %s that is not yours lies inside", f.Path, m.Type),
-					"a lazy unmount would take it away as well; it has to be unmounted first")
-			}
+	if f.AsksInside() {
+		if err := takenAlong(f); err != nil {
+			return UnmountPlan{}, err
 		}
 	}
-	return UnmountPlan{id: f.Top.ID, lazy: f.Lazy, granted: true}, nil
+	return UnmountPlan{id: f.Top.ID, lazy: f.Detaches(), granted: true}, nil
+}
+
+// takenAlong refuses for a mount that would go with the detached one.
+func takenAlong(f UnmountFacts) error {
+	for _, m := range f.Inside {
+		switch {
+		case !f.Lazy:
+			return refuse("failed to unmount "+f.Path+": Device or resource busy", "a mount of type "+m.Type+" lies inside")
+		case !ownedFuse(m, f.Caller):
+			return refuse(
+				fmt.Sprintf("failed to unmount %s: a mount of type %s that is not yours lies inside", f.Path, m.Type),
+				"a lazy unmount would take it away as well; it has to be unmounted first")
+		}
+	}
+	return nil
 }
 
 // notOurs says why the topmost mount is not the caller's to unmount.

@@ -1,0 +1,113 @@
+package conformance
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// doorstep makes a mountpoint the root of a mount of root's that belongs to
+// alice, as /run/user/UID is.
+func doorstep(t *testing.T, mountpoint string) {
+	t.Helper()
+	if err := unix.Mount("doorstep", mountpoint, "tmpfs", 0, "mode=0755,uid=4242,gid=4242"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantDoorstep(t *testing.T, mountpoint string) {
+	t.Helper()
+	if line, found := fusetest.FindMount(t, mountpoint); !found || line.Source != "doorstep" {
+		t.Errorf("the mount below is gone, or covered: %+v", line)
+	}
+}
+
+// meanwhile runs -u before a call of another run of the helper.
+func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, before func(fusetest.Syscall) bool) fusetest.Result {
+	t.Helper()
+	other, done := unmountCall(call, mountpoint), false
+	call.InterceptFrom = "getresuid"
+	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+		if !done && before(s) {
+			done = true
+			if r := other.Run(t.Context()); r.Err != nil || r.Exit != 0 {
+				t.Errorf("the other run: %+v", r)
+			}
+		}
+		return fusetest.Continue
+	}
+	r := run(t, call)
+	if !done {
+		t.Error("the moment never came")
+	}
+	return r
+}
+
+// Two runs of -u at the same time take away one mount, and not what is below.
+func TestUnmountTwice(t *testing.T) {
+	for read, deny := range waysToRead {
+		t.Run(read, func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			call.Deny = deny
+			doorstep(t, mountpoint)
+			wantMounted(t, run(t, call), mountpoint)
+			r := meanwhile(t, unmountCall(call, mountpoint), mountpoint, func(s fusetest.Syscall) bool { return s.Name == "umount2" })
+			if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to unmount "+mountpoint+": Invalid argument") {
+				t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+			}
+			wantDoorstep(t, mountpoint)
+		})
+	}
+}
+
+// The caller takes his new mount away before the helper, which mounted by
+// mount(2), has found it: what is below stays.
+func TestUnmountedBeforeFound(t *testing.T) {
+	for read, deny := range waysToRead {
+		t.Run(read, func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			call.Deny = deny
+			doorstep(t, mountpoint)
+			call.Args = []string{"-o", "fsname=" + strings.Repeat("x", 300), mountpoint} // the caller chooses the way
+			mounted := false
+			r := meanwhile(t, call, mountpoint, func(s fusetest.Syscall) bool {
+				was := mounted
+				mounted = mounted || s.Name == "mount"
+				return was
+			})
+			if r.Exit != 1 || r.NFDs != 0 || !strings.Contains(r.Stderr, "mount failed: the mountpoint was moved meanwhile") {
+				t.Errorf("exit %d, %d descriptors, %q", r.Exit, r.NFDs, r.Stderr)
+			}
+			wantDoorstep(t, mountpoint)
+		})
+	}
+}
+
+// A mount on the root of another one goes though it is in use: only so can it be
+// known what goes. What is mounted inside keeps it.
+func TestUnmountStacked(t *testing.T) {
+	call, mountpoint := asUser(t)
+	doorstep(t, mountpoint)
+	mounted(t, call, fusetest.Tree{Files: map[string][]byte{"file": nil}, Lies: map[string]fusetest.Attr{"file": {UID: alice}}})
+	inner := call
+	inner.Args = []string{mountpoint + "/file"}
+	mounted(t, inner, fusetest.Tree{FileRoot: []byte("y")})
+	wantKept(t, unmountCall(call, mountpoint), "failed to unmount "+mountpoint+": Device or resource busy", inner.Args[0])
+	wantUnmounted(t, call, inner.Args[0])
+	var dir int
+	err := fusetest.AsUser(alice, alice, func() (err error) {
+		dir, err = unix.Open(mountpoint, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(dir)
+	if r := run(t, unmountCall(call, mountpoint)); r.Exit != 0 || r.Stderr != "" {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+	wantDoorstep(t, mountpoint)
+}
