@@ -35,7 +35,7 @@ func (e *MountError) Unwrap() error { return e.Errno }
 // Mounted is a fresh mount, pinned: its root, which nobody may look into
 // before a daemon serves it.
 type Mounted struct {
-	fd    int // O_PATH, or what fsmount gave
+	fd    int // O_PATH, or what fsmount gave; -1 once released
 	place *Place
 	entry mtab.Entry // once it is confirmed
 }
@@ -142,10 +142,26 @@ func confirm(m *Mounted, t policy.Terms, at *Mountpoint) (*Mounted, error) {
 	return m, nil
 }
 
+// Release gives up the hold on the mount, which would keep it busy: from the
+// moment when the caller hears of it he may want to unmount it.
+func (m *Mounted) Release() error {
+	fd := m.fd
+	m.fd = -1
+	return unix.Close(fd)
+}
+
 // Target gives the mount as something to unmount, by the same checks as any
-// other. It takes over the descriptor: m must not be used again.
+// other. It takes over the descriptor: m must not be used again. After Release
+// the mount is looked for at its name in the pinned parent, and then, by its
+// id, wherever it lies.
 func (m *Mounted) Target() (*Target, error) {
-	return newTarget(m.place, m.fd)
+	if m.fd >= 0 {
+		return newTarget(m.place, m.fd)
+	}
+	if t, err := m.place.targetOf(m.entry); err == nil {
+		return t, nil
+	}
+	return Again(m.entry)
 }
 
 // Entry is the mount's entry in the kernel's table.
