@@ -34,7 +34,7 @@ func Of(fd int) (e Entry, isRoot bool, err error) {
 
 // Again reads the entry of a mount that was read before, wherever it lies now.
 // The error is ErrNotListed when it was unmounted. Where ids are used again,
-// a mount of another type, owner or device does not pass for it.
+// a mount of another type, source, owner or device does not pass for it.
 func Again(was Entry) (Entry, error) {
 	var e Entry
 	var err error
@@ -56,7 +56,7 @@ func Again(was Entry) (Entry, error) {
 
 // Same says whether two entries are of one mount.
 func Same(a, b Entry) bool {
-	return a.ID == b.ID && a.Unique == b.Unique && a.Type == b.Type &&
+	return a.ID == b.ID && a.Unique == b.Unique && a.Type == b.Type && a.Source == b.Source &&
 		a.Major == b.Major && a.Minor == b.Minor && a.SuperOptions == b.SuperOptions
 }
 
