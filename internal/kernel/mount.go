@@ -50,12 +50,15 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	if !granted {
 		return nil, errNotGranted
 	}
+	if err := mtab.Readable(at.fd); err != nil {
+		return nil, err
+	}
 	if fitsFsconfig(t) {
 		fd, err := mountByContext(t, d, at)
 		if err == nil {
 			return confirm(&Mounted{fd: fd, place: place}, t, at)
 		}
-		if !wayIsClosed(err) {
+		if !wayIsClosed(err, t) {
 			return nil, err
 		}
 		if err := d.renew(); err != nil {
@@ -103,9 +106,11 @@ func findNew(t policy.Terms, at *Mountpoint, place *Place) (*Mounted, error) {
 
 // wayIsClosed says whether an error of the new mount API may come from its
 // absence (old kernels), from a seccomp filter or from a security module that
-// knows mount(2) alone.
-func wayIsClosed(err error) bool {
-	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
+// knows mount(2) alone. EINVAL is also what fsmount says to nosymfollow before
+// Linux 5.14, while mount(2) has known it since 5.10.
+func wayIsClosed(err error, t policy.Terms) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) ||
+		errors.Is(err, unix.EINVAL) && t.NoSymfollow
 }
 
 // renew opens the device again. What was made with the old one is gone.

@@ -106,26 +106,3 @@ func writeFile(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
-
-// Without /proc, too, a mount is made and taken away. The program's own
-// namespace is left as it is: /proc is gone, and comes and goes, in a copy.
-func TestWithoutProc(t *testing.T) {
-	call, mountpoint := asUser(t)
-	program := call.Prog
-	wantMounted(t, run(t, call), mountpoint)
-	for _, flag := range []string{"-u", "-uz"} {
-		inCopy := fusetest.Call{
-			Prog: "/usr/bin/unshare", KeepRoot: true, Dir: "/", Socket: fusetest.NoSocket,
-			Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
-			Args: []string{
-				"-m", "--propagation", "private", "sh", "-c",
-				`umount -l /proc && exec setpriv --reuid 4242 --regid 4242 --clear-groups "$@"`,
-				"sh", program, flag, mountpoint,
-			},
-		}
-		if r := run(t, inCopy); r.Exit != 0 || r.Stderr != "" {
-			t.Errorf("%s: exit %d, %s", flag, r.Exit, r.Stderr)
-		}
-	}
-	unmount(t, call, mountpoint)
-}
