@@ -77,6 +77,27 @@ func TestMissingPrivilege(t *testing.T) {
 	}
 }
 
+// In a user namespace where the caller is nobody, or owns no mount of those that
+// came along, the message says that.
+func TestOtherNamespaces(t *testing.T) {
+	call, mountpoint := asUser(t)
+	wantMounted(t, run(t, call), mountpoint)
+	unshare := call
+	unshare.Prog, unshare.Socket = "/usr/bin/unshare", fusetest.NoSocket
+	for flags, hint := range map[string]string{"-U": "no mapping in this user namespace", "-Urm": "comes from outside of this namespace"} {
+		unshare.Args = []string{flags, call.Prog, "-u", mountpoint}
+		r := run(t, unshare)
+		if strings.Contains(r.Stderr, "unshare failed") {
+			fusetest.Skip(t, "allow users to create user namespaces")
+		}
+		if r.Exit != 1 {
+			t.Errorf("%s: exit %d: %s", flags, r.Exit, r.Stderr)
+		}
+		wantHint(t, r, hint)
+	}
+	unmount(t, call, mountpoint)
+}
+
 func onNosuid(t *testing.T, program string) string {
 	t.Helper()
 	dir := fusetest.Dir(t, 0)
