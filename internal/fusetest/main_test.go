@@ -31,6 +31,8 @@ var probes = map[string]func() int{
 	"block":  probeBlock,
 	"argv":   probeArgv,
 	"loud":   probeLoud,
+
+	"confined": probeConfined,
 }
 
 func probeIDs() int {

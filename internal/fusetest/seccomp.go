@@ -18,29 +18,6 @@ type Denied struct {
 	Kill bool
 }
 
-var syscallNumbers = map[string]uintptr{
-	"fsopen": unix.SYS_FSOPEN, "fsconfig": unix.SYS_FSCONFIG, "fsmount": unix.SYS_FSMOUNT,
-	"move_mount": unix.SYS_MOVE_MOUNT, "open_tree": unix.SYS_OPEN_TREE,
-	"mount": unix.SYS_MOUNT, "umount2": unix.SYS_UMOUNT2,
-	"statmount": unix.SYS_STATMOUNT, "listmount": unix.SYS_LISTMOUNT,
-	"openat": unix.SYS_OPENAT, "openat2": unix.SYS_OPENAT2, "statx": unix.SYS_STATX,
-	"sendmsg": unix.SYS_SENDMSG, "recvmsg": unix.SYS_RECVMSG,
-	"name_to_handle_at": unix.SYS_NAME_TO_HANDLE_AT, "close_range": unix.SYS_CLOSE_RANGE,
-	"flock": unix.SYS_FLOCK, "faccessat": unix.SYS_FACCESSAT, "faccessat2": unix.SYS_FACCESSAT2,
-	"renameat2": unix.SYS_RENAMEAT2, "fchdir": unix.SYS_FCHDIR, "ioctl": unix.SYS_IOCTL,
-	"prctl": unix.SYS_PRCTL, "capset": unix.SYS_CAPSET, "capget": unix.SYS_CAPGET,
-	"setresuid": sysSetresuid, "setresgid": sysSetresgid, "setsid": unix.SYS_SETSID,
-	"read": unix.SYS_READ, "write": unix.SYS_WRITE, "unlinkat": unix.SYS_UNLINKAT,
-	"fsync": unix.SYS_FSYNC, "readlinkat": unix.SYS_READLINKAT,
-}
-
-// SyscallNumber returns the number of a call on this architecture; false for a
-// name that the package does not know.
-func SyscallNumber(name string) (uintptr, bool) {
-	nr, ok := syscallNumbers[name]
-	return nr, ok
-}
-
 // Deny lists calls that all fail with one error.
 func Deny(errno unix.Errno, names ...string) []Denied {
 	var list []Denied
@@ -58,14 +35,10 @@ var auditArchs = map[string]uint32{
 	"ppc64le": unix.AUDIT_ARCH_PPC64LE, "s390x": unix.AUDIT_ARCH_S390X,
 }
 
-// installFilter makes the calls fail for this thread and what it executes. It
+// installFilter makes the filter count for this thread and what it executes. It
 // sets no no_new_privs, which would take the effect from a setuid bit, and so
 // needs CAP_SYS_ADMIN. A program of another architecture is let alone.
-func installFilter(deny []Denied) error {
-	prog, err := filterProgram(deny)
-	if err != nil {
-		return err
-	}
+func installFilter(prog []unix.SockFilter) error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
 	runtime.KeepAlive(prog)
@@ -76,8 +49,8 @@ func installFilter(deny []Denied) error {
 }
 
 // filterProgram is the classic BPF: compare the architecture, then one number
-// after the other.
-func filterProgram(deny []Denied) ([]unix.SockFilter, error) {
+// after the other. What is left is allowed, or told to a listener.
+func filterProgram(deny []Denied, listen bool) ([]unix.SockFilter, error) {
 	arch, ok := auditArchs[runtime.GOARCH]
 	if !ok {
 		return nil, fmt.Errorf("seccomp: no audit architecture known for %s", runtime.GOARCH)
@@ -103,7 +76,13 @@ func filterProgram(deny []Denied) ([]unix.SockFilter, error) {
 		}
 		prog = append(prog, unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1}, unix.SockFilter{Code: ret, K: action})
 	}
-	return append(prog, allow), nil
+	if !listen {
+		return append(prog, allow), nil
+	}
+	for _, nr := range housekeeping {
+		prog = append(prog, unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1}, allow)
+	}
+	return append(prog, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_USER_NOTIF}), nil
 }
 
 // rule resolves the name and makes the filter's verdict.

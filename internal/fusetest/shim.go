@@ -30,6 +30,7 @@ type shimSpec struct {
 	Groups     []int
 	NoGroups   bool
 	Deny       []Denied
+	Control    int // the socket that wants a listener; 0: none does
 	Rlimits    []Rlimit
 	Block      []unix.Signal
 	Ignore     []unix.Signal
@@ -158,7 +159,7 @@ func (s shimSpec) drop() error {
 	if err := setThreadIDs(s.UID, s.GID, s.Groups, s.NoGroups); err != nil {
 		return err
 	}
-	if s.UID == 0 || len(s.Deny) == 0 {
+	if s.UID == 0 || (len(s.Deny) == 0 && s.Control == 0) {
 		return nil
 	}
 	return onlySysAdmin()
@@ -174,10 +175,18 @@ func (s shimSpec) closeAll() error {
 }
 
 func (s shimSpec) filter() error {
-	if len(s.Deny) == 0 {
+	if len(s.Deny) == 0 && s.Control == 0 {
 		return nil
 	}
-	return installFilter(s.Deny)
+	prog, err := filterProgram(s.Deny, s.Control != 0)
+	if err != nil {
+		return err
+	}
+	if s.Control == 0 {
+		return installFilter(prog)
+	}
+	unix.CloseOnExec(s.Control)
+	return installListener(prog, s.Control)
 }
 
 func toBytes(list []string) [][]byte {
