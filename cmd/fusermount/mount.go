@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,7 +104,11 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 		return also(err, h.takeBack(mounted))
 	}
 	recorded := h.record(plan, mounted)
-	if err := sendDevice(socket, device); err != nil {
+	err = mounted.Release()
+	if err == nil {
+		err = sendDevice(socket, device)
+	}
+	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}
 	return h.handedOver(plan, mounted, recorded, place, socket)
@@ -145,6 +150,9 @@ func (h *helper) takeBack(mounted *kernel.Mounted) error {
 		return nil
 	}
 	target, err := mounted.Target()
+	if errors.Is(err, mtab.ErrNotListed) {
+		return nil // somebody was faster
+	}
 	if err != nil {
 		return fmt.Errorf("the mount could not be taken back: %w", err)
 	}

@@ -32,12 +32,12 @@ func run(argv []string) (status int) {
 	}()
 	who, err := priv.Become(priv.SysAdmin | priv.SetUID | priv.SetGID)
 	if err != nil {
-		report.fail(err)
+		report.failHint(err, idsHint(err))
 		return exitFailure
 	}
 	req, err := cmdline.Parse(argv)
 	if err != nil {
-		report.fail(err)
+		report.failHint(err, usageHint)
 		return exitFailure
 	}
 	h := &helper{who: who, req: req, report: report}

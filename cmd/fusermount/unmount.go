@@ -57,9 +57,16 @@ func (h *helper) target() (*kernel.Target, error) {
 // nobody mounted.
 func notListed(err error, path string) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, mtab.ErrNotListed) {
-		return &policy.Refusal{Reason: "entry for " + path + " not found in /etc/mtab", Hint: kernel.Strerror(err)}
+		return &policy.Refusal{Reason: "entry for " + path + " not found in /etc/mtab", Hint: absentHint(err)}
 	}
 	return err
+}
+
+func absentHint(err error) string {
+	if errors.Is(err, mtab.ErrNotListed) {
+		return "it was unmounted meanwhile"
+	}
+	return "nothing is there (" + kernel.Strerror(err) + "): is the name right?"
 }
 
 // judge decides about a pinned mount from the kernel's table.
