@@ -170,14 +170,19 @@ func (m *Mounted) Release() error {
 // other. It takes over the descriptor: m must not be used again. After Release
 // the mount is looked for at its name in the pinned parent, and then, by its
 // id, wherever it lies.
-func (m *Mounted) Target() (*Target, error) {
+func (m *Mounted) Target() (t *Target, err error) {
 	if m.fd >= 0 {
 		return newTarget(m.place, m.fd)
 	}
-	if t, err := m.place.targetOf(m.entry); err == nil {
-		return t, nil
+	for range maxLooks {
+		if t, err = m.place.targetOf(m.entry); err == nil {
+			return t, nil
+		}
+		if t, err = Again(m.entry); err == nil || errors.Is(err, mtab.ErrNotListed) {
+			return t, err
+		}
 	}
-	return Again(m.entry)
+	return nil, err
 }
 
 // Entry is the mount's entry in the kernel's table.
