@@ -64,5 +64,5 @@ func (tr *trial) known() bool {
 			return false
 		}
 	}
-	return tr.byName && !tr.attack.link || tr.attack.covers
+	return tr.byName && tr.mode.byName && !tr.attack.link || tr.attack.covers
 }

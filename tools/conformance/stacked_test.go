@@ -111,3 +111,22 @@ func TestUnmountStacked(t *testing.T) {
 	}
 	wantDoorstep(t, mountpoint)
 }
+
+// The watcher takes its own mount alone: another dead one on top stays.
+func TestWatchDeadOnTop(t *testing.T) {
+	lower := watch(t)
+	<-lower.server.Ready()
+	upper := startWatch(t, lower.call, lower.mountpoint)
+	<-upper.server.Ready()
+	if err := upper.server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lower.die(t)
+	lower.wantExit(t, 0)
+	if n := len(fusetest.MountsAt(t, lower.mountpoint)); n != 2 {
+		t.Errorf("%d mounts, want both", n)
+	}
+	upper.closeSocket(t)
+	upper.wantExit(t, 0)
+	unmount(t, lower.call, lower.mountpoint)
+}
