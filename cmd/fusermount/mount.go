@@ -109,6 +109,9 @@ func sendDevice(socket int, device *kernel.Device) error {
 // handedOver is what remains when the caller has his mount: to watch it, or to
 // end.
 func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, place *kernel.Place, socket int) error {
+	if err := mounted.Close(); err != nil {
+		return err
+	}
 	h.logMount(plan, place.Path())
 	if !plan.AutoUnmount() {
 		return priv.GiveUp()

@@ -151,6 +151,10 @@ func (m *Mounted) Target() (*Target, error) {
 // Entry is the mount's entry in the kernel's table.
 func (m *Mounted) Entry() mtab.Entry { return m.entry }
 
+// Close gives the pinned root up, which keeps the mount busy: its owner may want
+// to unmount it at once.
+func (m *Mounted) Close() error { return unix.Close(m.fd) }
+
 // Record is what the tables of user space keep of the mount.
 func (m *Mounted) Record(userspace []string) (mtab.Record, error) {
 	return record(m.fd, m.place, m.entry, userspace)
