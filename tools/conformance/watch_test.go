@@ -98,6 +98,7 @@ func TestWatchDaemonLives(t *testing.T) {
 
 func TestWatchUnmountedBefore(t *testing.T) {
 	w := watch(t)
+	waitIgnoring(t, w.Pid()) // it has given up what keeps the mount busy
 	unmount(t, w.call, w.mountpoint)
 	other := w.call
 	other.Args = []string{"-o", "fsname=other", w.mountpoint}
