@@ -67,9 +67,22 @@ func (h *helper) watch(socket int, watched mtab.Entry) error {
 	return nil
 }
 
-// cleanUp takes the watched mount away, if it is still there, topmost, and its
-// daemon dead; with all the checks of -u.
+// cleanUp takes the watched mount away, if its daemon is dead. That it failed
+// counts only while there is something left: somebody else may be faster.
 func (h *helper) cleanUp(watched mtab.Entry) error {
+	err := h.takeAway(watched)
+	if err == nil {
+		return nil
+	}
+	if _, gone := mtab.Again(watched); errors.Is(gone, mtab.ErrNotListed) {
+		return nil
+	}
+	return err
+}
+
+// takeAway unmounts the watched mount, if it is still there, topmost, and its
+// daemon dead; with all the checks of -u.
+func (h *helper) takeAway(watched mtab.Entry) error {
 	target, err := kernel.Again(watched)
 	if errors.Is(err, mtab.ErrNotListed) || errors.Is(err, kernel.ErrCovered) {
 		return nil
