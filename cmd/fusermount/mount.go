@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/kernel"
@@ -19,7 +20,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	if err := h.narrow(mtab.HasMtab() || strings.Contains(h.req.options, "x-") && mtab.HasUtab()); err != nil {
+	if err := h.only(h.tasksOfMount()); err != nil {
 		return err
 	}
 	place, err := kernel.Resolve(h.req.mountpoint)
@@ -52,12 +53,21 @@ func (h *helper) mount() error {
 	return h.mountAndSend(plan, device, at, place, socket)
 }
 
-// narrow gives up the right to write tables unless there are any to write.
-func (h *helper) narrow(tables bool) error {
-	if tables {
-		return nil
+// tasksOfMount is what mounting may come to, by the words of the request.
+func (h *helper) tasksOfMount() confine.Task {
+	tasks := confine.Mount
+	if h.req.syncInit {
+		tasks |= confine.Answer
+	} else {
+		tasks |= confine.OldMount
 	}
-	return priv.KeepOnly(priv.SysAdmin)
+	if strings.Contains(h.req.options, "auto_unmount") {
+		tasks |= confine.Leave | confine.Watch
+	}
+	if mtab.HasMtab() || strings.Contains(h.req.options, "x-") && mtab.HasUtab() {
+		tasks |= confine.Tables
+	}
+	return tasks
 }
 
 func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (policy.MountFacts, error) {
@@ -85,11 +95,11 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}
-	h.record(plan, mounted)
+	recorded := h.record(plan, mounted)
 	if err := sendDevice(socket, device); err != nil {
 		return also(err, h.takeBack(mounted))
 	}
-	return h.handedOver(plan, mounted, place, socket)
+	return h.handedOver(plan, mounted, recorded, place, socket)
 }
 
 func sendDevice(socket int, device *kernel.Device) error {
@@ -101,12 +111,12 @@ func sendDevice(socket int, device *kernel.Device) error {
 
 // handedOver is what remains when the caller has his mount: to watch it, or to
 // end.
-func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, place *kernel.Place, socket int) error {
+func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, recorded bool, place *kernel.Place, socket int) error {
 	h.logMount(plan, place.Path())
 	if !plan.AutoUnmount() {
 		return priv.GiveUp()
 	}
-	if err := h.leave(socket); err != nil {
+	if err := h.leave(socket, recorded); err != nil {
 		h.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
 		return priv.GiveUp()
 	}
@@ -138,11 +148,10 @@ func (h *helper) takeBack(mounted *kernel.Mounted) error {
 }
 
 // record writes the mount into the tables of user space, if there are any. A
-// failure is a warning: the mount is there. With auto_unmount nothing is
-// written: the watcher has no right to take it out again.
-func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
-	if plan.AutoUnmount() || (len(plan.Userspace()) == 0 && !mtab.HasMtab()) {
-		return
+// failure is a warning: the mount is there.
+func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) (recorded bool) {
+	if len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+		return false
 	}
 	r, err := mounted.Record(plan.Userspace())
 	if err == nil {
@@ -151,4 +160,5 @@ func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
 	if err != nil {
 		h.report.warn("warning: " + err.Error())
 	}
+	return err == nil
 }

@@ -48,15 +48,10 @@ func run(argv []string) (status int) {
 }
 
 func (h *helper) carryOut() error {
+	if text, ok := h.known(); ok {
+		return h.printAlone(text)
+	}
 	switch h.req.mode {
-	case modeHelp:
-		return h.report.print(usage)
-	case modeVersion:
-		return h.report.print(versionText())
-	case modeFeatures:
-		return h.report.print(features)
-	case modeFeaturesText:
-		return h.report.print(featuresText)
 	case modeUnmount:
 		return h.unmount()
 	case modeWatch:
@@ -64,4 +59,19 @@ func (h *helper) carryOut() error {
 	default:
 		return h.mount()
 	}
+}
+
+// known is what can be said without a look at anything.
+func (h *helper) known() (text string, ok bool) {
+	switch h.req.mode {
+	case modeHelp:
+		return usage, true
+	case modeVersion:
+		return versionText(), true
+	case modeFeatures:
+		return features, true
+	case modeFeaturesText:
+		return featuresText, true
+	}
+	return "", false
 }

@@ -30,9 +30,9 @@ func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *k
 	}
 	mounted, err := h.secondPhase(prepared, device, at, socket)
 	if err == nil {
-		h.record(plan, mounted)
+		recorded := h.record(plan, mounted)
 		if err = fdpass.SendStatus(socket, 0); err == nil {
-			return h.handedOver(plan, mounted, place, socket)
+			return h.handedOver(plan, mounted, recorded, place, socket)
 		}
 		err = fmt.Errorf("failed to send the status: %s", kernel.Strerror(err))
 	} else if told := fdpass.SendStatus(socket, statusOf(err)); told != nil && !errors.Is(err, io.EOF) {

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -17,7 +18,7 @@ func (h *helper) unmount() error {
 	if h.req.quiet {
 		h.report.mute()
 	}
-	if err := h.narrow(mtab.HasMtab() || mtab.HasUtab()); err != nil {
+	if err := h.only(tasksOfUnmount()); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -30,6 +31,13 @@ func (h *helper) unmount() error {
 	}
 	h.log("unmounted " + cut(target.Path()))
 	return nil
+}
+
+func tasksOfUnmount() confine.Task {
+	if mtab.HasMtab() || mtab.HasUtab() {
+		return confine.Unmount | confine.Tables
+	}
+	return confine.Unmount
 }
 
 // target pins what is mounted topmost at the mountpoint.
@@ -82,31 +90,31 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 	if err != nil {
 		return err
 	}
-	forget := h.recorded(target)
+	r, recorded := h.recorded(target)
 	if err := target.Unmount(plan); err != nil {
 		return err
 	}
-	if err := forget(); err != nil {
+	if !recorded {
+		return nil
+	}
+	if err := kernel.ForgetMount(r); err != nil {
 		h.report.warn("warning: " + err.Error())
 	}
 	return nil
 }
 
-// recorded prepares the removal from the tables, while the mount can still be
+// recorded finds the mount's line in the tables, while the mount can still be
 // asked for its ids. No trouble with a table keeps a mount from being unmounted.
-func (h *helper) recorded(target *kernel.Target) (forget func() error) {
-	nothing := func() error { return nil }
+func (h *helper) recorded(target *kernel.Target) (r mtab.Record, found bool) {
 	if !mtab.HasMtab() && !mtab.HasUtab() {
-		return nothing
+		return mtab.Record{}, false
 	}
 	r, err := target.Record()
 	if err != nil {
-		return func() error { return err }
+		h.report.warn("warning: the mount stays in the tables: " + err.Error())
+		return mtab.Record{}, false
 	}
-	if !mtab.HasMtab() && !mtab.InUtab(r) {
-		return nothing
-	}
-	return func() error { return kernel.ForgetMount(r) }
+	return r, mtab.HasMtab() || mtab.InUtab(r)
 }
 
 func judged(e mtab.Entry) policy.Mounted {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -12,11 +13,11 @@ import (
 // watchMounted is --auto-unmount: somebody else mounted, and the topmost mount
 // at the mountpoint is watched if it is the caller's FUSE file system.
 func (h *helper) watchMounted() error {
-	if err := h.narrow(false); err != nil {
-		return err
-	}
 	socket, err := h.commSocket()
 	if err != nil {
+		return err
+	}
+	if err := h.only(tasksOfUnmount() | confine.Leave | confine.Watch); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -27,23 +28,32 @@ func (h *helper) watchMounted() error {
 		return err
 	}
 	entry, _ := target.Entry()
-	if err := h.leave(socket); err != nil {
+	_, recorded := h.recorded(target)
+	if err := h.leave(socket, recorded); err != nil {
 		return err
 	}
 	return h.watch(socket, entry)
 }
 
-// leave makes the process a daemon that holds nothing but the socket and the
-// right to unmount. Nobody reads messages from then on.
-func (h *helper) leave(socket int) error {
-	if err := priv.KeepOnly(priv.SysAdmin); err != nil {
-		return err
-	}
+// leave makes the process a daemon that holds nothing but the socket, and can
+// do nothing but wait for its end and unmount. Where a table has a line of the
+// mount, it keeps what it needs to take that out again. Nobody reads messages
+// from then on.
+func (h *helper) leave(socket int, recorded bool) error {
 	if err := detach(socket); err != nil {
 		return err
 	}
 	h.report.mute()
-	return nil
+	tasks := confine.Unmount | confine.Watch
+	if recorded {
+		tasks |= confine.Tables
+	}
+	// A root caller's other rights go, too. One stays, by which he reaches the
+	// mountpoint in another user's directory.
+	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
+		return err
+	}
+	return confine.To(tasks, h.who.UID, h.who.GID)
 }
 
 // watch is what auto_unmount adds to a mount: the process stays until the

@@ -57,6 +57,17 @@ func KeepOnly(caps Set) error {
 	return setCaps(own, permitted&(caps|own), 0)
 }
 
+// Shed takes everything out of the permitted set but caps, a root caller's own
+// included.
+func Shed(caps Set) error {
+	_, permitted, _, err := capget()
+	if err != nil {
+		return err
+	}
+	own &= caps
+	return setCaps(own, permitted&caps, 0)
+}
+
 // GiveUp empties the permitted set, a root caller's own included: after the
 // last bracket nothing needs a privilege.
 func GiveUp() error {
@@ -65,13 +76,17 @@ func GiveUp() error {
 }
 
 // AsFileOwner runs f with files accessed as uid 0 and gid 0: the tables that
-// f writes are root's, and so are the files it creates. No capability is
-// effective meanwhile, so f can do what the owner of these files can do, and
-// nothing else. It needs SetUID and SetGID to be permitted still.
+// f writes are root's, and so are the files it creates. No capability is lent
+// meanwhile, so f can do what the owner of these files can do, and
+// nothing else. For a caller who is not root it needs SetUID and SetGID to be
+// permitted still.
 func AsFileOwner(f func() error) error {
 	now, err := Current()
 	if err != nil {
 		return err
+	}
+	if now.EUID == 0 && now.EGID == 0 {
+		return f()
 	}
 	if err := setFileIDs(0, 0); err != nil {
 		return err

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
 // waitIgnoring waits until the watcher ignores signals: it does so after the
@@ -68,6 +66,7 @@ func TestWatchHolds(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, s[name], want)
 		}
 	}
+	wantFiltered(t, w.Pid())
 	dir := "/proc/" + strconv.Itoa(w.Pid())
 	if cwd, err := os.Readlink(dir + "/cwd"); err != nil || cwd != "/" {
 		t.Errorf("directory %q, %v", cwd, err)
@@ -83,41 +82,4 @@ func TestWatchHolds(t *testing.T) {
 	}
 	w.die(t)
 	w.wantExit(t, 0)
-}
-
-// The memory that 20 watchers have to themselves.
-func TestWatchMemory(t *testing.T) {
-	var all []*watched
-	call, _ := asUser(t)
-	for range 20 { // of one program, so that its pages are shared
-		mountpoint := fusetest.Dir(t, alice)
-		call.Args = []string{"-o", "auto_unmount", mountpoint}
-		w := startWatch(t, call, mountpoint)
-		waitIgnoring(t, w.Pid())
-		all = append(all, w)
-	}
-	most := 0
-	for _, w := range all {
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(w.Pid()) + "/smaps_rollup")
-		if err != nil {
-			t.Fatal(err)
-		}
-		private := 0
-		for line := range strings.Lines(string(text)) {
-			if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[0], "Private_") {
-				kb, err := strconv.Atoi(f[1])
-				if err != nil {
-					t.Fatal(err)
-				}
-				private += kb
-			}
-		}
-		most = max(most, private)
-	}
-	t.Logf("%d watchers, at most %d kB of private memory each", len(all), most)
-	for _, w := range all {
-		w.die(t)
-		w.wantExit(t, 0)
-		wantNothing(t, w.mountpoint)
-	}
 }
