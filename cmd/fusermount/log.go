@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/printable"
 )
 
 // Refusals and successes go to syslog, so that an administrator sees who
@@ -54,6 +55,6 @@ func (h *helper) log(text string) {
 	}
 	defer unix.Close(fd)
 	line := fmt.Sprintf("<%d>fusermount3[%s]: uid %d: %s", logPriority, strconv.Itoa(unix.Getpid()), h.who.UID,
-		strings.ToValidUTF8(printable(text), "?"))
+		strings.ToValidUTF8(printable.Text(text), "?"))
 	_ = unix.Sendto(fd, []byte(line), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: logSocket})
 }

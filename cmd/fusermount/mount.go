@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-fusermount/fusermount/internal/confine"
@@ -23,7 +25,7 @@ func (h *helper) mount() error {
 	if err := h.only(h.tasksOfMount()); err != nil {
 		return err
 	}
-	place, err := kernel.Resolve(h.req.mountpoint)
+	place, err := kernel.Resolve(h.req.Mountpoint)
 	if err != nil {
 		return err
 	}
@@ -39,7 +41,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	plan, notices, err := policy.Mount(facts, h.req.options)
+	plan, notices, err := policy.Mount(facts, h.req.Options...)
 	for _, notice := range notices {
 		h.report.warn(notice)
 	}
@@ -47,7 +49,7 @@ func (h *helper) mount() error {
 		h.logRefusal("mount", place.Path(), err)
 		return err
 	}
-	if h.req.syncInit {
+	if h.req.SyncInit {
 		return h.mountInTwoPhases(plan, device, at, place, socket)
 	}
 	return h.mountAndSend(plan, device, at, place, socket)
@@ -56,18 +58,24 @@ func (h *helper) mount() error {
 // tasksOfMount is what mounting may come to, by the words of the request.
 func (h *helper) tasksOfMount() confine.Task {
 	tasks := confine.Mount
-	if h.req.syncInit {
+	if h.req.SyncInit {
 		tasks |= confine.Answer
 	} else {
 		tasks |= confine.OldMount
 	}
-	if strings.Contains(h.req.options, "auto_unmount") {
+	if h.mentions("auto_unmount") {
 		tasks |= confine.Leave | confine.Watch
 	}
-	if mtab.HasMtab() || strings.Contains(h.req.options, "x-") && mtab.HasUtab() {
+	if mtab.HasMtab() || h.mentions("x-") && mtab.HasUtab() {
 		tasks |= confine.Tables
 	}
 	return tasks
+}
+
+// mentions says whether an option may be among those that are asked for: what
+// is costly, or a privilege to be kept, is looked at for nobody else.
+func (h *helper) mentions(option string) bool {
+	return slices.ContainsFunc(h.req.Options, func(list string) bool { return strings.Contains(list, option) })
 }
 
 func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (policy.MountFacts, error) {
@@ -80,7 +88,7 @@ func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (polic
 		Settings:   settings,
 		Mountpoint: at.Facts(),
 		Device:     device.Path(),
-		FuseBlk:    strings.Contains(h.req.options, "blkdev") && kernel.KnowsFS("fuseblk"),
+		FuseBlk:    h.mentions("blkdev") && kernel.KnowsFS("fuseblk"),
 	}
 	if h.who.UID != 0 && settings.MountMax != fuseconf.NoLimit {
 		facts.Mounted, err = kernel.CountFuse(settings.MountMax)
@@ -96,7 +104,11 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 		return also(err, h.takeBack(mounted))
 	}
 	recorded := h.record(plan, mounted)
-	if err := sendDevice(socket, device); err != nil {
+	err = mounted.Release()
+	if err == nil {
+		err = sendDevice(socket, device)
+	}
+	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}
 	return h.handedOver(plan, mounted, recorded, place, socket)
@@ -138,6 +150,9 @@ func (h *helper) takeBack(mounted *kernel.Mounted) error {
 		return nil
 	}
 	target, err := mounted.Target()
+	if errors.Is(err, mtab.ErrNotListed) {
+		return nil // somebody was faster
+	}
 	if err != nil {
 		return fmt.Errorf("the mount could not be taken back: %w", err)
 	}

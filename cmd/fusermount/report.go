@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/printable"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
@@ -25,7 +23,7 @@ func newReporter(argv []string) *reporter {
 	if len(argv) == 0 {
 		return &reporter{program: "fusermount3"}
 	}
-	return &reporter{program: printable(argv[0])}
+	return &reporter{program: printable.Text(argv[0])}
 }
 
 // mute stops all messages: the caller asked for it, or standard error is the
@@ -45,7 +43,7 @@ func (r *reporter) failHint(err error, hint string) {
 func (r *reporter) warn(text string) { r.write(r.line(text)) }
 
 func (r *reporter) line(text string) string {
-	return r.program + ": " + printable(text) + "\n"
+	return r.program + ": " + printable.Text(text) + "\n"
 }
 
 // write tries once: there is nobody to tell if standard error is gone.
@@ -61,27 +59,4 @@ func (r *reporter) print(text string) error {
 		return fmt.Errorf("standard output: %w", err)
 	}
 	return nil
-}
-
-// printable escapes control characters as \ooo, those of Unicode's second
-// control block and bytes that a terminal could take for it included. Other
-// bytes stay: names need not be UTF-8.
-func printable(text string) string {
-	var b strings.Builder
-	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRuneInString(text[i:])
-		bad := unicode.IsControl(r)
-		if r == utf8.RuneError && size == 1 {
-			bad = text[i] < 0xa0
-		}
-		for _, c := range []byte(text[i : i+size]) {
-			if bad {
-				fmt.Fprintf(&b, `\%03o`, c)
-			} else {
-				b.WriteByte(c)
-			}
-		}
-		i += size
-	}
-	return b.String()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/priv"
 )
 
@@ -15,7 +16,7 @@ const (
 // helper is one run of the program: for whom, what for, and whom to tell.
 type helper struct {
 	who    priv.Identity
-	req    request
+	req    cmdline.Request
 	report *reporter
 }
 
@@ -31,12 +32,12 @@ func run(argv []string) (status int) {
 	}()
 	who, err := priv.Become(priv.SysAdmin | priv.SetUID | priv.SetGID)
 	if err != nil {
-		report.fail(err)
+		report.failHint(err, idsHint(err))
 		return exitFailure
 	}
-	req, err := parse(argv)
+	req, err := cmdline.Parse(argv)
 	if err != nil {
-		report.fail(err)
+		report.failHint(err, usageHint)
 		return exitFailure
 	}
 	h := &helper{who: who, req: req, report: report}
@@ -51,10 +52,10 @@ func (h *helper) carryOut() error {
 	if text, ok := h.known(); ok {
 		return h.printAlone(text)
 	}
-	switch h.req.mode {
-	case modeUnmount:
+	switch h.req.Mode {
+	case cmdline.Unmount:
 		return h.unmount()
-	case modeWatch:
+	case cmdline.Watch:
 		return h.watchMounted()
 	default:
 		return h.mount()
@@ -63,14 +64,14 @@ func (h *helper) carryOut() error {
 
 // known is what can be said without a look at anything.
 func (h *helper) known() (text string, ok bool) {
-	switch h.req.mode {
-	case modeHelp:
+	switch h.req.Mode {
+	case cmdline.Help:
 		return usage, true
-	case modeVersion:
+	case cmdline.Version:
 		return versionText(), true
-	case modeFeatures:
+	case cmdline.Features:
 		return features, true
-	case modeFeaturesText:
+	case cmdline.FeaturesText:
 		return featuresText, true
 	}
 	return "", false

@@ -15,7 +15,7 @@ import (
 // unmount takes away what is mounted topmost at the mountpoint, if it is the
 // caller's.
 func (h *helper) unmount() error {
-	if h.req.quiet {
+	if h.req.Quiet {
 		h.report.mute()
 	}
 	if err := h.only(tasksOfUnmount()); err != nil {
@@ -25,7 +25,7 @@ func (h *helper) unmount() error {
 	if err != nil {
 		return err
 	}
-	if err := h.unmountTarget(target, h.req.lazy); err != nil {
+	if err := h.unmountTarget(target, h.req.Lazy); err != nil {
 		h.logRefusal("unmount", target.Path(), err)
 		return err
 	}
@@ -42,7 +42,7 @@ func tasksOfUnmount() confine.Task {
 
 // target pins what is mounted topmost at the mountpoint.
 func (h *helper) target() (*kernel.Target, error) {
-	place, err := kernel.Resolve(h.req.mountpoint)
+	place, err := kernel.Resolve(h.req.Mountpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -57,9 +57,16 @@ func (h *helper) target() (*kernel.Target, error) {
 // nobody mounted.
 func notListed(err error, path string) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, mtab.ErrNotListed) {
-		return &policy.Refusal{Reason: "entry for " + path + " not found in /etc/mtab", Hint: kernel.Strerror(err)}
+		return &policy.Refusal{Reason: "entry for " + path + " not found in /etc/mtab", Hint: absentHint(err)}
 	}
 	return err
+}
+
+func absentHint(err error) string {
+	if errors.Is(err, mtab.ErrNotListed) {
+		return "it was unmounted meanwhile"
+	}
+	return "nothing is there (" + kernel.Strerror(err) + "): is the name right?"
 }
 
 // judge decides about a pinned mount from the kernel's table.

@@ -68,26 +68,16 @@ func (h *helper) watch(socket int, watched mtab.Entry) error {
 }
 
 // cleanUp takes the watched mount away, if it is still there, topmost, and its
-// daemon dead; with all the checks of -u. If it is gone, nothing is touched:
-// opening what lies there now might mount something.
+// daemon dead; with all the checks of -u.
 func (h *helper) cleanUp(watched mtab.Entry) error {
-	now, err := mtab.Again(watched)
-	if errors.Is(err, mtab.ErrNotListed) {
+	target, err := kernel.Again(watched)
+	if errors.Is(err, mtab.ErrNotListed) || errors.Is(err, kernel.ErrCovered) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	place, err := kernel.Resolve(now.Mountpoint)
-	if err != nil {
-		return err
-	}
-	target, err := place.Target()
-	if err != nil {
-		return err
-	}
-	entry, isRoot := target.Entry()
-	if !isRoot || !mtab.Same(entry, watched) || !target.Dead() {
+	if !target.Dead() {
 		return target.Close()
 	}
 	return h.unmountTarget(target, true)

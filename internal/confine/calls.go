@@ -85,6 +85,7 @@ func filterFor(tasks Task, uid, gid uint32) *filter {
 	f := &filter{when: make([]rule, 0, 24)}
 	f.add(runtimeCalls)
 	f.add(runtimeCallsHere)
+	f.add(libraryCalls)
 	for _, t := range []struct {
 		task  Task
 		calls []list

@@ -58,6 +58,7 @@ func tries() []try {
 		{"prctl dumpable", unix.SYS_PRCTL, [6]uintptr{unix.PR_SET_DUMPABLE, 77}, unix.EINVAL, 0},
 		{"mprotect executable", unix.SYS_MPROTECT, [6]uintptr{1, 1, unix.PROT_EXEC}, unix.EINVAL, 0},
 		{"mmap executable", sysMmap, [6]uintptr{0, 0, unix.PROT_EXEC, unix.MAP_PRIVATE, noFD, 0}, unix.EBADF, 0},
+		{"clone3", unix.SYS_CLONE3, [6]uintptr{0, 0}, unix.EINVAL, 0},
 		{"clone of a process", unix.SYS_CLONE, [6]uintptr{unix.CLONE_NEWNS | unix.CLONE_FS}, unix.EINVAL, 0},
 	}
 	return append(never,
@@ -166,8 +167,11 @@ func TestTo(t *testing.T) {
 			}
 			for i, c := range tries() {
 				want := unix.EPERM
-				if tasks&c.with != 0 || c.with == always {
+				switch {
+				case tasks&c.with != 0 || c.with == always:
 					want = c.want
+				case c.nr == unix.SYS_CLONE3:
+					want = unix.ENOSYS
 				}
 				if got[i] != want {
 					t.Errorf("%s: %v, want %v", c.name, got[i], want)

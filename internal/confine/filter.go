@@ -50,7 +50,9 @@ const (
 const (
 	allow = unix.SECCOMP_RET_ALLOW
 	deny  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
-	kill  = unix.SECCOMP_RET_KILL_PROCESS
+	// absent sends a C library to the older call that does the same.
+	absent = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	kill   = unix.SECCOMP_RET_KILL_PROCESS
 )
 
 // The instructions of classic BPF that are used: A and X are its registers.
@@ -88,6 +90,9 @@ func (f *filter) program() []unix.SockFilter {
 		op(opLoad, nrOffset),
 		jump(opAbove, maxCalls, 0, 1),
 		op(opRet, deny),
+		// Its flags lie in memory, where no filter sees them.
+		jump(opEqual, unix.SYS_CLONE3, 0, 1),
+		op(opRet, absent),
 	)
 	for _, r := range f.when {
 		prog = append(prog,

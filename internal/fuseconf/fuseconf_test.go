@@ -96,16 +96,3 @@ func TestParseErrors(t *testing.T) {
 		t.Errorf("a file without end: %+v, %v", s, err)
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	f.Add("user_allow_other\nmount_max = 0x10 # sixteen\n")
-	f.Fuzz(func(t *testing.T, text string) {
-		s, _, err := Parse(strings.NewReader(text))
-		if s.MountMax < NoLimit || (err != nil && s != Defaults()) {
-			t.Fatalf("Parse(%q) = %+v, %v", text, s, err)
-		}
-		if s.UserAllowOther && !strings.Contains(text, "user_allow_other") {
-			t.Fatalf("Parse(%q) allows other users", text)
-		}
-	})
-}

@@ -35,7 +35,7 @@ func (e *MountError) Unwrap() error { return e.Errno }
 // Mounted is a fresh mount, pinned: its root, which nobody may look into
 // before a daemon serves it.
 type Mounted struct {
-	fd    int // O_PATH, or what fsmount gave
+	fd    int // O_PATH, or what fsmount gave; -1 once released
 	place *Place
 	entry mtab.Entry // once it is confirmed
 }
@@ -50,12 +50,15 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	if !granted {
 		return nil, errNotGranted
 	}
+	if err := mtab.Readable(at.fd); err != nil {
+		return nil, err
+	}
 	if fitsFsconfig(t) {
 		fd, err := mountByContext(t, d, at)
 		if err == nil {
 			return confirm(&Mounted{fd: fd, place: place}, t, at)
 		}
-		if !wayIsClosed(err) {
+		if !wayIsClosed(err, t) {
 			return nil, err
 		}
 		if err := d.renew(); err != nil {
@@ -103,9 +106,11 @@ func findNew(t policy.Terms, at *Mountpoint, place *Place) (*Mounted, error) {
 
 // wayIsClosed says whether an error of the new mount API may come from its
 // absence (old kernels), from a seccomp filter or from a security module that
-// knows mount(2) alone.
-func wayIsClosed(err error) bool {
-	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
+// knows mount(2) alone. EINVAL is also what fsmount says to nosymfollow before
+// Linux 5.14, while mount(2) has known it since 5.10.
+func wayIsClosed(err error, t policy.Terms) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) ||
+		errors.Is(err, unix.EINVAL) && t.NoSymfollow
 }
 
 // renew opens the device again. What was made with the old one is gone.
@@ -142,10 +147,26 @@ func confirm(m *Mounted, t policy.Terms, at *Mountpoint) (*Mounted, error) {
 	return m, nil
 }
 
+// Release gives up the hold on the mount, which would keep it busy: from the
+// moment when the caller hears of it he may want to unmount it.
+func (m *Mounted) Release() error {
+	fd := m.fd
+	m.fd = -1
+	return unix.Close(fd)
+}
+
 // Target gives the mount as something to unmount, by the same checks as any
-// other. It takes over the descriptor: m must not be used again.
+// other. It takes over the descriptor: m must not be used again. After Release
+// the mount is looked for at its name in the pinned parent, and then, by its
+// id, wherever it lies.
 func (m *Mounted) Target() (*Target, error) {
-	return newTarget(m.place, m.fd)
+	if m.fd >= 0 {
+		return newTarget(m.place, m.fd)
+	}
+	if t, err := m.place.targetOf(m.entry); err == nil {
+		return t, nil
+	}
+	return Again(m.entry)
 }
 
 // Entry is the mount's entry in the kernel's table.

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
 
@@ -23,6 +24,9 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Prepar
 	t, granted := plan.Terms()
 	if !granted {
 		return nil, errNotGranted
+	}
+	if err := mtab.Readable(at.fd); err != nil {
+		return nil, err
 	}
 	if !fitsFsconfig(t) {
 		return nil, &MountError{Errno: unix.ENAMETOOLONG}

@@ -27,6 +27,36 @@ func (p *Place) Target() (*Target, error) {
 	return newTarget(p, fd)
 }
 
+// ErrCovered says that a mount is not topmost where it lies.
+var ErrCovered = errors.New("something else is mounted on top")
+
+// Again pins a mount that was seen before, wherever it lies now. The error is
+// mtab.ErrNotListed if it was unmounted, and then nothing was touched: opening
+// what lies there now might mount something.
+func Again(was mtab.Entry) (*Target, error) {
+	now, err := mtab.Again(was)
+	if err != nil {
+		return nil, err
+	}
+	place, err := Resolve(now.Mountpoint)
+	if err != nil {
+		return nil, err
+	}
+	return place.targetOf(was)
+}
+
+// targetOf pins what is mounted at p, if it is this very mount.
+func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
+	t, err := p.Target()
+	if err != nil {
+		return nil, err
+	}
+	if !t.isRoot || !mtab.Same(t.entry, e) {
+		return nil, errors.Join(ErrCovered, t.Close())
+	}
+	return t, nil
+}
+
 // newTarget owns fd from here on, also when it fails.
 func newTarget(p *Place, fd int) (*Target, error) {
 	t := &Target{place: p, fd: fd}
@@ -116,16 +146,15 @@ func (t *Target) unmount(lazy bool) error {
 	if err := unix.Fchdir(t.place.parent); err != nil {
 		return err
 	}
-	again, err := t.place.Target()
+	again, err := t.place.targetOf(t.entry)
+	if errors.Is(err, ErrCovered) {
+		return unix.EINVAL
+	}
 	if err != nil {
 		return err
 	}
-	same := again.isRoot && mtab.Same(again.entry, t.entry)
 	if err := again.Close(); err != nil {
 		return err
-	}
-	if !same {
-		return unix.EINVAL
 	}
 	return umountName(t.place.name, flags)
 }

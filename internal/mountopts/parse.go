@@ -28,16 +28,18 @@ var (
 	errNotDecimal = errors.New("the value must be a decimal number up to 4294967295")
 )
 
-// Parse reads a comma-separated option list. Of contradicting options the
-// last wins; empty elements are skipped. The error is an *UnknownError or a
-// *ValueError.
-func Parse(list string) (Options, error) {
+// Parse reads comma-separated option lists, one after the other: each ends
+// where it ends, also after a backslash. Of contradicting options the last wins;
+// empty elements are skipped. The error is an *UnknownError or a *ValueError.
+func Parse(lists ...string) (Options, error) {
 	var o Options
-	for rest := list; rest != ""; {
-		var e element
-		e, rest = next(rest)
-		if err := o.apply(e); err != nil {
-			return Options{}, err
+	for _, rest := range lists {
+		for rest != "" {
+			var e element
+			e, rest = next(rest)
+			if err := o.apply(e); err != nil {
+				return Options{}, err
+			}
 		}
 	}
 	return o, nil

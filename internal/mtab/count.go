@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
-	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 const (
@@ -91,7 +90,7 @@ func countByID() (int, error) {
 
 // countByText reads the whole table.
 func countByText() (int, error) {
-	text, err := rawfile.Text(mountinfoPath)
+	text, err := mountinfo()
 	if err != nil {
 		return 0, err
 	}

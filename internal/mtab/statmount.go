@@ -122,8 +122,8 @@ func textOf(buf []byte, bit uint64, at int) string {
 	if ne.Uint64(buf[offMask:])&bit == 0 {
 		return ""
 	}
-	start := offStrings + int(ne.Uint32(buf[at:]))
-	if start >= len(buf) {
+	start := offStrings + uint64(ne.Uint32(buf[at:]))
+	if start >= uint64(len(buf)) {
 		return ""
 	}
 	s, _, _ := bytes.Cut(buf[start:], []byte{0})

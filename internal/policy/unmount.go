@@ -62,15 +62,15 @@ func Unmount(f UnmountFacts) (UnmountPlan, error) {
 func notOurs(f UnmountFacts) string {
 	switch {
 	case !f.Mountpoint:
-		return "nothing is mounted there"
+		return "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside"
 	case !mountopts.IsFuse(f.Top.Type):
-		return "what is mounted there is of type " + f.Top.Type + ", not FUSE"
+		return "what is mounted there is of type " + f.Top.Type + ", not FUSE: see umount(8)"
 	case f.Caller.root() || ownedFuse(f.Top, f.Caller):
 		return ""
 	case !f.Top.HasOwner:
 		return "the kernel does not say whose mount it is"
 	}
-	return fmt.Sprintf("it was mounted by uid %d, and you are uid %d", f.Top.Owner, f.Caller.UID)
+	return fmt.Sprintf("it was mounted by uid %d, and you are uid %d: that user or root can unmount it", f.Top.Owner, f.Caller.UID)
 }
 
 func ownedFuse(m Mounted, c Caller) bool {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -217,4 +218,48 @@ func privateMemory(t *testing.T, pid int) (sum int) {
 		}
 	}
 	return sum
+}
+
+// The socket may be a standard stream: it stays, and the other streams go.
+func TestWatchOnStream(t *testing.T) {
+	for fd := range 3 {
+		for _, args := range [][]string{{}, {"--sync-init"}} {
+			call, mountpoint := asUser(t)
+			call.CommFD, call.CommStdin = fd, fd == 0
+			call.Args = append(args, "-o", "auto_unmount", mountpoint)
+			if len(args) == 0 {
+				w := startWatch(t, call, mountpoint)
+				wantStreams(t, w.Pid(), fd)
+				w.die(t)
+				w.wantExit(t, 0)
+			} else {
+				s := startSync(t, call, mountpoint)
+				s.answer(t)
+				s.wantStatus(t, 0)
+				wantStreams(t, s.Pid(), fd)
+				if err := errors.Join(s.dev.Close(), s.CloseSocket()); err != nil {
+					t.Fatal(err)
+				}
+				if r := s.Wait(); r.Exit != 0 {
+					t.Errorf("exit %d", r.Exit)
+				}
+			}
+			wantNothing(t, mountpoint)
+		}
+	}
+}
+
+// wantStreams wants three descriptors: the socket, and nothing.
+func wantStreams(t *testing.T, pid, socket int) {
+	t.Helper()
+	waitIgnoring(t, pid)
+	links := descriptors(t, pid)
+	if len(links) != 3 {
+		t.Fatalf("descriptors %v", links)
+	}
+	for fd, link := range links {
+		if isSocket := strings.HasPrefix(link, "socket:"); isSocket != (fd == socket) || (!isSocket && link != os.DevNull) {
+			t.Errorf("descriptor %d is %s", fd, link)
+		}
+	}
 }

@@ -1,0 +1,139 @@
+package mtab
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var octalEscape = regexp.MustCompile(`\\[0-3][0-7]{2}`)
+
+// unmangled reads a field as libmount and getmntent(3) do, in another way than
+// Unescape.
+func unmangled(s string) string {
+	return octalEscape.ReplaceAllStringFunc(s, func(e string) string {
+		n, err := strconv.ParseUint(e[1:], 8, 8)
+		if err != nil {
+			panic(err) // the pattern matched
+		}
+		return string([]byte{byte(n)})
+	})
+}
+
+// FuzzEscape holds that a field comes back as it was, and never ends early.
+func FuzzEscape(f *testing.F) {
+	f.Add("a b\t\n\\#\\040")
+	f.Fuzz(func(t *testing.T, s string) {
+		e := Escape(s)
+		if strings.ContainsAny(e, " \t\n#") || len(e) > 4*len(s) || Unescape(e) != s || unmangled(e) != s {
+			t.Fatalf("Escape(%q) = %q, back %q and %q", s, e, Unescape(e), unmangled(e))
+		}
+		if u := Unescape(s); len(u) > len(s) || u != unmangled(s) {
+			t.Fatalf("Unescape(%q) = %q, want %q", s, u, unmangled(s))
+		}
+	})
+}
+
+// table is one of the two of user space.
+type table struct {
+	add    func(string, Record) string
+	remove func(string, Record) (string, bool)
+	read   func(line string) []string // source, target, options
+	names  func(line string) bool     // uid 1's mount 65 of type fuse at /m
+}
+
+var userTables = map[string]table{
+	"utab": {utabAdd, utabRemove, func(line string) []string {
+		m := regexp.MustCompile(`^ID=65 SRC=([^ \t\n]*) TARGET=([^ \t\n]*) ROOT=/ OPTS=([^ \t\n]*)$`).FindStringSubmatch(line)
+		return m[min(1, len(m)):]
+	}, func(line string) bool {
+		fields := strings.FieldsFunc(strings.TrimSuffix(line, "\n"), separator)
+		return slices.Contains(fields, "ID=65") && slices.ContainsFunc(fields, func(f string) bool {
+			value, found := strings.CutPrefix(f, "TARGET=")
+			return found && unmangled(value) == "/m"
+		})
+	}},
+	"mtab": {mtabAdd, mtabRemove, func(line string) []string {
+		m := regexp.MustCompile(`^([^ \t\n]*) ([^ \t\n]*) fuse ([^ \t\n]*) 0 0$`).FindStringSubmatch(line)
+		return m[min(1, len(m)):]
+	}, func(line string) bool {
+		f := strings.FieldsFunc(line, separator)
+		return len(f) > 3 && unmangled(f[1]) == "/m" && unmangled(f[2]) == "fuse" && firstOwner.MatchString(unmangled(f[3]))
+	}},
+}
+
+// FuzzTables holds, whatever stood in a table before and whatever the names
+// are: a mount is one line more (CVE-2005-3531), from which others read its
+// names; taking it out gives back every byte; and nobody's line goes for
+// another's.
+func FuzzTables(f *testing.F) {
+	f.Add("SRC=x TARGET=/y OPTS=z\n", "a b", "/m\n", "c,d", uint32(1000), uint32(100))
+	f.Fuzz(func(t *testing.T, text, source, target, option string, uid, other uint32) {
+		r := Record{
+			ID: 65, Source: source, Target: target, Type: "fuse",
+			Options: fmt.Sprintf("rw,user_id=%d,group_id=0", uid), Userspace: []string{"x-" + option, "x-last"},
+		}
+		stranger := r
+		stranger.ID, stranger.Options = 650, fmt.Sprintf("rw,user_id=%d", other)
+		for name, table := range userTables {
+			added := table.add(text, r)
+			line, found := strings.CutPrefix(added, terminated(text))
+			if !found || strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
+				t.Fatalf("%s: not one line more: %q", name, added)
+			}
+			options := map[string]string{"utab": "x-" + option + ",x-last", "mtab": r.Options}[name]
+			wantFields(t, name, table.read(strings.TrimSuffix(line, "\n")), []string{source, target, options})
+			if changed, taken := table.remove(added, stranger); taken && !strings.HasSuffix(changed, line) && other != uid {
+				t.Fatalf("%s: uid %d took the line of uid %d: %q became %q", name, other, uid, added, changed)
+			}
+			if source == "" || target == "" {
+				continue // a field of a table is never empty
+			}
+			if back, taken := table.remove(added, r); !taken || back != terminated(text) {
+				t.Fatalf("%s: %q became %q became %q", name, text, added, back)
+			}
+		}
+	})
+}
+
+func wantFields(t *testing.T, name string, got, want []string) {
+	t.Helper()
+	for i, field := range got {
+		got[i] = unmangled(field)
+	}
+	if len(got) != len(want) || strings.Join(got, "\x00") != strings.Join(want, "\x00") {
+		t.Fatalf("%s: others read %q, want %q", name, got, want)
+	}
+}
+
+// FuzzRemove holds of any text that a removal takes out one whole line, which
+// names the mount, or nothing.
+func FuzzRemove(f *testing.F) {
+	f.Add("ID=65 SRC=s TARGET=/m ROOT=/ OPTS=x-a\ns /m fuse rw,user_id=1 0 0")
+	f.Fuzz(func(t *testing.T, text string) {
+		r := Record{ID: 65, Source: "s", Target: "/m", Type: "fuse", Options: "rw,user_id=1"}
+		for name, table := range userTables {
+			changed, found := table.remove(text, r)
+			if !found && changed != text {
+				t.Fatalf("%s: %q became %q", name, text, changed)
+			}
+			if found && !slices.ContainsFunc(without(text, changed), table.names) {
+				t.Fatalf("%s: %q became %q", name, text, changed)
+			}
+		}
+	})
+}
+
+// without gives the lines of which text lost exactly one to become changed.
+func without(text, changed string) (lost []string) {
+	lines := strings.SplitAfter(text, "\n")
+	for i, line := range lines {
+		if strings.Join(slices.Concat(lines[:i], lines[i+1:]), "") == changed {
+			lost = append(lost, line)
+		}
+	}
+	return lost
+}
