@@ -136,7 +136,8 @@ func (t *Target) unmount(lazy bool) error {
 	if lazy {
 		err := detachTop(t.fd)
 		if !errors.Is(err, unix.ENOENT) {
-			return errors.Join(err, t.Close())
+			_ = t.Close() // it changes nothing about what was done
+			return err
 		}
 		flags = unix.MNT_DETACH // there is no /proc here: by its name, then
 	}
