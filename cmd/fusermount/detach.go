@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // detach makes the process a daemon of its own: a session, / as directory,
@@ -28,7 +30,7 @@ func detach(socket int) error {
 }
 
 func closeStreams(socket int) error {
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	null, err := rawfile.Open("/dev/null", unix.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("/dev/null: %w", err)
 	}
@@ -36,7 +38,7 @@ func closeStreams(socket int) error {
 		if fd == socket || fd == null {
 			continue
 		}
-		if err := unix.Dup3(null, fd, 0); err != nil {
+		if err := rawfile.Again(func() error { return unix.Dup3(null, fd, 0) }); err != nil {
 			return fmt.Errorf("dup3: %w", err)
 		}
 	}

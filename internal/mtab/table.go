@@ -80,7 +80,7 @@ func Readable(fd int) error {
 			return nil
 		}
 	}
-	table, err := unix.Open(mountinfoPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	table, err := rawfile.Open(mountinfoPath, unix.O_RDONLY, 0)
 	if err != nil {
 		return unreadable(err)
 	}

@@ -117,7 +117,7 @@ func replace(path, text string) (err error) {
 	if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	fd, err := unix.Open(temporary, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	fd, err := rawfile.Open(temporary, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func replace(path, text string) (err error) {
 	if err != nil {
 		err = fmt.Errorf("write temporary table: %w", err)
 	} else {
-		err = unix.Fsync(fd)
+		err = rawfile.Again(func() error { return unix.Fsync(fd) })
 	}
 	err = errors.Join(err, unix.Close(fd))
 	if err == nil {
