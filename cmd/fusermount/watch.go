@@ -43,7 +43,6 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err := detach(socket); err != nil {
 		return err
 	}
-	h.report.mute()
 	tasks := confine.Unmount | confine.Watch
 	if recorded {
 		tasks |= confine.Tables
@@ -53,6 +52,10 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
 		return err
 	}
+	if err := closeStreams(socket); err != nil {
+		return err
+	}
+	h.report.mute()
 	return confine.To(tasks, h.who.UID, h.who.GID)
 }
 

@@ -6,18 +6,31 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// waitIgnoring waits until the watcher ignores signals: it does so after the
-// reply.
+// waitIgnoring waits until the watcher ignores signals and waits itself: it does
+// so some time after the reply.
 func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
+	poll, _ := fusetest.SyscallNumber("ppoll")
 	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigBlk"] != "fffffffe7ffbfeff" &&
-		status(t, pid)["SigBlk"] != "fffffffffffbfeff"; {
+		status(t, pid)["SigBlk"] != "fffffffffffbfeff" || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {
 			t.Fatalf("SigBlk is %s", status(t, pid)["SigBlk"])
 		}
 	}
+}
+
+// inSyscall says whether the main thread of a process is in this system call.
+func inSyscall(t *testing.T, pid int, nr uintptr) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.HasPrefix(string(text), strconv.FormatUint(uint64(nr), 10)+" ")
 }
 
 func status(t *testing.T, pid int) map[string]string {
