@@ -63,7 +63,11 @@ func (h *helper) leave(socket int, recorded bool) error {
 // caller's daemon is gone, and takes the mount away if it died.
 func (h *helper) watch(socket int, watched mtab.Entry) error {
 	fdpass.WaitClosed(socket)
-	if err := h.cleanUp(watched); err != nil {
+	err := h.cleanUp(watched)
+	if err != nil { // perhaps for want of memory; nobody else will do it
+		err = h.cleanUp(watched)
+	}
+	if err != nil {
 		h.logRefusal("automatic unmount", watched.Mountpoint, err)
 		return err
 	}

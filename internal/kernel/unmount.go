@@ -45,11 +45,17 @@ func Again(was mtab.Entry) (*Target, error) {
 	return place.targetOf(was)
 }
 
+// errIDs says that two entries were read in different ways: one of them failed.
+var errIDs = errors.New("mount ids of two kinds, which cannot be compared")
+
 // targetOf pins what is mounted at p, if it is this very mount.
 func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
 	t, err := p.Target()
 	if err != nil {
 		return nil, err
+	}
+	if t.entry.Unique != e.Unique {
+		return nil, errors.Join(errIDs, t.Close())
 	}
 	if !t.isRoot || !mtab.Same(t.entry, e) {
 		return nil, errors.Join(ErrCovered, t.Close())
@@ -76,14 +82,22 @@ func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot 
 // wait as long as it hangs.
 func (t *Target) Dead() bool {
 	var st unix.Statx_t
+	failed := false
 	for range maxQuestions {
 		err := unix.Statx(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
-		// A question that was under way when the connection ended is aborted;
-		// the next one gets the answer.
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
-			continue
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			// A question that was under way when the connection ended is aborted;
+			// the next one gets the answer.
+		case errors.Is(err, unix.ENOTCONN):
+			return true
+		case err == nil, failed:
+			return false
+		default:
+			// The answer of a daemon, or the kernel's, which may have no memory at
+			// the moment. A daemon that lives fails again, or answers.
+			failed = true
 		}
-		return errors.Is(err, unix.ENOTCONN)
 	}
 	return false
 }
