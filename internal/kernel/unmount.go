@@ -45,19 +45,19 @@ func Again(was mtab.Entry) (*Target, error) {
 	return place.targetOf(was)
 }
 
-// errIDs says that two entries were read in different ways: one of them failed.
-var errIDs = errors.New("mount ids of two kinds, which cannot be compared")
-
 // targetOf pins what is mounted at p, if it is this very mount.
 func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
 	t, err := p.Target()
 	if err != nil {
 		return nil, err
 	}
-	if t.entry.Unique != e.Unique {
-		return nil, errors.Join(errIDs, t.Close())
+	now := t.entry
+	if now.Unique != e.Unique { // one of the two was read when statmount failed
+		if now, err = mtab.OfLike(t.fd, e); err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
 	}
-	if !t.isRoot || !mtab.Same(t.entry, e) {
+	if !t.isRoot || !mtab.Same(now, e) {
 		return nil, errors.Join(ErrCovered, t.Close())
 	}
 	return t, nil
