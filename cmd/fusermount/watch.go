@@ -52,11 +52,14 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
 		return err
 	}
+	if err := confine.To(tasks, h.who.UID, h.who.GID); err != nil {
+		return err
+	}
 	if err := closeStreams(socket); err != nil {
 		return err
 	}
 	h.report.mute()
-	return confine.To(tasks, h.who.UID, h.who.GID)
+	return nil
 }
 
 // watch is what auto_unmount adds to a mount: the process stays until the
