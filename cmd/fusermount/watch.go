@@ -43,7 +43,6 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err := detach(socket); err != nil {
 		return err
 	}
-	h.report.mute()
 	tasks := confine.Unmount | confine.Watch
 	if recorded {
 		tasks |= confine.Tables
@@ -53,14 +52,25 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
 		return err
 	}
-	return confine.To(tasks, h.who.UID, h.who.GID)
+	if err := confine.To(tasks, h.who.UID, h.who.GID); err != nil {
+		return err
+	}
+	if err := closeStreams(socket); err != nil {
+		return err
+	}
+	h.report.mute()
+	return nil
 }
 
 // watch is what auto_unmount adds to a mount: the process stays until the
 // caller's daemon is gone, and takes the mount away if it died.
 func (h *helper) watch(socket int, watched mtab.Entry) error {
 	fdpass.WaitClosed(socket)
-	if err := h.cleanUp(watched); err != nil {
+	err := h.cleanUp(watched)
+	if err != nil { // perhaps for want of memory; nobody else will do it
+		err = h.cleanUp(watched)
+	}
+	if err != nil {
 		h.logRefusal("automatic unmount", watched.Mountpoint, err)
 		return err
 	}

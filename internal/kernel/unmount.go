@@ -51,7 +51,13 @@ func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !t.isRoot || !mtab.Same(t.entry, e) {
+	now := t.entry
+	if now.Unique != e.Unique { // one of the two was read when statmount failed
+		if now, err = mtab.OfLike(t.fd, e); err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+	}
+	if !t.isRoot || !mtab.Same(now, e) {
 		return nil, errors.Join(ErrCovered, t.Close())
 	}
 	return t, nil
@@ -76,14 +82,22 @@ func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot 
 // wait as long as it hangs.
 func (t *Target) Dead() bool {
 	var st unix.Statx_t
+	failed := false
 	for range maxQuestions {
 		err := unix.Statx(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
-		// A question that was under way when the connection ended is aborted;
-		// the next one gets the answer.
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
-			continue
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			// A question that was under way when the connection ended is aborted;
+			// the next one gets the answer.
+		case errors.Is(err, unix.ENOTCONN):
+			return true
+		case err == nil, failed:
+			return false
+		default:
+			// The answer of a daemon, or the kernel's, which may have no memory at
+			// the moment. A daemon that lives fails again, or answers.
+			failed = true
 		}
-		return errors.Is(err, unix.ENOTCONN)
 	}
 	return false
 }
@@ -144,7 +158,8 @@ func (t *Target) unmount(lazy bool) error {
 	if lazy {
 		err := detachTop(t.fd)
 		if !errors.Is(err, unix.ENOENT) {
-			return errors.Join(err, t.Close())
+			_ = t.Close() // it changes nothing about what was done
+			return err
 		}
 		flags = unix.MNT_DETACH // there is no /proc here: by its name, then
 	}

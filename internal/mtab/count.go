@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // fusectl is mounted.
 func Connections() (n int, ok bool) {
 	var fs unix.Statfs_t
-	if unix.Statfs(connectionsPath, &fs) != nil || fs.Type != fusectlMagic {
+	if rawfile.Again(func() error { return unix.Statfs(connectionsPath, &fs) }) != nil || fs.Type != fusectlMagic {
 		return 0, false
 	}
 	var st unix.Stat_t

@@ -11,16 +11,27 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// waitIgnoring waits until the watcher ignores signals: it does so after the
-// reply, and last of all. (That it blocks them is no sign: each process does,
-// between fork and exec.)
+// waitIgnoring waits until the watcher ignores signals and waits itself: it does
+// so some time after the reply. (That it blocks them is no sign: each process
+// does, between fork and exec.)
 func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigIgn"] != "fffffffffffbfeff"; {
+	poll, _ := fusetest.SyscallNumber("ppoll")
+	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigIgn"] != "fffffffffffbfeff" || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {
 			t.Fatalf("SigIgn is %s", status(t, pid)["SigIgn"])
 		}
 	}
+}
+
+// inSyscall says whether the main thread of a process is in this system call.
+func inSyscall(t *testing.T, pid int, nr uintptr) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.HasPrefix(string(text), strconv.FormatUint(uint64(nr), 10)+" ")
 }
 
 func status(t *testing.T, pid int) map[string]string {
