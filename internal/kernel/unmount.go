@@ -127,11 +127,17 @@ func (e *UnmountError) Error() string {
 
 func (e *UnmountError) Unwrap() error { return e.Errno }
 
-// Stacked says whether t lies on the root of another mount, which would come to
+// Below gives the mount on whose root t lies, if it lies on one: it would come to
 // light at the same name if t were gone.
-func (t *Target) Stacked() (bool, error) {
+func (t *Target) Below() (below mtab.Entry, stacked bool, err error) {
 	direct, err := mtab.LiesOn(t.entry, t.place.parent)
-	return !direct, err
+	if err != nil || direct {
+		return mtab.Entry{}, false, err
+	}
+	if below, err = mtab.Parent(t.entry); err != nil {
+		return mtab.Entry{}, true, nil // not to be seen from here: somebody else's
+	}
+	return below, true, nil
 }
 
 // Unmount takes t away by plan.
@@ -139,8 +145,8 @@ func (t *Target) Stacked() (bool, error) {
 // A lazy unmount goes through the pinned descriptor, so it hits the judged
 // mount and no other. The other kind cannot: the descriptor itself would keep
 // the mount busy. There the name in the pinned parent has to do, looked at once
-// more right before, and only where no other mount lies below. A mountpoint
-// cannot be renamed in the namespace where it is one; in another its owner can,
+// more right before, and only where no mount of somebody else's lies below. A
+// mountpoint cannot be renamed in the namespace where it is one; in another its owner can,
 // and SECURITY.md says what is left of that.
 func (t *Target) Unmount(plan policy.UnmountPlan) error {
 	id, lazy, granted := plan.Terms()
@@ -184,11 +190,11 @@ func (t *Target) stillThere() error {
 	if err != nil {
 		return err
 	}
-	stacked, err := again.Stacked()
-	if err := errors.Join(err, again.Close()); err != nil {
+	moved := again.entry.Parent != t.entry.Parent
+	if err := again.Close(); err != nil {
 		return err
 	}
-	if stacked {
+	if moved {
 		return unix.EINVAL
 	}
 	return nil

@@ -87,6 +87,14 @@ func LiesOn(e Entry, fd int) (bool, error) {
 	return id == e.Parent, err
 }
 
+// Parent gives the entry of the mount on which e lies.
+func Parent(e Entry) (Entry, error) {
+	if e.Unique {
+		return statmount(e.Parent)
+	}
+	return Find(e.Parent)
+}
+
 // Readable says why the mount in which fd lies could not be looked up in the
 // table, or nil. Who mounts asks beforehand: a mount that cannot be found again
 // cannot be taken back either.
