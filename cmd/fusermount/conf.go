@@ -19,7 +19,7 @@ var harmless = []error{
 
 // settings reads /etc/fuse.conf as the caller.
 func (h *helper) settings() (fuseconf.Settings, error) {
-	fd, err := unix.Open(fuseconf.Path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return fuseconf.Defaults(), nil

@@ -125,14 +125,19 @@ func sendDevice(socket int, device *kernel.Device) error {
 // end.
 func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, recorded bool, place *kernel.Place, socket int) error {
 	h.logMount(plan, place.Path())
-	if !plan.AutoUnmount() {
-		return priv.GiveUp()
-	}
-	if err := h.leave(socket, recorded); err != nil {
+	if plan.AutoUnmount() {
+		err := h.leave(socket, recorded)
+		if err == nil {
+			return h.watch(socket, mounted.Entry())
+		}
 		h.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
-		return priv.GiveUp()
 	}
-	return h.watch(socket, mounted.Entry())
+	// No failure now is one of the mount: what could not be given up ends with
+	// the process.
+	if err := priv.GiveUp(); err != nil {
+		h.report.warn("warning: " + err.Error())
+	}
+	return nil
 }
 
 // also adds a second failure to the same line of the message.
@@ -144,22 +149,31 @@ func also(err, second error) error {
 }
 
 // takeBack unmounts what was just mounted, with all the checks of -u, on the
-// mount itself and not on its path.
+// mount itself and not on its path. If that fails it is tried once more: this is
+// a failure already, perhaps for want of memory, and nobody serves the mount.
 func (h *helper) takeBack(mounted *kernel.Mounted) error {
 	if mounted == nil {
 		return nil
 	}
+	err := h.tryTakeBack(mounted)
+	if err != nil {
+		err = h.tryTakeBack(mounted)
+	}
+	if err != nil {
+		return fmt.Errorf("the mount could not be taken back: %w", err)
+	}
+	return nil
+}
+
+func (h *helper) tryTakeBack(mounted *kernel.Mounted) error {
 	target, err := mounted.Target()
 	if errors.Is(err, mtab.ErrNotListed) {
 		return nil // somebody was faster
 	}
 	if err != nil {
-		return fmt.Errorf("the mount could not be taken back: %w", err)
+		return err
 	}
-	if err := h.unmountTarget(target, true); err != nil {
-		return fmt.Errorf("the mount could not be taken back: %w", err)
-	}
-	return nil
+	return h.unmountTarget(target, true)
 }
 
 // record writes the mount into the tables of user space, if there are any. A

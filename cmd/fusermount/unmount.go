@@ -72,7 +72,7 @@ func absentHint(err error) string {
 // judge decides about a pinned mount from the kernel's table.
 func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry, isRoot := target.Entry()
-	stacked, err := target.Stacked()
+	below, stacked, err := target.Below()
 	if err != nil {
 		return policy.UnmountPlan{}, err
 	}
@@ -83,6 +83,7 @@ func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, er
 		Mountpoint: isRoot,
 		Top:        judged(entry),
 		Stacked:    stacked,
+		Below:      judged(below),
 	}
 	if facts.AsksInside() && mountopts.IsFuse(entry.Type) {
 		inside, err := mtab.Inside(entry)

@@ -43,7 +43,6 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err := detach(socket); err != nil {
 		return err
 	}
-	h.report.mute()
 	tasks := confine.Unmount | confine.Watch
 	if recorded {
 		tasks |= confine.Tables
@@ -53,23 +52,47 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
 		return err
 	}
-	return confine.To(tasks, h.who.UID, h.who.GID)
+	if err := confine.To(tasks, h.who.UID, h.who.GID); err != nil {
+		return err
+	}
+	if err := closeStreams(socket); err != nil {
+		return err
+	}
+	h.report.mute()
+	return nil
 }
 
 // watch is what auto_unmount adds to a mount: the process stays until the
 // caller's daemon is gone, and takes the mount away if it died.
 func (h *helper) watch(socket int, watched mtab.Entry) error {
 	fdpass.WaitClosed(socket)
-	if err := h.cleanUp(watched); err != nil {
+	err := h.cleanUp(watched)
+	if err != nil { // perhaps for want of memory; nobody else will do it
+		err = h.cleanUp(watched)
+	}
+	if err != nil {
 		h.logRefusal("automatic unmount", watched.Mountpoint, err)
 		return err
 	}
 	return nil
 }
 
-// cleanUp takes the watched mount away, if it is still there, topmost, and its
-// daemon dead; with all the checks of -u.
+// cleanUp takes the watched mount away, if its daemon is dead. That it failed
+// counts only while there is something left: somebody else may be faster.
 func (h *helper) cleanUp(watched mtab.Entry) error {
+	err := h.takeAway(watched)
+	if err == nil {
+		return nil
+	}
+	if _, gone := mtab.Again(watched); errors.Is(gone, mtab.ErrNotListed) {
+		return nil
+	}
+	return err
+}
+
+// takeAway unmounts the watched mount, if it is still there, topmost, and its
+// daemon dead; with all the checks of -u.
+func (h *helper) takeAway(watched mtab.Entry) error {
 	target, err := kernel.Again(watched)
 	if errors.Is(err, mtab.ErrNotListed) || errors.Is(err, kernel.ErrCovered) {
 		return nil

@@ -58,8 +58,8 @@ var (
 			{nr: unix.SYS_KILL, arg: 1, mask: all, value: uint32(unix.SIGKILL)},
 		},
 	}
-	leaveCalls = list{free: []uintptr{unix.SYS_SETSID, unix.SYS_CHDIR, unix.SYS_DUP3, unix.SYS_SECCOMP}}
-	watchCalls = list{free: []uintptr{unix.SYS_PPOLL}}
+	leaveCalls = list{free: []uintptr{unix.SYS_SETSID, unix.SYS_CHDIR, unix.SYS_SECCOMP}}
+	watchCalls = list{free: []uintptr{unix.SYS_PPOLL, unix.SYS_DUP3}}
 )
 
 // tableCalls write tables, as root and as the caller: as nobody else.

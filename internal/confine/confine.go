@@ -39,7 +39,7 @@ const (
 	Answer
 	// Leave: become a process that watches.
 	Leave
-	// Watch: wait for the socket's end.
+	// Watch: let go of the streams, and wait for the socket's end.
 	Watch
 )
 

@@ -59,14 +59,18 @@ type Call struct {
 
 	Deny []Denied // system calls that fail
 	// Intercept, when not nil, is asked before each system call of the
-	// program's main thread what is to become of it; the thread waits
-	// meanwhile. Calls of other threads, those that Deny names, and those by
-	// which the Go runtime runs its threads and memory are not shown. It needs
-	// CAP_SYS_ADMIN and Linux 5.19, and is called by a goroutine of its own.
+	// program's main thread, and of processes that it forks, what is to become
+	// of it; the caller waits meanwhile. Calls of other threads, those that Deny
+	// names, and those by which the Go runtime runs its threads and memory are
+	// not shown. It needs CAP_SYS_ADMIN and Linux 5.19, and is called by a
+	// goroutine of its own.
 	Intercept func(Syscall) Verdict
 	// InterceptFrom is the name of a call before which none is shown, so that
 	// a start whose length varies does not count.
 	InterceptFrom string
+	// InterceptNot are the names of more calls that are not shown: a program
+	// that stops less often runs faster.
+	InterceptNot []string
 
 	Rlimits    []Rlimit      // soft = hard
 	Block      []unix.Signal // signals in the mask

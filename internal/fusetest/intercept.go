@@ -14,12 +14,13 @@ import (
 
 // Syscall is a system call of a program that has stopped right before it.
 type Syscall struct {
-	// Index counts the calls of the main thread that were shown, from 0.
+	// Index counts the calls of this process that were shown, from 0.
 	Index int
 	Nr    uintptr
 	Name  string // of [SyscallName]
 	Args  [6]uint64
 	PID   int
+	Child bool // PID is a process that the program forked
 }
 
 // Verdict is what becomes of a [Syscall].
@@ -39,7 +40,7 @@ const (
 // The verdicts that need no value.
 var (
 	Continue = Verdict{}           // the call is carried out
-	Kill     = Verdict{kind: kill} // SIGKILL to the whole process; the call is not carried out
+	Kill     = Verdict{kind: kill} // SIGKILL to the process that calls; the call is not carried out
 )
 
 // Fail gives the program an error, and carries nothing out.
@@ -81,8 +82,8 @@ type interceptor struct {
 	decide  func(Syscall) Verdict
 	from    string // the call to begin with; empty once it came
 	process *os.Process
-	count   int
-	started bool // the shim has become the program
+	counts  map[int]int // by process
+	started bool        // the shim has become the program
 	done    chan struct{}
 	err     error // once done
 }
@@ -94,7 +95,7 @@ func newInterceptor(c Call) (*interceptor, error) {
 	if _, known := SyscallNumber(c.InterceptFrom); !known && c.InterceptFrom != "" {
 		return nil, fmt.Errorf("intercept: no number known for %q", c.InterceptFrom)
 	}
-	return &interceptor{decide: c.Intercept, from: c.InterceptFrom, done: make(chan struct{})}, nil
+	return &interceptor{decide: c.Intercept, from: c.InterceptFrom, counts: map[int]int{}, done: make(chan struct{})}, nil
 }
 
 // end waits until nobody is left to answer: the program is dead by now, but may
@@ -149,17 +150,36 @@ func (i *interceptor) kill() error {
 // answer shows a call, and does what the verdict says. What was interrupted
 // meanwhile wants no answer.
 func (i *interceptor) answer(listener int, n notice) error {
-	v := Continue
-	if int(n.pid) == i.process.Pid && i.shows(n) {
-		s := Syscall{Index: i.count, Nr: uintptr(n.nr), Name: SyscallName(uintptr(n.nr)), Args: n.args, PID: i.process.Pid}
-		i.count++
+	v, pid := Continue, int(n.pid)
+	if (pid == i.process.Pid || isProcess(pid)) && i.shows(n) {
+		s := Syscall{
+			Index: i.counts[pid], Nr: uintptr(n.nr), Name: SyscallName(uintptr(n.nr)), Args: n.args,
+			PID: pid, Child: pid != i.process.Pid,
+		}
+		i.counts[pid]++
 		v = i.decide(s)
 	}
 	if v.kind == kill {
-		return i.kill()
+		return killProcess(pid)
 	}
 	if err := respond(listener, n.id, v); !errors.Is(err, unix.ENOENT) {
 		return err
+	}
+	return nil
+}
+
+// isProcess says whether pid is a process, and no thread of one. What has ended
+// meanwhile is none.
+func isProcess(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && bytes.Contains(status, fmt.Appendf(nil, "\nTgid:\t%d\n", pid))
+}
+
+// killProcess kills a process that waits for an answer, so that its number is
+// its own still.
+func killProcess(pid int) error {
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return os.NewSyscallError("kill", err)
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func probeConfined() int {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return 2
 	}
-	prog, err := filterProgram(Deny(unix.EPERM, "mount"), false)
+	prog, err := filterProgram(Deny(unix.EPERM, "mount"), false, nil)
 	if err != nil || installFilter(prog) != nil || unix.Mount("", "/", "", 0, "") != unix.EPERM {
 		return 3
 	}
@@ -129,6 +129,77 @@ func probeConfined() int {
 	}
 	fmt.Println(r, e, s, nnp)
 	return 0
+}
+
+// probeForks starts itself once more, which prints its arguments.
+func probeForks() int {
+	p, err := os.StartProcess("/proc/self/exe", []string{"child"}, &os.ProcAttr{
+		Env: []string{probeEnv + "=argv"}, Files: []*os.File{nil, os.Stdout},
+	})
+	if err != nil {
+		fmt.Println(errno(err))
+		return 1
+	}
+	state, err := p.Wait()
+	if err != nil {
+		return 2
+	}
+	return state.ExitCode()
+}
+
+// TestInterceptChild has the calls of processes that the program forks shown,
+// each counted for itself, and the fork, which makes no thread. (The first child
+// of a Go program is one by which package os tries out what the kernel can do.)
+func TestInterceptChild(t *testing.T) {
+	NeedNamespace(t)
+	counts := map[int]int{}
+	var names, children []string
+	verdicts := map[string]Verdict{}
+	c := intercepted(t, "forks", func(s Syscall) Verdict {
+		if s.Index != counts[s.PID] {
+			t.Errorf("call %d of its process: %v", counts[s.PID], s)
+		}
+		counts[s.PID]++
+		if !s.Child {
+			names = append(names, s.Name)
+			return Continue
+		}
+		children = append(children, s.Name)
+		return verdicts[s.Name]
+	})
+	c.InterceptFrom = ""
+	if r := run(t, c); !strings.Contains(r.Stdout, "child") || !slices.Contains(names, "clone") {
+		t.Errorf("%q, %q", r.Stdout, names)
+	}
+	if len(counts) < 2 || !slices.Contains(children, "execve") || children[len(children)-1] != "exit_group" {
+		t.Errorf("%d processes, %q", len(counts), children)
+	}
+	verdicts["execve"] = Fail(unix.EMFILE)
+	if r := c.Run(within(t)); r.Err != nil || r.Exit != 1 || r.Stdout != "24\n" {
+		t.Errorf("%+v", r)
+	}
+	verdicts["execve"] = Kill // the child alone
+	if r := c.Run(within(t)); r.Err != nil || r.Signal != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestInterceptNot(t *testing.T) {
+	NeedNamespace(t)
+	c := intercepted(t, "ids", func(s Syscall) Verdict {
+		if s.Name == "prctl" || s.Name == "write" {
+			t.Error("shown:", s)
+		}
+		return Continue
+	})
+	c.InterceptNot = []string{"prctl", "write"}
+	if r := run(t, c); r.Stdout == "" {
+		t.Errorf("%+v", r)
+	}
+	c.InterceptNot = []string{"nosuchcall"}
+	if r := c.Run(within(t)); r.Err == nil || r.Exit != shimFailed {
+		t.Errorf("%+v", r)
+	}
 }
 
 func TestInterceptFails(t *testing.T) {

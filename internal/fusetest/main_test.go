@@ -33,6 +33,7 @@ var probes = map[string]func() int{
 	"loud":   probeLoud,
 
 	"confined": probeConfined,
+	"forks":    probeForks,
 }
 
 func probeIDs() int {

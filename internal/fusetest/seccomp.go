@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -49,8 +50,9 @@ func installFilter(prog []unix.SockFilter) error {
 }
 
 // filterProgram is the classic BPF: compare the architecture, then one number
-// after the other. What is left is allowed, or told to a listener.
-func filterProgram(deny []Denied, listen bool) ([]unix.SockFilter, error) {
+// after the other. What is left is allowed, or told to a listener, but for what
+// is to be hidden from it.
+func filterProgram(deny []Denied, listen bool, hide []string) ([]unix.SockFilter, error) {
 	arch, ok := auditArchs[runtime.GOARCH]
 	if !ok {
 		return nil, fmt.Errorf("seccomp: no audit architecture known for %s", runtime.GOARCH)
@@ -79,23 +81,54 @@ func filterProgram(deny []Denied, listen bool) ([]unix.SockFilter, error) {
 	if !listen {
 		return append(prog, allow), nil
 	}
-	for _, nr := range housekeeping {
+	hidden := slices.Clone(housekeeping)
+	for _, name := range hide {
+		nr, err := number(name)
+		if err != nil {
+			return nil, err
+		}
+		hidden = append(hidden, nr)
+	}
+	for _, nr := range hidden {
 		prog = append(prog, unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1}, allow)
 	}
-	return append(prog, unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_USER_NOTIF}), nil
+	return append(prog,
+		unix.SockFilter{Code: equal, K: unix.SYS_CLONE, Jf: 3},
+		unix.SockFilter{Code: load, K: cloneFlagsAt()},
+		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: unix.CLONE_THREAD, Jf: 1},
+		allow,
+		unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_USER_NOTIF},
+	), nil
+}
+
+// cloneFlagsAt is where struct seccomp_data has the lower half of clone's flags:
+// the first argument, but for s390x, where they are the second.
+func cloneFlagsAt() uint32 {
+	const argsAt, argBytes = 16, 8
+	if runtime.GOARCH == "s390x" {
+		return argsAt + argBytes + 4 // big-endian
+	}
+	return argsAt
 }
 
 // rule resolves the name and makes the filter's verdict.
 func (d Denied) rule() (nr uintptr, action uint32, err error) {
 	nr = d.Nr
 	if d.Name != "" {
-		var ok bool
-		if nr, ok = SyscallNumber(d.Name); !ok {
-			return 0, 0, fmt.Errorf("seccomp: no number known for %q", d.Name)
+		if nr, err = number(d.Name); err != nil {
+			return 0, 0, err
 		}
 	}
 	if d.Kill {
 		return nr, unix.SECCOMP_RET_KILL_PROCESS, nil
 	}
 	return nr, unix.SECCOMP_RET_ERRNO | uint32(d.Errno)&unix.SECCOMP_RET_DATA, nil
+}
+
+func number(name string) (uintptr, error) {
+	nr, ok := SyscallNumber(name)
+	if !ok {
+		return 0, fmt.Errorf("seccomp: no number known for %q", name)
+	}
+	return nr, nil
 }

@@ -31,6 +31,7 @@ type shimSpec struct {
 	NoGroups   bool
 	Deny       []Denied
 	Control    int // the socket that wants a listener; 0: none does
+	Hide       []string
 	Rlimits    []Rlimit
 	Block      []unix.Signal
 	Ignore     []unix.Signal
@@ -44,7 +45,7 @@ func (c Call) shimSpec() shimSpec {
 	s := shimSpec{
 		Prog: []byte(c.Prog), Argv: toBytes(c.argv()), Env: toBytes(c.environ()),
 		Keep: c.KeepRoot, UID: int(c.UID), GID: int(c.GID), NoGroups: Have() != Root,
-		Deny: c.Deny, Rlimits: c.Rlimits, Block: c.Block, Ignore: c.Ignore,
+		Deny: c.Deny, Hide: c.InterceptNot, Rlimits: c.Rlimits, Block: c.Block, Ignore: c.Ignore,
 		CloseFDs: c.CloseFDs, DropCaps: c.DropCaps, Umask: c.Umask, NoNewPrivs: c.NoNewPrivs,
 	}
 	for _, g := range c.Groups {
@@ -178,7 +179,7 @@ func (s shimSpec) filter() error {
 	if len(s.Deny) == 0 && s.Control == 0 {
 		return nil
 	}
-	prog, err := filterProgram(s.Deny, s.Control != 0)
+	prog, err := filterProgram(s.Deny, s.Control != 0, s.Hide)
 	if err != nil {
 		return err
 	}

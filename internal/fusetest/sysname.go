@@ -29,7 +29,9 @@ var syscallNumbers = map[string]uintptr{
 	"prctl": unix.SYS_PRCTL, "prlimit64": unix.SYS_PRLIMIT64, "umask": unix.SYS_UMASK, "seccomp": unix.SYS_SECCOMP,
 	"rt_sigaction": unix.SYS_RT_SIGACTION, "rt_sigprocmask": unix.SYS_RT_SIGPROCMASK,
 	"nanosleep": unix.SYS_NANOSLEEP, "clock_gettime": unix.SYS_CLOCK_GETTIME,
-	"execve": unix.SYS_EXECVE, "wait4": unix.SYS_WAIT4, "kill": unix.SYS_KILL, "exit_group": unix.SYS_EXIT_GROUP,
+	"execve": unix.SYS_EXECVE, "exit_group": unix.SYS_EXIT_GROUP, "clone": unix.SYS_CLONE,
+	"getppid": unix.SYS_GETPPID, "kill": unix.SYS_KILL, "wait4": unix.SYS_WAIT4,
+	"sched_getaffinity": unix.SYS_SCHED_GETAFFINITY, "getrandom": unix.SYS_GETRANDOM,
 }
 
 // syscallNames has some more that an architecture alone knows.

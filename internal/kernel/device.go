@@ -58,16 +58,11 @@ func OpenDevice(path string) (*Device, error) {
 }
 
 func openDevice(path string) (*Device, error) {
-	for {
-		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, &DeviceError{Path: path, Errno: err}
-		}
-		return &Device{path: path, fd: fd}, nil
+	fd, err := rawfile.Open(path, unix.O_RDWR, 0)
+	if err != nil {
+		return nil, &DeviceError{Path: path, Errno: err}
 	}
+	return &Device{path: path, fd: fd}, nil
 }
 
 // loadModule has the kernel load the fuse module: opening a context of a file

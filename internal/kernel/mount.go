@@ -167,12 +167,16 @@ func (m *Mounted) Release() error {
 }
 
 // Target gives the mount as something to unmount, by the same checks as any
-// other. It takes over the descriptor: m must not be used again. After Release
-// the mount is looked for at its name in the pinned parent, and then, by its
-// id, wherever it lies.
+// other. It takes over the descriptor. Without one, after Release or when called
+// once more, the mount is looked for at its name in the pinned parent, and then,
+// by its id, wherever it lies.
 func (m *Mounted) Target() (t *Target, err error) {
-	if m.fd >= 0 {
-		return newTarget(m.place, m.fd)
+	if fd := m.fd; fd >= 0 {
+		m.fd = -1
+		return newTarget(m.place, fd)
+	}
+	if m.entry == (mtab.Entry{}) {
+		return nil, errors.New("the new mount cannot be read back")
 	}
 	for range maxLooks {
 		if t, err = m.place.targetOf(m.entry); err == nil {

@@ -1,8 +1,6 @@
 package kernel
 
 import (
-	"errors"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -45,11 +43,8 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Prepar
 // again.
 func (p *Prepared) Mount(wait func(ended int) error) (*Mounted, error) {
 	fd, err := p.mount(wait)
-	err = errors.Join(err, unix.Close(p.context))
+	_ = unix.Close(p.context) // it changes nothing about what was done
 	if err != nil {
-		if fd >= 0 {
-			err = errors.Join(err, unix.Close(fd))
-		}
 		return nil, err
 	}
 	return confirm(&Mounted{fd: fd, place: p.place}, p.terms, p.at)

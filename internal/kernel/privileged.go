@@ -1,12 +1,11 @@
 package kernel
 
 import (
-	"errors"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/priv"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // This file holds every call that is made with more rights than the caller
@@ -15,13 +14,7 @@ import (
 
 // asAdmin makes one call with CAP_SYS_ADMIN, again if a signal interrupts it.
 func asAdmin(call func() error) error {
-	return priv.With(priv.SysAdmin, func() error {
-		for {
-			if err := call(); !errors.Is(err, unix.EINTR) {
-				return err
-			}
-		}
-	})
+	return priv.With(priv.SysAdmin, func() error { return rawfile.Again(call) })
 }
 
 // fsopen: fstype is fuse, fuseblk or fusectl, never the caller's text. Nothing

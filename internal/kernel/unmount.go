@@ -51,7 +51,13 @@ func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !t.isRoot || !mtab.Same(t.entry, e) {
+	now := t.entry
+	if now.Unique != e.Unique { // one of the two was read when statmount failed
+		if now, err = mtab.OfLike(t.fd, e); err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+	}
+	if !t.isRoot || !mtab.Same(now, e) {
 		return nil, errors.Join(ErrCovered, t.Close())
 	}
 	return t, nil
@@ -76,14 +82,22 @@ func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot 
 // wait as long as it hangs.
 func (t *Target) Dead() bool {
 	var st unix.Statx_t
+	failed := false
 	for range maxQuestions {
 		err := unix.Statx(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
-		// A question that was under way when the connection ended is aborted;
-		// the next one gets the answer.
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
-			continue
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			// A question that was under way when the connection ended is aborted;
+			// the next one gets the answer.
+		case errors.Is(err, unix.ENOTCONN):
+			return true
+		case err == nil, failed:
+			return false
+		default:
+			// The answer of a daemon, or the kernel's, which may have no memory at
+			// the moment. A daemon that lives fails again, or answers.
+			failed = true
 		}
-		return errors.Is(err, unix.ENOTCONN)
 	}
 	return false
 }
@@ -113,11 +127,17 @@ func (e *UnmountError) Error() string {
 
 func (e *UnmountError) Unwrap() error { return e.Errno }
 
-// Stacked says whether t lies on the root of another mount, which would come to
+// Below gives the mount on whose root t lies, if it lies on one: it would come to
 // light at the same name if t were gone.
-func (t *Target) Stacked() (bool, error) {
+func (t *Target) Below() (below mtab.Entry, stacked bool, err error) {
 	direct, err := mtab.LiesOn(t.entry, t.place.parent)
-	return !direct, err
+	if err != nil || direct {
+		return mtab.Entry{}, false, err
+	}
+	if below, err = mtab.Parent(t.entry); err != nil {
+		return mtab.Entry{}, true, nil // not to be seen from here: somebody else's
+	}
+	return below, true, nil
 }
 
 // Unmount takes t away by plan.
@@ -125,8 +145,8 @@ func (t *Target) Stacked() (bool, error) {
 // A lazy unmount goes through the pinned descriptor, so it hits the judged
 // mount and no other. The other kind cannot: the descriptor itself would keep
 // the mount busy. There the name in the pinned parent has to do, looked at once
-// more right before, and only where no other mount lies below. A mountpoint
-// cannot be renamed in the namespace where it is one; in another its owner can,
+// more right before, and only where no mount of somebody else's lies below. A
+// mountpoint cannot be renamed in the namespace where it is one; in another its owner can,
 // and SECURITY.md says what is left of that.
 func (t *Target) Unmount(plan policy.UnmountPlan) error {
 	id, lazy, granted := plan.Terms()
@@ -144,7 +164,8 @@ func (t *Target) unmount(lazy bool) error {
 	if lazy {
 		err := detachTop(t.fd)
 		if !errors.Is(err, unix.ENOENT) {
-			return errors.Join(err, t.Close())
+			_ = t.Close() // it changes nothing about what was done
+			return err
 		}
 		flags = unix.MNT_DETACH // there is no /proc here: by its name, then
 	}
@@ -169,11 +190,11 @@ func (t *Target) stillThere() error {
 	if err != nil {
 		return err
 	}
-	stacked, err := again.Stacked()
-	if err := errors.Join(err, again.Close()); err != nil {
+	moved := again.entry.Parent != t.entry.Parent
+	if err := again.Close(); err != nil {
 		return err
 	}
-	if stacked {
+	if moved {
 		return unix.EINVAL
 	}
 	return nil

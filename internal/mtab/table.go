@@ -24,12 +24,28 @@ func Of(fd int) (e Entry, isRoot bool, err error) {
 			return e, isRoot, nil
 		}
 	}
+	e, err = OfLike(fd, Entry{})
+	return e, isRoot, err
+}
+
+// OfLike gives the entry of the mount in which fd lies with the kind of id that
+// was has, so that the two can be compared.
+func OfLike(fd int, was Entry) (Entry, error) {
+	if was.Unique {
+		id, _, err := uniqueID(fd)
+		if err == nil && !id.unique {
+			err = errIncomplete
+		}
+		if err != nil {
+			return Entry{}, fmt.Errorf("mount id: %w", err)
+		}
+		return statmount(id.n)
+	}
 	old, err := OldID(fd)
 	if err != nil {
-		return Entry{}, false, fmt.Errorf("mount id: %w", err)
+		return Entry{}, fmt.Errorf("mount id: %w", err)
 	}
-	e, err = Find(old)
-	return e, isRoot, err
+	return Find(old)
 }
 
 // Again reads the entry of a mount that was read before, wherever it lies now.
@@ -71,6 +87,14 @@ func LiesOn(e Entry, fd int) (bool, error) {
 	return id == e.Parent, err
 }
 
+// Parent gives the entry of the mount on which e lies.
+func Parent(e Entry) (Entry, error) {
+	if e.Unique {
+		return statmount(e.Parent)
+	}
+	return Find(e.Parent)
+}
+
 // Readable says why the mount in which fd lies could not be looked up in the
 // table, or nil. Who mounts asks beforehand: a mount that cannot be found again
 // cannot be taken back either.
@@ -80,7 +104,7 @@ func Readable(fd int) error {
 			return nil
 		}
 	}
-	table, err := unix.Open(mountinfoPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	table, err := rawfile.Open(mountinfoPath, unix.O_RDONLY, 0)
 	if err != nil {
 		return unreadable(err)
 	}

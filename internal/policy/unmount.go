@@ -24,9 +24,10 @@ type UnmountFacts struct {
 	// mounted there, topmost.
 	Mountpoint bool
 	Top        Mounted
-	// Stacked says that Top lies on the root of another mount, which would come
-	// to light at the same name.
+	// Stacked says that Top lies on the root of another mount, Below, which would
+	// come to light at the same name.
 	Stacked bool
+	Below   Mounted
 	// Inside are the mounts below Top, where AsksInside.
 	Inside []Mounted
 }
@@ -45,8 +46,10 @@ func (p UnmountPlan) Terms() (id uint64, lazy, ok bool) { return p.id, p.lazy, p
 
 // Detaches says whether the mount goes by its descriptor, though it may be in
 // use. The other kind of unmount goes by the name, and so would hit what is below
-// if Top were gone in that moment.
-func (f UnmountFacts) Detaches() bool { return f.Lazy || f.Stacked }
+// if Top were gone in that moment: it may, if that is the caller's own.
+func (f UnmountFacts) Detaches() bool { return f.Lazy || f.onOthers() }
+
+func (f UnmountFacts) onOthers() bool { return f.Stacked && !ownedFuse(f.Below, f.Caller) }
 
 // AsksInside says whether mounts inside matter: to detach takes them along, while
 // the kernel itself refuses the other kind. Root's word for -z is enough.
@@ -54,7 +57,7 @@ func (f UnmountFacts) AsksInside() bool {
 	if f.Lazy {
 		return !f.Caller.root()
 	}
-	return f.Stacked
+	return f.onOthers()
 }
 
 // Unmount judges the request to unmount.

@@ -31,12 +31,26 @@ func With(caps Set, f func() error) error {
 		return err
 	}
 	defer func() {
-		if err := setCaps(own, permitted, 0); err != nil {
+		if err := insist(func() error { return setCaps(own, permitted, 0) }); err != nil {
 			panic(err)
 		}
 	}()
 	return f()
 }
+
+// insist takes a step back from a privilege, again if it fails. The kernel may
+// lack memory in one moment and have it in the next, and what was done with the
+// privilege must not be left half done for that.
+func insist(step func() error) (err error) {
+	for range attempts {
+		if err = step(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+const attempts = 3
 
 // onMainThread checks that the runtime has not moved us: on any other thread
 // we would not be who we think we are.
@@ -72,7 +86,7 @@ func Shed(caps Set) error {
 // last bracket nothing needs a privilege.
 func GiveUp() error {
 	own = 0
-	return setCaps(0, 0, 0)
+	return insist(func() error { return setCaps(0, 0, 0) })
 }
 
 // AsFileOwner runs f with files accessed as uid 0 and gid 0: the tables that
@@ -88,14 +102,18 @@ func AsFileOwner(f func() error) error {
 	if now.EUID == 0 && now.EGID == 0 {
 		return f()
 	}
-	if err := setFileIDs(0, 0); err != nil {
+	err = setFileIDs(0, 0)
+	if errors.Is(err, ErrMissing) { // then nothing has changed
 		return err
 	}
 	defer func() {
-		if err := setFileIDs(now.EUID, now.EGID); err != nil {
+		if err := insist(func() error { return setFileIDs(now.EUID, now.EGID) }); err != nil {
 			panic(err)
 		}
 	}()
+	if err != nil { // one of the two may have changed
+		return err
+	}
 	return f()
 }
 

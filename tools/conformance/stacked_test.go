@@ -130,3 +130,32 @@ func TestWatchDeadOnTop(t *testing.T) {
 	upper.wantExit(t, 0)
 	unmount(t, lower.call, lower.mountpoint)
 }
+
+// On a mount of the caller's own a mount that is in use stays, as anywhere.
+func TestUnmountStackedOnOwn(t *testing.T) {
+	call, mountpoint := asUser(t)
+	mounted(t, call, fusetest.Tree{})
+	mounted(t, call, fusetest.Tree{})
+	var dir int
+	err := fusetest.AsUser(alice, alice, func() (err error) {
+		dir, err = unix.Open(mountpoint, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, unmountCall(call, mountpoint)); r.Exit != 1 || !strings.Contains(r.Stderr, "Device or resource busy") {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+	if err := unix.Close(dir); err != nil {
+		t.Fatal(err)
+	}
+	for left := 1; left >= 0; left-- {
+		if r := run(t, unmountCall(call, mountpoint)); r.Exit != 0 || r.Stderr != "" {
+			t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+		}
+		if n := len(fusetest.MountsAt(t, mountpoint)); n != left {
+			t.Errorf("%d mounts left, want %d", n, left)
+		}
+	}
+}

@@ -1,23 +1,37 @@
 package conformance
 
 import (
+	"context"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// waitIgnoring waits until the watcher ignores signals: it does so after the
-// reply.
+// waitIgnoring waits until the watcher ignores signals and waits itself: it does
+// so some time after the reply. (That it blocks them is no sign: each process
+// does, between fork and exec.)
 func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigBlk"] != "fffffffe7ffbfeff" &&
-		status(t, pid)["SigBlk"] != "fffffffffffbfeff"; {
+	poll, _ := fusetest.SyscallNumber("ppoll")
+	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigIgn"] != "fffffffffffbfeff" || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {
-			t.Fatalf("SigBlk is %s", status(t, pid)["SigBlk"])
+			t.Fatalf("SigIgn is %s", status(t, pid)["SigIgn"])
 		}
 	}
+}
+
+// inSyscall says whether the main thread of a process is in this system call.
+func inSyscall(t *testing.T, pid int, nr uintptr) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.HasPrefix(string(text), strconv.FormatUint(uint64(nr), 10)+" ")
 }
 
 func status(t *testing.T, pid int) map[string]string {
@@ -82,4 +96,42 @@ func TestWatchHolds(t *testing.T) {
 	}
 	w.die(t)
 	w.wantExit(t, 0)
+}
+
+// Two watchers of one mount do not call it a failure that the other was faster.
+func TestWatchTwice(t *testing.T) {
+	call, mountpoint := asUser(t)
+	for range 30 {
+		call.Args = []string{"-o", "auto_unmount", mountpoint}
+		w := startWatch(t, call, mountpoint)
+		call.Args = []string{"--auto-unmount", mountpoint}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		second, err := call.Start(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waitIgnoring(t, w.Pid())
+		waitIgnoring(t, second.Pid())
+		<-w.server.Ready()
+		w.server.Hang()
+		w.closeSocket(t)
+		if err := second.CloseSocket(); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); w.server.Count(fusetest.OpGetattr) < 2; {
+			if time.Now().After(deadline) {
+				t.Fatal("not both of them ask")
+			}
+		}
+		// Both hear of its end at the same moment.
+		if err := w.server.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.wantExit(t, 0)
+		if r := second.Wait(); r.Exit != 0 {
+			t.Fatalf("the second watcher: exit %d", r.Exit)
+		}
+		wantNothing(t, mountpoint)
+	}
 }

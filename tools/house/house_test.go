@@ -120,7 +120,8 @@ func TestFlow(t *testing.T) {
 		"priv":      {},
 		"policy":    {"mountopts", "fuseconf"},
 		"rawfile":   {},
-		"mtab":      {"mountopts", "rawfile"},
+		"fusectl":   {},
+		"mtab":      {"mountopts", "rawfile", "fusectl"},
 		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile"},
 	}
 	for _, s := range helper(t) {
