@@ -53,7 +53,9 @@ func (tr *trial) do(t *testing.T, w *world) *world {
 	t.Helper()
 	strangers, held := len(w.strangers), len(w.held)
 	if tr.mode.mount {
-		must(t, w.fuse(w.m, alice))
+		for range 1 + tr.attack.stack {
+			must(t, w.fuse(w.m, alice))
+		}
 		if tr.mode.dead {
 			must(t, w.release(held))
 		}

@@ -7,7 +7,7 @@ const gone = "a mount of somebody else is gone"
 var kernelMutants = []mutant{
 	{
 		"the mount id before -u acts",
-		[]edit{{"internal/kernel/unmount.go", `if !t.isRoot || !mtab.Same(t.entry, e) {`, `if false {`}},
+		[]edit{{"internal/kernel/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
 		"attacks", "^TestNames$/^-u$/^last_for_root's_tmpfs$", gone,
 	},
 	{

@@ -33,11 +33,13 @@ var policyMutants = []mutant{
 	},
 	{
 		"a mount below",
-		[]edit{
-			{"internal/policy/unmount.go", `return f.Lazy || f.Stacked`, `return f.Lazy`},
-			{"internal/kernel/unmount.go", `if stacked {`, `if false && stacked {`},
-		},
-		"conformance", "^TestUnmountTwice$", "the mount below is gone",
+		[]edit{{"internal/policy/unmount.go", `return f.Lazy || f.onOthers()`, `return f.Lazy`}},
+		"conformance", "^TestUnmountTwice$/^statmount$/^1$", "the mount below is gone",
+	},
+	{
+		"all mounts below",
+		[]edit{{"internal/policy/unmount.go", `slices.ContainsFunc(f.Below, func`, `slices.ContainsFunc(f.Below[:min(1, len(f.Below))], func`}},
+		"attacks", "^TestTable$/^-u$/^alice_detaches_two_meanwhile,_on_a_mount_of_root's$", gone,
 	},
 	{
 		"allow_other for everybody",

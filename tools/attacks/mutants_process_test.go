@@ -19,7 +19,7 @@ var processMutants = []mutant{
 	},
 	{
 		"to drop after a bracket",
-		[]edit{{"internal/priv/bracket.go", "defer func() {\n		if err := setCaps(own, permitted, 0); err != nil {", "defer func() {\n		if err := error(nil); err != nil {"}},
+		[]edit{{"internal/priv/bracket.go", `insist(func() error { return setCaps(own, permitted, 0) })`, `insist(func() error { return nil })`}},
 		"./internal/priv", "^TestScenarios$", "after With: CapEff is",
 	},
 	{
@@ -77,13 +77,13 @@ var processMutants = []mutant{
 	},
 	{
 		"a dead mount on top",
-		[]edit{{"internal/kernel/unmount.go", `if !t.isRoot || !mtab.Same(t.entry, e) {`, `if false {`}},
+		[]edit{{"internal/kernel/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
 		"conformance", "^TestWatchDeadOnTop$", "want both",
 	},
 	{
 		"signals to the watcher",
 		[]edit{{"cmd/fusermount/signals.go", `action.handler = 1 // SIG_IGN`, `action.handler = 0`}},
-		"conformance", "^TestWatchIgnores$", "signal hangup",
+		"conformance", "^TestWatchIgnores$", "SigIgn is",
 	},
 	{
 		"the log",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
@@ -51,8 +52,11 @@ func (tr *trial) run(w *world) {
 	if tr.mode.from != "" {
 		call.InterceptFrom = tr.mode.from
 	}
+	call.InterceptNot = blind
 	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
-		tr.step(w, s)
+		if !s.Child {
+			tr.step(w, s)
+		}
 		return fusetest.Continue
 	}
 	p, err := call.Start(ctx)
@@ -94,14 +98,19 @@ func (tr *trial) step(w *world, s fusetest.Syscall) {
 }
 
 // blind are calls that no attack of ours can change the outcome of: on the
-// process itself, on sockets, and on contexts that nobody else has.
-var blind = map[string]bool{
-	"getpid": true, "gettid": true, "getresuid": true, "getresgid": true, "setresuid": true, "setresgid": true,
-	"capget": true, "capset": true, "prctl": true, "prlimit64": true, "umask": true, "rt_sigaction": true,
-	"rt_sigprocmask": true, "seccomp": true, "setsid": true, "dup3": true, "fcntl": true, "getdents64": true,
-	"socket": true, "getsockopt": true, "sendto": true, "recvfrom": true, "sendmsg": true, "poll": true, "ppoll": true,
-	"clock_gettime": true, "wait4": true, "exit_group": true, "fsopen": true, "fsconfig": true, "fsmount": true, "write": true,
-}
+// process itself, on sockets, and on contexts that nobody else has. They are not
+// shown.
+var blind = slices.DeleteFunc([]string{
+	"getpid", "gettid", "getresgid", "setresuid", "setresgid", "capget", "capset", "prctl", "prlimit64", "umask",
+	"rt_sigaction", "rt_sigprocmask", "seccomp", "dup3", "fcntl", "getdents64", "socket", "getsockopt", "sendto", "sendmsg",
+	"poll", "ppoll", "clock_gettime", "clone", "wait4", "exit_group", "fsopen", "fsconfig", "fsmount", "write",
+}, func(name string) bool {
+	_, known := fusetest.SyscallNumber(name) // some are not on every architecture
+	return !known
+})
+
+// landmarks are shown to know where the helper is.
+var landmarks = []string{"getresuid", "setsid", "recvfrom"}
 
 // onDescriptors are calls on descriptors that are open already: a name has no
 // part in them.
@@ -119,7 +128,7 @@ func (tr *trial) notices(w *world, s fusetest.Syscall) bool {
 	again := s.Name == "read" && tr.last == "read" // the kernel wrote the text at the first
 	tr.last = s.Name
 	tr.leaving = (tr.leaving || s.Name == "setsid") && s.Name != "recvfrom"
-	if again || tr.leaving || blind[s.Name] || tr.attack.names && onDescriptors[s.Name] {
+	if again || tr.leaving || slices.Contains(landmarks, s.Name) || tr.attack.names && onDescriptors[s.Name] {
 		return false
 	}
 	arg, hasPath := pathOf[s.Name]
