@@ -3,18 +3,12 @@ package fusermount
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/mtab"
-	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
-
-// connectionsPath is where fusectl is mounted usually: one directory for each
-// connection, with files for its owner.
-const connectionsPath = "/sys/fs/fuse/connections"
 
 // Abort ends the kernel's connection with the daemon of the FUSE mount that lies
 // topmost at path, which need not answer for that: everybody who waits for it
@@ -48,12 +42,12 @@ func (m *Mounted) Abort() error {
 }
 
 func abortConnection(e mtab.Entry, who caller) error {
-	err := abortIn(unix.AT_FDCWD, connectionsPath+"/", e)
+	control, err := openControl(who)
+	if err == nil {
+		err = also(control.Abort(connection(e)), control.Close())
+	}
 	if err == nil || !who.admin {
 		return err
-	}
-	if other := abortPrivately(e); other == nil {
-		return nil
 	}
 	if other := abortByForce(e); other != nil {
 		return also(err, other)
@@ -61,36 +55,26 @@ func abortConnection(e mtab.Entry, who caller) error {
 	return nil
 }
 
-// abortIn writes to a connection's file below dir.
-func abortIn(fd int, dir string, e mtab.Entry) error {
-	name := dir + strconv.FormatUint(connection(e), 10) + "/abort"
-	file, err := unix.Openat(fd, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ENOENT) {
-		return because("fusectl is not mounted on "+connectionsPath+": "+err.Error(), err)
+// openControl opens fusectl where it is mounted, or one of our own that is
+// attached nowhere.
+func openControl(who caller) (fusectl.Dir, error) {
+	control, err := fusectl.Open()
+	if err == nil || !who.admin {
+		return control, err
 	}
-	if err != nil {
-		return because("open "+name+": "+err.Error(), err)
-	}
-	_, err = unix.Write(file, []byte("1"))
-	return errors.Join(err, unix.Close(file))
-}
-
-// abortPrivately uses a fusectl of our own that is attached nowhere.
-func abortPrivately(e mtab.Entry) error {
-	context, err := unix.Fsopen("fusectl", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return err
+	context, other := unix.Fsopen("fusectl", unix.FSOPEN_CLOEXEC)
+	if other != nil {
+		return control, err
 	}
 	defer unix.Close(context)
-	if err := unix.FsconfigCreate(context); err != nil {
-		return err
+	if unix.FsconfigCreate(context) != nil {
+		return control, err
 	}
-	mount, err := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, 0)
-	if err != nil {
-		return err
+	mount, other := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, 0)
+	if other != nil {
+		return control, err
 	}
-	defer unix.Close(mount)
-	return abortIn(mount, "", e)
+	return fusectl.At(mount), nil
 }
 
 // abortByForce has the kernel begin a forced unmount, whose first act is to
@@ -109,15 +93,4 @@ func abortByForce(e mtab.Entry) error {
 		return err
 	}
 	return nil
-}
-
-// waitingFor gives the number of requests that a mount's daemon has not
-// answered, if fusectl tells.
-func waitingFor(e mtab.Entry) (n int, known bool) {
-	text, err := rawfile.Text(connectionsPath + "/" + strconv.FormatUint(connection(e), 10) + "/waiting")
-	if err != nil {
-		return 0, false
-	}
-	n, err = strconv.Atoi(strings.TrimSpace(text))
-	return n, err == nil
 }

@@ -2,7 +2,7 @@ package fusermount_test
 
 import (
 	"errors"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,10 +13,16 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// fusectl mounts what Abort uses first, for the tests alone.
-func fusectl(t *testing.T) {
+// fusectl mounts the kernel's control files, for the tests alone, or takes them
+// away.
+func fusectl(t *testing.T, there bool) {
 	t.Helper()
 	const path = "/sys/fs/fuse/connections"
+	for unix.Unmount(path, unix.MNT_DETACH) == nil { // the stage may have one
+	}
+	if !there {
+		return
+	}
 	if err := unix.Mount("fusectl", path, "fusectl", 0, ""); err != nil {
 		fusetest.Skip(t, "run it as root: fusectl cannot be mounted: "+err.Error())
 	}
@@ -27,13 +33,15 @@ func fusectl(t *testing.T) {
 	})
 }
 
+func init() {
+	jobs["abort"] = func(args []string) error { return fusermount.Abort(ctxOfJob(), args[0]) }
+}
+
 // A connection is aborted though its daemon hangs, by its owner with fusectl and
 // by root without it.
 func TestAbort(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
-		if w.uid != 0 {
-			fusectl(t)
-		}
+		fusectl(t, w.uid != 0)
 		for name, abort := range map[string]func(m *fusermount.Mounted, dir string) error{
 			"Mounted": func(m *fusermount.Mounted, _ string) error { return m.Abort() },
 			"path":    func(_ *fusermount.Mounted, dir string) error { return fusermount.Abort(within(t), dir) },
@@ -65,17 +73,30 @@ func TestAbort(t *testing.T) {
 	})
 }
 
+// Root of a user namespace has no fusectl. A mount stays for him, too.
+func TestAbortWithoutControl(t *testing.T) {
+	fusectl(t, false)
+	m, dir := way{}.mount(t, nil)
+	s := serve(t, m, fusetest.Options{})
+	call := jobCall(t, 0, "abort", dir)
+	call.Deny = fusetest.Deny(unix.EPERM, "fsopen")
+	doJob(t, call)
+	<-s.Done()
+	mounted(t, dir)
+}
+
 // Nobody aborts what is not his.
 func TestAbortForeign(t *testing.T) {
 	fusetest.NeedRoot(t)
 	w := way{uid: user, o: fusermount.Options{Helper: ours(t)}}
 	m, dir := w.mount(t, nil)
 	serve(t, m, fusetest.Options{})
-	e := wantError(t, as(user, func() error { return fusermount.Abort(within(t), dir) }), os.ErrNotExist)
+	fusectl(t, false)
+	e := wantError(t, as(user, func() error { return fusermount.Abort(within(t), dir) }))
 	if !strings.Contains(e.Error(), "fusectl") {
 		t.Error(e)
 	}
-	fusectl(t)
-	wantError(t, as(other, func() error { return fusermount.Abort(within(t), dir) }), os.ErrPermission)
+	fusectl(t, true)
+	wantError(t, as(other, func() error { return fusermount.Abort(within(t), dir) }), fs.ErrPermission)
 	wantServed(t, user, dir)
 }

@@ -38,42 +38,59 @@ func replaceStale(args []string) error {
 }
 
 // state gives what a process of a user's own is told.
-func (w way) state(t *testing.T, dir string) string {
+func state(t *testing.T, uid uint32, dir string, deny []fusetest.Denied) string {
 	t.Helper()
-	return doJob(t, jobCall(t, w.uid, "state", dir))
+	call := jobCall(t, uid, "state", dir)
+	call.Deny = deny
+	return doJob(t, call)
 }
 
-// Whether a daemon lives is found out without asking one that hangs.
+// Whether a daemon lives is found out without asking one that hangs: from the
+// kernel's control files, where they are mounted or may be, and else from who
+// holds devices.
 func TestDaemonState(t *testing.T) {
+	noFsopen := fusetest.Deny(unix.EPERM, "fsopen")
 	ways(t, func(t *testing.T, w way) {
-		dir := fusetest.Dir(t, w.uid)
 		if w.o.Helper == "" {
 			w.o.Helper = ours(t)
 		}
-		p := startHold(t, w, dir, "") // never answers INIT
-		for _, uid := range []uint32{0, w.uid} {
-			if got := (way{uid: uid}).state(t, dir); got != "alive" {
-				t.Errorf("held, asked by %d: %s", uid, got)
-			}
+		fusectl(t, false)
+		deny := map[uint32][]fusetest.Denied{0: noFsopen, w.uid: noFsopen}
+		wantStates(t, w, deny)
+		wantStates(t, w, nil)
+		if fusetest.Have() == fusetest.Root {
+			fusectl(t, true)
+			wantStates(t, w, deny)
 		}
-		if err := p.Signal(unix.SIGKILL); err != nil {
-			t.Fatal(err)
+	})
+}
+
+func wantStates(t *testing.T, w way, deny map[uint32][]fusetest.Denied) {
+	t.Helper()
+	dir := fusetest.Dir(t, w.uid)
+	p := startHold(t, w, dir, "") // never answers INIT
+	for _, uid := range []uint32{0, w.uid} {
+		if got := state(t, uid, dir, deny[uid]); got != "alive" {
+			t.Errorf("held, asked by %d: %s", uid, got)
 		}
-		p.Wait()
-		for _, uid := range []uint32{0, w.uid} {
-			if got := (way{uid: uid}).state(t, dir); got != "dead" {
-				t.Errorf("killed, asked by %d: %s", uid, got)
-			}
+	}
+	if err := p.Signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait()
+	for _, uid := range []uint32{0, w.uid} {
+		if got := state(t, uid, dir, deny[uid]); got != "dead" {
+			t.Errorf("killed, asked by %d: %s", uid, got)
 		}
-		if got := (way{uid: other}).state(t, dir); fusetest.Have() == fusetest.Root && got != "unknown" {
+	}
+	if fusetest.Have() == fusetest.Root {
+		if got := state(t, other, dir, nil); got != "unknown" {
 			t.Errorf("killed, asked by a stranger: %s", got)
 		}
-		// What is left is taken away on demand.
-		if doJob(t, jobCall(t, w.uid, "replace", dir, w.o.Helper)) != "" {
-			t.Error("words")
-		}
-		wantNothing(t, dir)
-	})
+	}
+	// What is left is taken away on demand.
+	doJob(t, jobCall(t, w.uid, "replace", dir, w.o.Helper))
+	wantNothing(t, dir)
 }
 
 // Without ReplaceStale a direct mount says what is there.

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -18,11 +19,13 @@ import (
 type DaemonState int
 
 const (
-	// Unknown: nobody is seen to serve the mount, and the kernel does not tell.
+	// Unknown: the kernel does not tell this process, and nobody is seen to
+	// serve the mount.
 	Unknown DaemonState = iota
-	// Alive: a process holds the device. It may hang all the same.
+	// Alive: somebody holds the device. He may hang all the same.
 	Alive
-	// Dead: nobody holds it. Whoever touches the mount gets ENOTCONN.
+	// Dead: nobody does, or the connection was aborted. Whoever touches the mount
+	// gets ENOTCONN.
 	Dead
 )
 
@@ -36,9 +39,45 @@ func (s DaemonState) String() string {
 	return "unknown"
 }
 
+// daemons finds out whether daemons live. Only who asks one learns it in any
+// case, and a daemon that lives and hangs would then hang him, in a way that not
+// even SIGKILL ends. So the kernel is asked, then who holds devices, and the
+// daemon itself only if neither says that it is there.
+type daemons struct {
+	control fusectl.Dir
+	err     error // of control
+	holders *holders
+}
+
+func newDaemons(who caller) *daemons {
+	d := &daemons{}
+	d.control, d.err = openControl(who)
+	return d
+}
+
+func (d *daemons) close() {
+	if d.err == nil {
+		_ = d.control.Close() // O_PATH: nothing can fail
+	}
+}
+
+func (d *daemons) state(e mtab.Entry) DaemonState {
+	if d.err == nil {
+		if s, err := d.control.Status(connection(e)); err == nil && s.Ended {
+			return Dead
+		} else if err == nil {
+			return Alive
+		}
+	}
+	if d.holders == nil {
+		d.holders = findHolders()
+	}
+	return d.holders.state(e)
+}
+
 // holders are the processes that hold fuse devices, as far as this one may see.
 type holders struct {
-	connections map[uint64]bool
+	connections map[uint32]bool
 	// nameless says that there are devices of which the kernel does not tell the
 	// connection: on older kernels, or because they are not mounted yet.
 	nameless bool
@@ -46,10 +85,10 @@ type holders struct {
 	hidden bool
 }
 
-// findHolders looks through all processes. It asks no daemon: it reads where
-// descriptors lead to, and does not follow them.
-func findHolders() holders {
-	h := holders{connections: map[uint64]bool{}}
+// findHolders looks through all processes. It reads where descriptors lead to,
+// and does not follow them.
+func findHolders() *holders {
+	h := &holders{connections: map[uint32]bool{}}
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	h.hidden = err != nil || len(processes) == 0 // no /proc
 	for _, p := range processes {
@@ -74,17 +113,14 @@ func (h *holders) look(process string) {
 	}
 }
 
-// state says whether a mount's daemon lives.
-//
-// Only he learns it for sure who asks the daemon, and a daemon that lives and
-// hangs would then hang him, in a way that not even SIGKILL ends. So it is asked
-// only if nobody is seen to be there, and nobody waits for an answer.
-func (h holders) state(e mtab.Entry) DaemonState {
+// askLimit is for a daemon that is there all the same, and hangs.
+const askLimit = time.Second
+
+func (h *holders) state(e mtab.Entry) DaemonState {
 	if h.connections[connection(e)] {
 		return Alive
 	}
-	waiting, known := waitingFor(e)
-	if waiting > 0 || !known && h.nameless && len(h.connections) == 0 {
+	if h.nameless && len(h.connections) == 0 {
 		return Unknown
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
@@ -96,11 +132,8 @@ func (h holders) state(e mtab.Entry) DaemonState {
 	return state
 }
 
-// askLimit is for a daemon that is there all the same, and hangs.
-const askLimit = time.Second
-
 // ask asks the daemon, which nobody seems to be.
-func (h holders) ask(e mtab.Entry) DaemonState {
+func (h *holders) ask(e mtab.Entry) DaemonState {
 	fd, err := openPath(e.Mountpoint, unix.O_NOFOLLOW)
 	if err != nil {
 		return Unknown

@@ -14,20 +14,21 @@ type Info struct {
 	Type       string // fuse, fuseblk, fuse.SUBTYPE or fuseblk.SUBTYPE
 	Subtype    string // Options.Subtype
 	Owner      uint32 // the user for whom it was mounted (user_id)
-	Connection uint64 // the number below /sys/fs/fuse/connections
+	Connection uint32 // the number below /sys/fs/fuse/connections
 	Daemon     DaemonState
 	// Options are the file system's, as the kernel lists them, comma-separated.
 	Options string
 }
 
 // List gives all FUSE mounts of this process's mount namespace, in the order in
-// which they were mounted, bind mounts included. It does not touch a mount whose
-// daemon lives, so that none can make it wait. The error is an [*Error].
+// which they were mounted, bind mounts included. A daemon that hangs does not make
+// it wait. The error is an [*Error].
 //
-// Which processes serve which mounts is read from /proc, as far as the kernel
-// tells (6.18 does, 6.12 does not). Of other users' mounts an ordinary user learns
-// little. Where nobody is seen and nobody waits for an answer, the mount itself is
-// asked, for at most a second.
+// Whether a daemon lives the kernel tells to the mount's owner where fusectl is
+// mounted on /sys/fs/fuse/connections, and to whoever has CAP_SYS_ADMIN. Without
+// that, the processes that this one may look into are searched for one that
+// holds the device (the kernel has to tell which it is: 6.18 does, 6.12 does not),
+// and if there is none the mount is asked itself, for at most a second.
 func List() ([]Info, error) {
 	entries, err := mtab.FuseMounts()
 	if err != nil {
@@ -37,10 +38,11 @@ func List() ([]Info, error) {
 	if len(entries) == 0 {
 		return list, nil
 	}
-	h := findHolders()
+	d := newDaemons(whoCalls())
+	defer d.close()
 	for _, e := range entries {
 		info := infoOf(e)
-		info.Daemon = h.state(e)
+		info.Daemon = d.state(e)
 		list = append(list, info)
 	}
 	return list, nil

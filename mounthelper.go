@@ -136,7 +136,7 @@ func (m *mounting) tidy(p *process, device int, was before, err error) error {
 			err = waited
 		}
 	}
-	number, known := uint64(0), false
+	number, known := uint32(0), false
 	seen := func(device int) {
 		if n, ok := connectionOf(device); ok {
 			number, known = n, true

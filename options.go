@@ -74,10 +74,8 @@ type Options struct {
 	// read. The device stays the Mounted's, and is closed if Mount fails.
 	SyncInit func(device *os.File) error
 
-	// ReplaceStale takes away what a dead daemon has left at the mountpoint: a
-	// FUSE mount that is the caller's and whose device nobody holds any more.
-	// Whether it is dead is asked of the kernel only if no process that this one
-	// can see serves it.
+	// ReplaceStale takes away what a dead daemon has left at the mountpoint:
+	// FUSE mounts that are the caller's and that [List] calls Dead.
 	ReplaceStale bool
 
 	// Helper is the helper to run, in place of the one that [FindHelper] finds.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
@@ -77,27 +78,26 @@ func (b before) new(r *request, uid uint32) (mtab.Entry, bool) {
 // connectionOf gives the number of the connection that a device serves, which is
 // also that of the file system's device. Recent kernels tell it (6.18 does, 6.12
 // does not); of others, and of a device that is not mounted, ok is false.
-func connectionOf(device int) (n uint64, ok bool) {
+func connectionOf(device int) (n uint32, ok bool) {
 	return connectionIn("/proc/self/fdinfo/" + strconv.Itoa(device))
 }
 
-func connectionIn(fdinfo string) (n uint64, ok bool) {
+func connectionIn(fdinfo string) (n uint32, ok bool) {
 	text, err := rawfile.Text(fdinfo)
 	if err != nil {
 		return 0, false
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if value, found := strings.CutPrefix(line, "fuse_connection:"); found {
-			n, err = strconv.ParseUint(strings.TrimSpace(value), 10, 64)
-			return n, err == nil
+			n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
+			return uint32(n), err == nil
 		}
 	}
 	return 0, false
 }
 
-// connection is the number under which fusectl has a mount's connection: the
-// kernel's own form of the device's number.
-func connection(e mtab.Entry) uint64 { return uint64(e.Major)<<20 | uint64(e.Minor) }
+// connection is the number under which fusectl has a mount's connection.
+func connection(e mtab.Entry) uint32 { return fusectl.Number(e.Major, e.Minor) }
 
 // servedBy finds the mount that a device serves. Without the kernel's word on
 // that, a mount that is new at the mountpoint is taken for it.
@@ -118,7 +118,7 @@ func servedBy(device int, r *request, b before, uid uint32) (mtab.Entry, bool) {
 
 // byConnection looks for a mount in the whole table. Of several, which are bind
 // mounts, the oldest is the one that was mounted.
-func byConnection(number uint64) (mtab.Entry, bool) {
+func byConnection(number uint32) (mtab.Entry, bool) {
 	all, err := mtab.FuseMounts()
 	if err != nil {
 		return mtab.Entry{}, false

@@ -39,6 +39,10 @@ func (m *mounting) stale() (e mtab.Entry, stale bool, err error) {
 	if owner, known := e.Owner(); err != nil || !known || owner != m.who.uid {
 		return e, false, err
 	}
-	state, err := await(m.ctx, func() (DaemonState, error) { return findHolders().state(e), nil }, func(DaemonState, error) {})
+	state, err := await(m.ctx, func() (DaemonState, error) {
+		d := newDaemons(m.who)
+		defer d.close()
+		return d.state(e), nil
+	}, func(DaemonState, error) {})
 	return e, state == Dead, err
 }

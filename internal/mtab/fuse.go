@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
-	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // offOldID is where struct statmount has the id that mountinfo uses.
@@ -64,17 +63,11 @@ func fuseByID() ([]Entry, error) {
 
 // fuseByText reads the whole table.
 func fuseByText() (map[uint64]Entry, error) {
-	text, err := rawfile.Text(mountinfoPath)
-	if err != nil {
-		return nil, err
+	all, err := Fuse()
+	found := make(map[uint64]Entry, len(all))
+	for _, m := range all {
+		found[m.ID] = m.Entry
 	}
-	found := map[uint64]Entry{}
-	err = each(text, func(e Entry) bool {
-		if mountopts.IsFuse(e.Type) {
-			found[e.ID] = e
-		}
-		return false
-	})
 	return found, err
 }
 
