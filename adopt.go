@@ -39,9 +39,9 @@ func (m *mounting) adopt(device int, err error) (*Mounted, error) {
 	}
 	unix.CloseOnExec(device)
 	m.path = m.given
-	entry := mtab.Entry{}
-	if number, known := connectionOf(device); known {
-		entry, _ = byConnection(number)
+	entry, found := byConnection(device)
+	if !found {
+		entry = mtab.Entry{}
 	}
 	mounted := m.mounted(newDevice(device), entry, false)
 	mounted.adopted = true

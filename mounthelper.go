@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
-	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
 // byHelper has a helper mount.
@@ -136,18 +135,13 @@ func (m *mounting) tidy(p *process, device int, was before, err error) error {
 			err = waited
 		}
 	}
-	number, known := uint32(0), false
-	seen := func(device int) {
-		if n, ok := connectionOf(device); ok {
-			number, known = n, true
+	entry, found := byConnection(device)
+	p.end(func(late int) {
+		if !found {
+			entry, found = byConnection(late)
 		}
-	}
-	seen(device)
-	p.end(seen)
-	entry, found := mtab.Entry{}, false
-	if known {
-		entry, found = byConnection(number)
-	} else if !errors.Is(err, io.EOF) || p.exitStatus() <= 0 {
+	})
+	if !found && (!errors.Is(err, io.EOF) || p.exitStatus() <= 0) {
 		entry, found = was.new(m.r, m.who.uid)
 	}
 	if errors.Is(err, io.EOF) {
