@@ -37,6 +37,10 @@ test-attacks: build ## races at every system call, and mutants of the helper tha
 test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
 
+test-manuals: build ## manual pages and completions, by mandoc, man, bash, zsh and fish (root installs them)
+	[ "$$(id -u)" != 0 ] || sh testdata/install.sh mandoc man-db groff-base bash-completion zsh fish
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./manuals
+
 test-reference: build ## Debian's C helper through the same command tests (root, installs it)
 	sh testdata/install.sh fuse3
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) FUSERMOUNT_REFERENCE=$(REFERENCE) go test -count=1 ./conformance
@@ -74,4 +78,4 @@ uninstall: ## remove what install installed, but for the settings
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build demo test test-clients test-reference examples fuzz lint bench install uninstall clean
+.PHONY: help build demo test test-manuals test-clients test-reference examples fuzz lint bench install uninstall clean
