@@ -3,6 +3,7 @@ module github.com/go-fusermount/fusermount/tools
 go 1.26.0
 
 require (
+	github.com/cavaliergopher/cpio v1.0.1
 	github.com/go-fusermount/fusermount v0.0.0
 	github.com/rogpeppe/go-internal v1.16.0
 	golang.org/x/sys v0.49.0
