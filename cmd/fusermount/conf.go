@@ -42,7 +42,7 @@ func (h *helper) settings() (fuseconf.Settings, error) {
 	}
 	s, warnings, err := fuseconf.Parse(rawfile.Reader(fd))
 	if err != nil {
-		return fuseconf.Settings{}, fmt.Errorf("failed to read %s: %s", fuseconf.Path, kernel.Strerror(err))
+		return fuseconf.Settings{}, fmt.Errorf("reading %s: read failed (%s)", fuseconf.Path, kernel.Strerror(err))
 	}
 	for _, w := range warnings {
 		h.report.warn(w)

@@ -71,6 +71,9 @@ func deviceHint(e *kernel.DeviceError) string {
 			"'modprobe fuse', as root, says which"
 	case e.Absent():
 		return "the kernel has FUSE, but this environment lacks the device: a container needs --device " + e.Path
+	case e.Loaded:
+		return "the module fuse was loaded just now, and nothing has opened its device to you: " +
+			"a rule for udev or systemd-tmpfiles does that at each start (mode 0666), or 'chmod 0666 " + e.Path + "' for now"
 	case errors.Is(e.Errno, unix.EACCES):
 		return e.Path + " is closed to you: it is usually open to everybody (mode 0666), " +
 			"or to a group that you would have to be in; see 'ls -l " + e.Path + "'"

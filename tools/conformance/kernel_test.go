@@ -43,6 +43,15 @@ func wantKilled(t *testing.T, r fusetest.Result, mountpoint string) {
 	wantNothing(t, mountpoint)
 }
 
+func TestKernel(t *testing.T) {
+	fusetest.NeedDevice(t)
+	fuse := "built in"
+	if strings.HasPrefix(readFile(t, "/proc/modules"), "fuse ") || strings.Contains(readFile(t, "/proc/modules"), "\nfuse ") {
+		fuse = "module"
+	}
+	t.Attr("fuse", fuse)
+}
+
 // The helper mounts with the new API where the kernel has it: mount(2) would
 // end it. A kernel without it is held to mount(2) alone.
 func TestWayToMount(t *testing.T) {
