@@ -32,7 +32,7 @@ test: build ## all tests that need nothing but this machine's kernel
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v '/attacks$$')
 
 test-attacks: build ## races at every system call, and mutants of the helper that must lose (root)
-	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 600s
+	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
 
 test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
