@@ -66,7 +66,7 @@ func (h *helper) tasksOfMount() confine.Task {
 	if h.mentions("auto_unmount") {
 		tasks |= confine.Leave | confine.Watch
 	}
-	if mtab.HasMtab() || h.mentions("x-") && mtab.HasUtab() {
+	if mtab.SeesMtab() || h.mentions("x-") && mtab.SeesUtab() {
 		tasks |= confine.Tables
 	}
 	return tasks

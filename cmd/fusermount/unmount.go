@@ -34,7 +34,7 @@ func (h *helper) unmount() error {
 }
 
 func tasksOfUnmount() confine.Task {
-	if mtab.HasMtab() || mtab.HasUtab() {
+	if mtab.SeesMtab() || mtab.SeesUtab() {
 		return confine.Unmount | confine.Tables
 	}
 	return confine.Unmount
