@@ -23,6 +23,7 @@ type helper struct {
 // run is the whole story: become the caller, read the request, carry it out,
 // say what went wrong. Nothing escapes it: a panic is a failure, too.
 func run(argv []string) (status int) {
+	calmCollector()
 	report := newReporter(argv)
 	defer func() {
 		if p := recover(); p != nil {
