@@ -55,7 +55,7 @@ func (h *helper) mount() error {
 
 // narrow gives up the right to write tables unless there are any to write.
 func (h *helper) narrow(tables bool) error {
-	if tables {
+	if h.tables = tables; tables {
 		return nil
 	}
 	return priv.KeepOnly(priv.SysAdmin)
@@ -151,7 +151,7 @@ func (h *helper) takeBack(mounted *kernel.Mounted) error {
 // failure is a warning: the mount is there. With auto_unmount nothing is
 // written: the watcher has no right to take it out again.
 func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
-	if plan.AutoUnmount() || (len(plan.Userspace()) == 0 && !mtab.HasMtab()) {
+	if !h.tables || plan.AutoUnmount() || (len(plan.Userspace()) == 0 && !mtab.HasMtab()) {
 		return
 	}
 	r, err := mounted.Record(plan.Userspace())

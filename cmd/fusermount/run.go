@@ -18,6 +18,7 @@ type helper struct {
 	who    priv.Identity
 	req    cmdline.Request
 	report *reporter
+	tables bool // there are tables to write, and the right to do so is held
 }
 
 // run is the whole story: become the caller, read the request, carry it out,

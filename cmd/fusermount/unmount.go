@@ -96,7 +96,7 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 // asked for its ids. No trouble with a table keeps a mount from being unmounted.
 func (h *helper) recorded(target *kernel.Target) (forget func() error) {
 	nothing := func() error { return nil }
-	if !mtab.HasMtab() && !mtab.HasUtab() {
+	if !h.tables {
 		return nothing
 	}
 	r, err := target.Record()
