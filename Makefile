@@ -42,9 +42,9 @@ VM := build/vm
 test-vm: build ## the same tests on other kernels, under qemu (root, installs it; UPDATE=1 writes the table)
 	[ "$$(id -u)" != 0 ] || sh testdata/install.sh qemu-system-x86 strace util-linux
 	sh testdata/vm-packages.sh $(VM)/packages
-	mkdir -p $(VM)/bin
-	go test -c -o $(VM)/bin/ ./internal/mtab ./internal/priv ./internal/confine
-	cd tools && go test -c -o ../$(VM)/bin/ ./conformance && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
+	mkdir -p $(VM)/bin/tests
+	go test -c -o $(VM)/bin/tests/ ./internal/mtab ./internal/priv ./internal/confine ./internal/fusectl
+	cd tools && go test -c -o ../$(VM)/bin/tests/ ./conformance && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
 	$(VM)/bin/vm -dir $(VM) -helper $(HELPER) -update=$(if $(UPDATE),true,false)
 
 test-manuals: build ## manual pages and completions, by mandoc, man, bash, zsh and fish (root installs them)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/priv"
 )
 
@@ -18,11 +19,13 @@ type helper struct {
 	who    priv.Identity
 	req    cmdline.Request
 	report *reporter
+	tasks  confine.Task // what is left to be done
 }
 
 // run is the whole story: become the caller, read the request, carry it out,
 // say what went wrong. Nothing escapes it: a panic is a failure, too.
 func run(argv []string) (status int) {
+	calmCollector()
 	report := newReporter(argv)
 	defer func() {
 		if p := recover(); p != nil {

@@ -34,7 +34,7 @@ func (h *helper) unmount() error {
 }
 
 func tasksOfUnmount() confine.Task {
-	if mtab.HasMtab() || mtab.HasUtab() {
+	if mtab.SeesMtab() || mtab.SeesUtab() {
 		return confine.Unmount | confine.Tables
 	}
 	return confine.Unmount
@@ -120,7 +120,7 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 // recorded finds the mount's line in the tables, while the mount can still be
 // asked for its ids. No trouble with a table keeps a mount from being unmounted.
 func (h *helper) recorded(target *kernel.Target) (r mtab.Record, found bool) {
-	if !mtab.HasMtab() && !mtab.HasUtab() {
+	if !h.mayWriteTables() {
 		return mtab.Record{}, false
 	}
 	r, err := target.Record()

@@ -52,6 +52,7 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if recorded {
 		tasks |= confine.Tables
 	}
+	h.tasks = tasks
 	// A root caller's other rights go, too. One stays, by which he reaches the
 	// mountpoint in another user's directory.
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {

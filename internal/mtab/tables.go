@@ -22,17 +22,25 @@ const maxTable = 64 << 20
 
 // HasUtab says whether libmount's table exists here. Where it does not,
 // nobody reads it, and none is made.
-func HasUtab() bool { return isTable(utabPath) }
+// One that cannot be looked at is taken for it: to write it succeeds after all, or
+// says what failed.
+func HasUtab() bool { return isTable(utabPath, true) }
 
-// HasMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
-func HasMtab() bool { return isTable(mtabPath) }
+// HasMtab says whether /etc/mtab is a file to keep, and not a link into /proc,
+// with the same answer in doubt.
+func HasMtab() bool { return isTable(mtabPath, true) }
 
-// isTable says whether there is a regular file. What cannot be looked at is taken
-// for one: who then writes it succeeds after all, or says what failed.
-func isTable(path string) bool {
+// SeesUtab is HasUtab for who keeps a privilege because of the table: in doubt he
+// does not.
+func SeesUtab() bool { return isTable(utabPath, false) }
+
+// SeesMtab is HasMtab in the same way.
+func SeesMtab() bool { return isTable(mtabPath, false) }
+
+func isTable(path string, inDoubt bool) bool {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
-		return !isHidden(err)
+		return inDoubt && !isHidden(err)
 	}
 	return st.Mode&unix.S_IFMT == unix.S_IFREG
 }
@@ -74,7 +82,7 @@ func Add(r Record) error {
 // Remove takes a mount out of the tables, under the same conditions as Add.
 func Remove(r Record) error {
 	var errs []error
-	if InUtab(r) {
+	if HasUtab() && InUtab(r) {
 		errs = append(errs, edit(utabPath, lockUtab, func(text string) (string, bool) {
 			return utabRemove(text, r)
 		}))

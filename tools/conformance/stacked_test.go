@@ -30,6 +30,7 @@ func wantDoorstep(t *testing.T, mountpoint string) {
 // helper.
 func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, times int, before func(fusetest.Syscall) bool) fusetest.Result {
 	t.Helper()
+	fusetest.NeedIntercept(t)
 	other, done := unmountCall(call, mountpoint), false
 	call.InterceptFrom = "getresuid"
 	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {

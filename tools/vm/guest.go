@@ -40,6 +40,11 @@ func (s settings) onGuest(name string) (column, error) {
 	if err := img.write(base + ".initramfs"); err != nil {
 		return column{}, err
 	}
+	version, err := os.ReadFile(filepath.Join(s.dir, "packages", name, "version"))
+	if err != nil {
+		return column{}, err
+	}
+	fmt.Printf("Linux %s: %s", name, version)
 	start := time.Now()
 	bootErr := s.boot(name, base)
 	text, err := os.ReadFile(base + ".results")
@@ -70,18 +75,13 @@ func (s settings) image(name string) (image, error) {
 	}
 	img.file(plan.Path[1:], steps, 0o644)
 	for to, from := range map[string]string{
-		"init":                  filepath.Join(s.dir, "bin/guest"),
-		"vm/fusermount3":        s.helper,
-		"src/testdata/script":   "testdata/script",
-		"src/packaging":         "packaging",
-		plan.Modules[1:]:        filepath.Join(packages, name, "modules"),
-		plan.AppArmor[1:]:       filepath.Join(packages, "apparmor/apparmor.d"),
-		"vm/conformance.test":   filepath.Join(s.dir, "bin/conformance.test"),
-		"vm/mtab.test":          filepath.Join(s.dir, "bin/mtab.test"),
-		"vm/priv.test":          filepath.Join(s.dir, "bin/priv.test"),
-		"vm/confine.test":       filepath.Join(s.dir, "bin/confine.test"),
-		"src/COMPAT.md":         "COMPAT.md",
-		"usr/share/doc/version": filepath.Join(packages, name, "version"),
+		"init":                filepath.Join(s.dir, "bin/guest"),
+		"vm/fusermount3":      s.helper,
+		"src/testdata/script": "testdata/script",
+		"src/packaging":       "packaging",
+		plan.Modules[1:]:      filepath.Join(packages, name, "modules"),
+		plan.AppArmor[1:]:     filepath.Join(packages, "apparmor/apparmor.d"),
+		"vm":                  filepath.Join(s.dir, "bin/tests"),
 	} {
 		if err := img.copy(merged(to), from); err != nil {
 			return nil, err

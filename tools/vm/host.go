@@ -34,7 +34,7 @@ func (s settings) onHost() ([]column, error) {
 	if err != nil {
 		return nil, err
 	}
-	programs, err := filepath.Abs(filepath.Join(s.dir, "bin"))
+	programs, err := filepath.Abs(filepath.Join(s.dir, "bin/tests"))
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ const (
 	stepTables   = "mtab"
 	stepRights   = "priv"
 	stepFilter   = "confine"
+	stepControl  = "fusectl"
 	stepAppArmor = "apparmor"
 )
 
@@ -33,7 +34,7 @@ const twoWays = "^TestOurs$/^(as-it-is|mount2-mountinfo)$"
 
 // notHere are tests that belong to other steps, that look at no kernel, or that
 // need what an image has not (a compiler).
-const notHere = "^(TestOurs|TestReference|TestCompatRows|TestModule.*|TestAppArmor.*|TestSyncInitLimit)$"
+const notHere = "^(TestOurs|TestReference|TestCompatRows|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC)$"
 
 // kernelTable are the tests of reading the kernel's table, for each of its
 // kinds. The tables of user space are the same everywhere.
@@ -49,6 +50,7 @@ func (p place) steps(part string) []plan.Step {
 		p.step(stepTables, "mtab", load, "-test.run", kernelTable),
 		p.step(stepRights, "priv", load, "-test.run", "^Test"),
 		p.step(stepFilter, "confine", load, "-test.run", "^Test"),
+		p.step(stepControl, "fusectl", load, "-test.run", "^Test"),
 		p.step(stepAppArmor, "conformance", load, "-test.run", "^TestAppArmor"),
 	}
 	return slices.DeleteFunc(all, func(s plan.Step) bool {
