@@ -64,7 +64,7 @@ func (tr *trial) do(t *testing.T, w *world) *world {
 	must(t, err)
 	tr.run(w)
 	bad, err := tr.violations(w, before)
-	must(t, tr.scripts, err)
+	must(t, tr.broken, err)
 	if len(bad) > 0 && !tr.known() {
 		t.Fatalf("%s\n%s", tr, strings.Join(bad, "\n"))
 	}

@@ -12,6 +12,7 @@ func install(t *testing.T) string {
 	t.Helper()
 	fusetest.NeedRoot(t)
 	fusetest.NeedDevice(t)
+	fusetest.NeedIntercept(t)
 	program := os.Getenv("FUSERMOUNT_HELPER")
 	if program == "" {
 		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test-attacks' does")

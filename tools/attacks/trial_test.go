@@ -26,7 +26,7 @@ type trial struct {
 	acted   bool   // after the strike
 	byName  bool   // it unmounted what a name led to, and not a descriptor
 	result  fusetest.Result
-	scripts error // what went wrong with the attack itself
+	broken  error // what went wrong with the attack itself
 }
 
 // moment is the call before which something was done.
@@ -61,7 +61,7 @@ func (tr *trial) run(w *world) {
 	}
 	p, err := call.Start(ctx)
 	if err != nil {
-		tr.scripts = err
+		tr.broken = err
 		return
 	}
 	var talked error
@@ -69,7 +69,7 @@ func (tr *trial) run(w *world) {
 		talked = tr.mode.talk(p)
 	}
 	tr.result = p.Wait() // the helper is stopped no more: the trial is ours again
-	tr.scripts = errors.Join(tr.scripts, talked, tr.result.Err)
+	tr.broken = errors.Join(tr.broken, talked, tr.result.Err)
 }
 
 // step is called before each call of the helper.
@@ -91,7 +91,7 @@ func (tr *trial) step(w *world, s fusetest.Syscall) {
 		}
 	case tr.backAt:
 		if tr.strike.call != "" {
-			tr.scripts = errors.Join(tr.scripts, tr.attack.back(w))
+			tr.broken = errors.Join(tr.broken, tr.attack.back(w))
 			tr.back = now
 		}
 	}
@@ -102,7 +102,7 @@ func (tr *trial) step(w *world, s fusetest.Syscall) {
 // shown.
 var blind = slices.DeleteFunc([]string{
 	"getpid", "gettid", "getresgid", "setresuid", "setresgid", "capget", "capset", "prctl", "prlimit64", "umask",
-	"rt_sigaction", "rt_sigprocmask", "seccomp", "dup3", "fcntl", "getdents64", "socket", "getsockopt", "sendto", "sendmsg",
+	"rt_sigaction", "rt_sigprocmask", "seccomp", "dup3", "fcntl", "getdents64", "socket", "getsockopt", "getpeername", "sendto", "sendmsg",
 	"poll", "ppoll", "clock_gettime", "clone", "wait4", "exit_group", "fsopen", "fsconfig", "fsmount", "write",
 }, func(name string) bool {
 	_, known := fusetest.SyscallNumber(name) // some are not on every architecture
@@ -141,6 +141,6 @@ func (tr *trial) notices(w *world, s fusetest.Syscall) bool {
 
 func (tr *trial) text(s fusetest.Syscall, arg int) string {
 	text, err := s.Text(arg)
-	tr.scripts = errors.Join(tr.scripts, err)
+	tr.broken = errors.Join(tr.broken, err)
 	return text
 }
