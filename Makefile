@@ -29,10 +29,27 @@ demo: build ## mount a small file system as an unprivileged user, read it, unmou
 test: build ## all tests that need nothing but this machine's kernel
 	@[ "$$(id -u)" = 0 ] || echo 'Not root: tests that need real users are skipped; "sudo make test" runs them all.'
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./...
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v '/attacks$$')
+
+test-attacks: build ## races at every system call, and mutants of the helper that must lose (root)
+	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 600s
 
 test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
+
+VM := build/vm
+
+test-vm: build ## the same tests on other kernels, under qemu (root, installs it; UPDATE=1 writes the table)
+	[ "$$(id -u)" != 0 ] || sh testdata/install.sh qemu-system-x86 strace util-linux
+	sh testdata/vm-packages.sh $(VM)/packages
+	mkdir -p $(VM)/bin
+	go test -c -o $(VM)/bin/ ./internal/mtab ./internal/priv ./internal/confine
+	cd tools && go test -c -o ../$(VM)/bin/ ./conformance && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
+	$(VM)/bin/vm -dir $(VM) -helper $(HELPER) -update=$(if $(UPDATE),true,false)
+
+test-manuals: build ## manual pages and completions, by mandoc, man, bash, zsh and fish (root installs them)
+	[ "$$(id -u)" != 0 ] || sh testdata/install.sh mandoc man-db groff-base bash-completion zsh fish
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./manuals
 
 test-reference: build ## Debian's C helper through the same command tests (root, installs it)
 	sh testdata/install.sh fuse3
@@ -71,4 +88,4 @@ uninstall: ## remove what install installed, but for the settings
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build demo test test-clients test-reference examples fuzz lint bench install uninstall clean
+.PHONY: help build demo test test-attacks test-manuals test-vm test-clients test-reference examples fuzz lint bench install uninstall clean

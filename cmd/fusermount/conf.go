@@ -19,7 +19,7 @@ var harmless = []error{
 
 // settings reads /etc/fuse.conf as the caller.
 func (h *helper) settings() (fuseconf.Settings, error) {
-	fd, err := unix.Open(fuseconf.Path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return fuseconf.Defaults(), nil
@@ -42,7 +42,7 @@ func (h *helper) settings() (fuseconf.Settings, error) {
 	}
 	s, warnings, err := fuseconf.Parse(rawfile.Reader(fd))
 	if err != nil {
-		return fuseconf.Settings{}, fmt.Errorf("failed to read %s: %s", fuseconf.Path, kernel.Strerror(err))
+		return fuseconf.Settings{}, fmt.Errorf("reading %s: read failed (%s)", fuseconf.Path, kernel.Strerror(err))
 	}
 	for _, w := range warnings {
 		h.report.warn(w)

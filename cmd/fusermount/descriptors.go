@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // closeInherited closes what the caller left open by mistake: all but the
@@ -47,7 +49,7 @@ func closeOthers(socket int) error {
 }
 
 func openDescriptors() (fds []int, err error) {
-	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	dir, err := rawfile.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, err
 	}

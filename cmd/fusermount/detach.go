@@ -5,12 +5,14 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
-// detach makes the process a daemon of its own: a session, / as directory,
-// /dev/null as standard streams, no descriptor of the caller's but the socket,
-// no signals. It does not fork: the caller may be waiting for this very
-// process, and the main thread carries the credentials.
+// detach makes the process a daemon of its own: a session, / as directory, no
+// descriptor of the caller's but the streams and the socket, no signals. It does
+// not fork: the caller may be waiting for this very process, and the main thread
+// carries the credentials.
 func detach(socket int) error {
 	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) { // EPERM: it leads a group already
 		return fmt.Errorf("setsid: %w", err)
@@ -18,27 +20,27 @@ func detach(socket int) error {
 	if err := unix.Chdir("/"); err != nil {
 		return fmt.Errorf("chdir: %w", err)
 	}
-	if err := closeStreams(socket); err != nil {
-		return err
-	}
 	if err := closeOthers(socket); err != nil {
 		return err
 	}
 	return ignoreSignals()
 }
 
+// closeStreams puts /dev/null in the streams' place, the one for errors last:
+// until then somebody can be told of them.
 func closeStreams(socket int) error {
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	null, err := rawfile.Open("/dev/null", unix.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("/dev/null: %w", err)
 	}
+	defer unix.Close(null) // never a stream itself: the runtime has opened those that were missing
 	for fd := range 3 {
-		if fd == socket || fd == null {
+		if fd == socket {
 			continue
 		}
-		if err := unix.Dup3(null, fd, 0); err != nil {
+		if err := rawfile.Again(func() error { return unix.Dup3(null, fd, 0) }); err != nil {
 			return fmt.Errorf("dup3: %w", err)
 		}
 	}
-	return nil // closeOthers closes null
+	return nil
 }

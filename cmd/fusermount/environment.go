@@ -20,13 +20,16 @@ import (
 // is of no interest.
 const commVariable = "_FUSE_COMMFD"
 
+// errNoSocket is what is said where a person, and not a FUSE program, mounts.
+var errNoSocket = errors.New("old style mounting not supported")
+
 // commSocket finds the socket on which the caller waits for the device.
 func (h *helper) commSocket() (int, error) {
 	name, text := "--comm-fd", h.req.CommFD
 	if !h.req.HasCommFD {
 		var set bool
 		if text, set = os.LookupEnv(commVariable); !set {
-			return 0, errors.New("old style mounting not supported")
+			return 0, errNoSocket
 		}
 		name = commVariable
 	}

@@ -17,18 +17,49 @@ func (h *helper) hint(err error) string {
 	var mount *kernel.MountError
 	var unmount *kernel.UnmountError
 	switch {
+	case errors.Is(err, errNoSocket):
+		return "FUSE programs such as sshfs call this one to mount, and give it a socket; to unmount, add -u"
 	case errors.As(err, &refusal):
 		return refusal.Hint
 	case errors.As(err, &device):
 		return deviceHint(device)
-	case errors.As(err, &access) && errors.Is(err, unix.ENOTCONN):
-		return "a FUSE file system whose daemon is gone is mounted there: take it away with 'fusermount3 -u'"
+	case errors.As(err, &access):
+		return accessHint(access)
 	case errors.As(err, &mount) && errors.Is(err, unix.EPERM),
 		errors.As(err, &unmount) && errors.Is(err, unix.EPERM):
 		return h.who.Origin.Explain()
 	case errors.As(err, &unmount) && errors.Is(err, unix.EBUSY):
 		return "something still uses it: an open file, a working directory, or a mount inside; " +
 			"-z detaches it now and cleans up when it is no longer used"
+	case errors.As(err, &unmount) && errors.Is(err, unix.EINVAL):
+		return "the mount was exchanged meanwhile, or comes from outside of this namespace, where alone it can be unmounted"
+	}
+	return ""
+}
+
+// usageHint is for a command line that cannot be read.
+const usageHint = "'fusermount3 --help' lists what it can be called with"
+
+// idsHint says what is wrong where the process cannot become its caller.
+func idsHint(err error) string {
+	if errors.Is(err, unix.EINVAL) {
+		return "your ids may have no mapping in this user namespace: see /proc/self/uid_map and gid_map"
+	}
+	return ""
+}
+
+// accessHint tells no more than the error itself does: it has the same words
+// for what is absent and for what is hidden.
+func accessHint(e *kernel.AccessError) string {
+	switch {
+	case errors.Is(e.Errno, unix.ENOTCONN):
+		return "a FUSE file system whose daemon is gone is mounted there: take it away with 'fusermount3 -u'"
+	case errors.Is(e.Errno, unix.ENOENT) && e.Parent:
+		return "a directory on the way to it does not exist"
+	case errors.Is(e.Errno, unix.ENOENT):
+		return "a mountpoint has to exist already: create it first"
+	case errors.Is(e.Errno, unix.EACCES):
+		return "a directory on the way to it is closed to you, or another user's FUSE file system is mounted there"
 	}
 	return ""
 }
@@ -36,12 +67,16 @@ func (h *helper) hint(err error) string {
 func deviceHint(e *kernel.DeviceError) string {
 	switch {
 	case e.Absent() && !kernel.KnowsFS("fuse"):
-		return "this kernel has no FUSE: the module fuse is not built, or loading modules is disabled"
+		return "this kernel has no FUSE: the module fuse is not built, or loading modules is disabled; " +
+			"'modprobe fuse', as root, says which"
 	case e.Absent():
 		return "the kernel has FUSE, but this environment lacks the device: a container needs --device " + e.Path
+	case e.Loaded:
+		return "the module fuse was loaded just now, and nothing has opened its device to you: " +
+			"a rule for udev or systemd-tmpfiles does that at each start (mode 0666), or 'chmod 0666 " + e.Path + "' for now"
 	case errors.Is(e.Errno, unix.EACCES):
 		return e.Path + " is closed to you: it is usually open to everybody (mode 0666), " +
-			"or to a group that you would have to be in"
+			"or to a group that you would have to be in; see 'ls -l " + e.Path + "'"
 	case errors.Is(e.Errno, unix.EPERM):
 		return "a device cgroup forbids " + e.Path + " here: a container needs --device " + e.Path
 	}

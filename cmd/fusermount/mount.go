@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/kernel"
@@ -20,7 +22,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	if err := h.narrow(mtab.HasMtab() || h.mentions("x-") && mtab.HasUtab()); err != nil {
+	if err := h.only(h.tasksOfMount()); err != nil {
 		return err
 	}
 	place, err := kernel.Resolve(h.req.Mountpoint)
@@ -53,12 +55,21 @@ func (h *helper) mount() error {
 	return h.mountAndSend(plan, device, at, place, socket)
 }
 
-// narrow gives up the right to write tables unless there are any to write.
-func (h *helper) narrow(tables bool) error {
-	if h.tables = tables; tables {
-		return nil
+// tasksOfMount is what mounting may come to, by the words of the request.
+func (h *helper) tasksOfMount() confine.Task {
+	tasks := confine.Mount
+	if h.req.SyncInit {
+		tasks |= confine.Answer
+	} else {
+		tasks |= confine.OldMount
 	}
-	return priv.KeepOnly(priv.SysAdmin)
+	if h.mentions("auto_unmount") {
+		tasks |= confine.Leave | confine.Watch
+	}
+	if mtab.HasMtab() || h.mentions("x-") && mtab.HasUtab() {
+		tasks |= confine.Tables
+	}
+	return tasks
 }
 
 // mentions says whether an option may be among those that are asked for: what
@@ -92,11 +103,15 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}
-	h.record(plan, mounted)
-	if err := sendDevice(socket, device); err != nil {
+	recorded := h.record(plan, mounted)
+	err = mounted.Release()
+	if err == nil {
+		err = sendDevice(socket, device)
+	}
+	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}
-	return h.handedOver(plan, mounted, place, socket)
+	return h.handedOver(plan, mounted, recorded, place, socket)
 }
 
 func sendDevice(socket int, device *kernel.Device) error {
@@ -108,19 +123,21 @@ func sendDevice(socket int, device *kernel.Device) error {
 
 // handedOver is what remains when the caller has his mount: to watch it, or to
 // end.
-func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, place *kernel.Place, socket int) error {
-	if err := mounted.Close(); err != nil {
-		return err
-	}
+func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, recorded bool, place *kernel.Place, socket int) error {
 	h.logMount(plan, place.Path())
-	if !plan.AutoUnmount() {
-		return priv.GiveUp()
-	}
-	if err := h.leave(socket); err != nil {
+	if plan.AutoUnmount() {
+		err := h.leave(socket, recorded)
+		if err == nil {
+			return h.watch(socket, mounted.Entry())
+		}
 		h.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
-		return priv.GiveUp()
 	}
-	return h.watch(socket, mounted.Entry())
+	// No failure now is one of the mount: what could not be given up ends with
+	// the process.
+	if err := priv.GiveUp(); err != nil {
+		h.report.warn("warning: " + err.Error())
+	}
+	return nil
 }
 
 // also adds a second failure to the same line of the message.
@@ -132,27 +149,38 @@ func also(err, second error) error {
 }
 
 // takeBack unmounts what was just mounted, with all the checks of -u, on the
-// mount itself and not on its path.
+// mount itself and not on its path. If that fails it is tried once more: this is
+// a failure already, perhaps for want of memory, and nobody serves the mount.
 func (h *helper) takeBack(mounted *kernel.Mounted) error {
 	if mounted == nil {
 		return nil
 	}
-	target, err := mounted.Target()
+	err := h.tryTakeBack(mounted)
 	if err != nil {
-		return fmt.Errorf("the mount could not be taken back: %w", err)
+		err = h.tryTakeBack(mounted)
 	}
-	if err := h.unmountTarget(target, true); err != nil {
+	if err != nil {
 		return fmt.Errorf("the mount could not be taken back: %w", err)
 	}
 	return nil
 }
 
+func (h *helper) tryTakeBack(mounted *kernel.Mounted) error {
+	target, err := mounted.Target()
+	if errors.Is(err, mtab.ErrNotListed) {
+		return nil // somebody was faster
+	}
+	if err != nil {
+		return err
+	}
+	return h.unmountTarget(target, true)
+}
+
 // record writes the mount into the tables of user space, if there are any. A
-// failure is a warning: the mount is there. With auto_unmount nothing is
-// written: the watcher has no right to take it out again.
-func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
-	if !h.tables || plan.AutoUnmount() || (len(plan.Userspace()) == 0 && !mtab.HasMtab()) {
-		return
+// failure is a warning: the mount is there.
+func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) (recorded bool) {
+	if !h.tables || (len(plan.Userspace()) == 0 && !mtab.HasMtab()) {
+		return false
 	}
 	r, err := mounted.Record(plan.Userspace())
 	if err == nil {
@@ -161,4 +189,5 @@ func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) {
 	if err != nil {
 		h.report.warn("warning: " + err.Error())
 	}
+	return err == nil
 }

@@ -34,12 +34,12 @@ func run(argv []string) (status int) {
 	}()
 	who, err := priv.Become(priv.SysAdmin | priv.SetUID | priv.SetGID)
 	if err != nil {
-		report.fail(err)
+		report.failHint(err, idsHint(err))
 		return exitFailure
 	}
 	req, err := cmdline.Parse(argv)
 	if err != nil {
-		report.fail(err)
+		report.failHint(err, usageHint)
 		return exitFailure
 	}
 	h := &helper{who: who, req: req, report: report}
@@ -51,15 +51,10 @@ func run(argv []string) (status int) {
 }
 
 func (h *helper) carryOut() error {
+	if text, ok := h.known(); ok {
+		return h.printAlone(text)
+	}
 	switch h.req.Mode {
-	case cmdline.Help:
-		return h.report.print(usage)
-	case cmdline.Version:
-		return h.report.print(versionText())
-	case cmdline.Features:
-		return h.report.print(features)
-	case cmdline.FeaturesText:
-		return h.report.print(featuresText)
 	case cmdline.Unmount:
 		return h.unmount()
 	case cmdline.Watch:
@@ -67,4 +62,19 @@ func (h *helper) carryOut() error {
 	default:
 		return h.mount()
 	}
+}
+
+// known is what can be said without a look at anything.
+func (h *helper) known() (text string, ok bool) {
+	switch h.req.Mode {
+	case cmdline.Help:
+		return usage, true
+	case cmdline.Version:
+		return versionText(), true
+	case cmdline.Features:
+		return features, true
+	case cmdline.FeaturesText:
+		return featuresText, true
+	}
+	return "", false
 }

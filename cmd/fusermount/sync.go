@@ -30,16 +30,25 @@ func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *k
 	}
 	mounted, err := h.secondPhase(prepared, device, at, socket)
 	if err == nil {
-		h.record(plan, mounted)
-		if err = fdpass.SendStatus(socket, 0); err == nil {
-			return h.handedOver(plan, mounted, place, socket)
+		recorded := h.record(plan, mounted)
+		if err = tellSuccess(socket, mounted); err == nil {
+			return h.handedOver(plan, mounted, recorded, place, socket)
 		}
-		err = fmt.Errorf("failed to send the status: %s", kernel.Strerror(err))
 	} else if told := fdpass.SendStatus(socket, statusOf(err)); told != nil && !errors.Is(err, io.EOF) {
 		err = also(err, errors.New("and nobody could be told"))
 	}
 	h.logRefusal("mount", place.Path(), err)
 	return also(err, h.takeBack(mounted))
+}
+
+func tellSuccess(socket int, mounted *kernel.Mounted) error {
+	if err := mounted.Release(); err != nil {
+		return err
+	}
+	if err := fdpass.SendStatus(socket, 0); err != nil {
+		return fmt.Errorf("failed to send the status: %s", kernel.Strerror(err))
+	}
+	return nil
 }
 
 // secondPhase waits for the caller and mounts. What policy judged may be long

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -17,7 +18,7 @@ func (h *helper) unmount() error {
 	if h.req.Quiet {
 		h.report.mute()
 	}
-	if err := h.narrow(mtab.HasMtab() || mtab.HasUtab()); err != nil {
+	if err := h.only(tasksOfUnmount()); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -30,6 +31,13 @@ func (h *helper) unmount() error {
 	}
 	h.log("unmounted " + cut(target.Path()))
 	return nil
+}
+
+func tasksOfUnmount() confine.Task {
+	if mtab.HasMtab() || mtab.HasUtab() {
+		return confine.Unmount | confine.Tables
+	}
+	return confine.Unmount
 }
 
 // target pins what is mounted topmost at the mountpoint.
@@ -49,14 +57,25 @@ func (h *helper) target() (*kernel.Target, error) {
 // nobody mounted.
 func notListed(err error, path string) error {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, mtab.ErrNotListed) {
-		return &policy.Refusal{Reason: "entry for " + path + " not found in /etc/mtab", Hint: kernel.Strerror(err)}
+		return &policy.Refusal{Reason: "entry for " + path + " not found in /etc/mtab", Hint: absentHint(err)}
 	}
 	return err
+}
+
+func absentHint(err error) string {
+	if errors.Is(err, mtab.ErrNotListed) {
+		return "it was unmounted meanwhile"
+	}
+	return "nothing is there (" + kernel.Strerror(err) + "): is the name right?"
 }
 
 // judge decides about a pinned mount from the kernel's table.
 func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry, isRoot := target.Entry()
+	below, err := target.Below()
+	if err != nil {
+		return policy.UnmountPlan{}, err
+	}
 	facts := policy.UnmountFacts{
 		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
 		Path:       target.Path(),
@@ -64,7 +83,10 @@ func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, er
 		Mountpoint: isRoot,
 		Top:        judged(entry),
 	}
-	if lazy && h.who.UID != 0 && mountopts.IsFuse(entry.Type) {
+	for _, e := range below {
+		facts.Below = append(facts.Below, judged(e))
+	}
+	if facts.AsksInside() && mountopts.IsFuse(entry.Type) {
 		inside, err := mtab.Inside(entry)
 		if err != nil {
 			return policy.UnmountPlan{}, err
@@ -82,31 +104,31 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 	if err != nil {
 		return err
 	}
-	forget := h.recorded(target)
+	r, recorded := h.recorded(target)
 	if err := target.Unmount(plan); err != nil {
 		return err
 	}
-	if err := forget(); err != nil {
+	if !recorded {
+		return nil
+	}
+	if err := kernel.ForgetMount(r); err != nil {
 		h.report.warn("warning: " + err.Error())
 	}
 	return nil
 }
 
-// recorded prepares the removal from the tables, while the mount can still be
+// recorded finds the mount's line in the tables, while the mount can still be
 // asked for its ids. No trouble with a table keeps a mount from being unmounted.
-func (h *helper) recorded(target *kernel.Target) (forget func() error) {
-	nothing := func() error { return nil }
+func (h *helper) recorded(target *kernel.Target) (r mtab.Record, found bool) {
 	if !h.tables {
-		return nothing
+		return mtab.Record{}, false
 	}
 	r, err := target.Record()
 	if err != nil {
-		return func() error { return err }
+		h.report.warn("warning: the mount stays in the tables: " + err.Error())
+		return mtab.Record{}, false
 	}
-	if !mtab.HasMtab() && !mtab.InUtab(r) {
-		return nothing
-	}
-	return func() error { return kernel.ForgetMount(r) }
+	return r, mtab.HasMtab() || mtab.InUtab(r)
 }
 
 func judged(e mtab.Entry) policy.Mounted {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -12,11 +13,11 @@ import (
 // watchMounted is --auto-unmount: somebody else mounted, and the topmost mount
 // at the mountpoint is watched if it is the caller's FUSE file system.
 func (h *helper) watchMounted() error {
-	if err := h.narrow(false); err != nil {
-		return err
-	}
 	socket, err := h.commSocket()
 	if err != nil {
+		return err
+	}
+	if err := h.only(tasksOfUnmount() | confine.Leave | confine.Watch); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -27,19 +28,39 @@ func (h *helper) watchMounted() error {
 		return err
 	}
 	entry, _ := target.Entry()
-	if err := h.leave(socket); err != nil {
+	_, recorded := h.recorded(target)
+	// Held any longer it would keep the mount busy when the caller sees from the
+	// end of our streams that the watch has begun.
+	if err := target.Close(); err != nil {
+		return err
+	}
+	if err := h.leave(socket, recorded); err != nil {
 		return err
 	}
 	return h.watch(socket, entry)
 }
 
-// leave makes the process a daemon that holds nothing but the socket and the
-// right to unmount. Nobody reads messages from then on.
-func (h *helper) leave(socket int) error {
-	if err := priv.KeepOnly(priv.SysAdmin); err != nil {
+// leave makes the process a daemon that holds nothing but the socket, and can
+// do nothing but wait for its end and unmount. Where a table has a line of the
+// mount, it keeps what it needs to take that out again. Nobody reads messages
+// from then on.
+func (h *helper) leave(socket int, recorded bool) error {
+	if err := detach(socket); err != nil {
 		return err
 	}
-	if err := detach(socket); err != nil {
+	tasks := confine.Unmount | confine.Watch
+	if h.tables = recorded; recorded {
+		tasks |= confine.Tables
+	}
+	// A root caller's other rights go, too. One stays, by which he reaches the
+	// mountpoint in another user's directory.
+	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
+		return err
+	}
+	if err := confine.To(tasks, h.who.UID, h.who.GID); err != nil {
+		return err
+	}
+	if err := closeStreams(socket); err != nil {
 		return err
 	}
 	h.report.mute()
@@ -50,7 +71,11 @@ func (h *helper) leave(socket int) error {
 // caller's daemon is gone, and takes the mount away if it died.
 func (h *helper) watch(socket int, watched mtab.Entry) error {
 	fdpass.WaitClosed(socket)
-	if err := h.cleanUp(watched); err != nil {
+	err := h.cleanUp(watched)
+	if err != nil { // perhaps for want of memory; nobody else will do it
+		err = h.cleanUp(watched)
+	}
+	if err != nil {
 		h.logRefusal("automatic unmount", watched.Mountpoint, err)
 		return err
 	}
@@ -71,26 +96,16 @@ func (h *helper) cleanUp(watched mtab.Entry) error {
 }
 
 // takeAway unmounts the watched mount, if it is still there, topmost, and its
-// daemon dead; with all the checks of -u. If it is gone, nothing is touched:
-// opening what lies there now might mount something.
+// daemon dead; with all the checks of -u.
 func (h *helper) takeAway(watched mtab.Entry) error {
-	now, err := mtab.Again(watched)
-	if errors.Is(err, mtab.ErrNotListed) {
+	target, err := kernel.Again(watched)
+	if errors.Is(err, mtab.ErrNotListed) || errors.Is(err, kernel.ErrCovered) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	place, err := kernel.Resolve(now.Mountpoint)
-	if err != nil {
-		return err
-	}
-	target, err := place.Target()
-	if err != nil {
-		return err
-	}
-	entry, isRoot := target.Entry()
-	if !isRoot || !mtab.Same(entry, watched) || !target.Dead() {
+	if !target.Dead() {
 		return target.Close()
 	}
 	return h.unmountTarget(target, true)

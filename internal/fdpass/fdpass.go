@@ -1,5 +1,6 @@
-// Package fdpass speaks the helper's side of the conversation on the comm
-// socket: one byte and one descriptor, and the two phases of sync-init.
+// Package fdpass is the conversation on the comm socket: one byte and one
+// descriptor, and the two phases of sync-init. The helper's end stands in
+// fdpass.go and handshake.go, the caller's in receive.go.
 package fdpass
 
 import (

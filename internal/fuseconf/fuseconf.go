@@ -45,11 +45,32 @@ func Defaults() Settings {
 	return Settings{MountMax: DefaultMountMax}
 }
 
+// Line is one line of the file that is not empty.
+type Line struct {
+	Number int
+	Text   string // without blanks around it and without its comment
+	// Setting says that the line is one that counts, Commented is the text of a
+	// comment that is all that stands there.
+	Setting   bool
+	Commented string
+	Warnings  []string
+}
+
 // Parse reads settings from r. A line that it cannot use gives a warning and
 // changes nothing; the error is r's alone, or says that there is no end to it.
 func Parse(r io.Reader) (Settings, []string, error) {
-	s := Defaults()
+	s, lines, err := ParseLines(r)
 	var warnings []string
+	for _, line := range lines {
+		warnings = append(warnings, line.Warnings...)
+	}
+	return s, warnings, err
+}
+
+// ParseLines is Parse for those who want to know what each line does.
+func ParseLines(r io.Reader) (Settings, []Line, error) {
+	s := Defaults()
+	var lines []Line
 	limited := &io.LimitedReader{R: r, N: maxFile + 1}
 	in := bufio.NewReaderSize(limited, 4096)
 	for n := 1; ; n++ {
@@ -62,48 +83,60 @@ func Parse(r io.Reader) (Settings, []string, error) {
 		}
 		last := err != nil
 		if last && text == "" {
-			return s, warnings, nil
+			return s, lines, nil
+		}
+		line := Line{Number: n}
+		if last {
+			line.warn("reading %s: missing newline at end of file, line %d", Path, n)
+		}
+		s.apply(&line, strings.TrimSuffix(text, "\n"))
+		if line.Text != "" || line.Commented != "" || len(line.Warnings) > 0 {
+			lines = append(lines, line)
 		}
 		if last {
-			warnings = append(warnings, fmt.Sprintf("reading %s: missing newline at end of file, line %d", Path, n))
-		}
-		if warning := s.line(n, strings.TrimSuffix(text, "\n")); warning != "" {
-			warnings = append(warnings, warning)
-		}
-		if last {
-			return s, warnings, nil
+			return s, lines, nil
 		}
 	}
 }
 
-// line applies line n, or says why it does not.
-func (s *Settings) line(n int, text string) (warning string) {
+func (l *Line) warn(format string, args ...any) {
+	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
+}
+
+// blanks are what may stand around a setting.
+const blanks = " \t\r\v\f"
+
+// apply applies a line, or warns that it does not.
+func (s *Settings) apply(l *Line, text string) {
 	if len(text) >= maxLine {
-		return fmt.Sprintf("reading %s: line %d too long", Path, n)
+		l.warn("reading %s: line %d too long", Path, l.Number)
+		return
 	}
-	text, _, _ = strings.Cut(text, "#")
-	text = strings.Trim(text, " \t\r\v\f")
-	if text == "" {
-		return ""
+	text, comment, _ := strings.Cut(text, "#")
+	l.Text = strings.Trim(text, blanks)
+	switch {
+	case l.Text == "":
+		l.Commented = strings.Trim(comment, blanks)
+		return
+	case l.Text == "user_allow_other":
+		s.UserAllowOther, l.Setting = true, true
+		return
 	}
-	if text == "user_allow_other" {
-		s.UserAllowOther = true
-		return ""
-	}
-	name, value, found := strings.Cut(text, "=")
+	name, value, found := strings.Cut(l.Text, "=")
 	if !found || strings.TrimRight(name, " \t") != "mount_max" {
-		return fmt.Sprintf("unknown parameter in %s at line %d: '%s'", Path, n, text)
+		l.warn("unknown parameter in %s at line %d: '%s'", Path, l.Number, l.Text)
+		return
 	}
 	value = strings.TrimLeft(value, " \t")
 	max, err := number(value)
 	switch {
 	case err != nil:
-		return fmt.Sprintf("mount_max is not a number in %s at line %d: '%s'", Path, n, value)
+		l.warn("mount_max is not a number in %s at line %d: '%s'", Path, l.Number, value)
 	case max < NoLimit:
-		return fmt.Sprintf("mount_max is below -1 in %s at line %d: '%s'", Path, n, value)
+		l.warn("mount_max is below -1 in %s at line %d: '%s'", Path, l.Number, value)
+	default:
+		s.MountMax, l.Setting = max, true
 	}
-	s.MountMax = max
-	return ""
 }
 
 // number reads an integer as C's %i does: decimal, octal after 0, hexadecimal

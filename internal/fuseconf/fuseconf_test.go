@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -94,5 +95,21 @@ func TestParseErrors(t *testing.T) {
 	s, _, err := Parse(strings.NewReader("user_allow_other\n" + strings.Repeat("\n", maxFile)))
 	if err == nil || s != Defaults() {
 		t.Errorf("a file without end: %+v, %v", s, err)
+	}
+}
+
+func TestParseLines(t *testing.T) {
+	s, lines, err := ParseLines(strings.NewReader("# user_allow_other\n\nmount_max = 7 # seven\n user_allow_other \nfoo\nmount_max=x"))
+	want := []Line{
+		{Number: 1, Commented: "user_allow_other"},
+		{Number: 3, Text: "mount_max = 7", Setting: true},
+		{Number: 4, Text: "user_allow_other", Setting: true},
+		{Number: 5, Text: "foo", Warnings: []string{"unknown parameter in /etc/fuse.conf at line 5: 'foo'"}},
+		{Number: 6, Text: "mount_max=x", Warnings: []string{
+			"reading /etc/fuse.conf: missing newline at end of file, line 6", "mount_max is not a number in /etc/fuse.conf at line 6: 'x'",
+		}},
+	}
+	if err != nil || s != (Settings{true, 7}) || !reflect.DeepEqual(lines, want) {
+		t.Errorf("%+v, %+v, %v", s, lines, err)
 	}
 }

@@ -57,7 +57,21 @@ type Call struct {
 
 	Stdin *os.File // nil means /dev/null; stays the test's
 
-	Deny       []Denied      // system calls that fail
+	Deny []Denied // system calls that fail
+	// Intercept, when not nil, is asked before each system call of the
+	// program's main thread, and of processes that it forks, what is to become
+	// of it; the caller waits meanwhile. Calls of other threads, those that Deny
+	// names, and those by which the Go runtime runs its threads and memory are
+	// not shown. It needs CAP_SYS_ADMIN and Linux 5.19, and is called by a
+	// goroutine of its own.
+	Intercept func(Syscall) Verdict
+	// InterceptFrom is the name of a call before which none is shown, so that
+	// a start whose length varies does not count.
+	InterceptFrom string
+	// InterceptNot are the names of more calls that are not shown: a program
+	// that stops less often runs faster.
+	InterceptNot []string
+
 	Rlimits    []Rlimit      // soft = hard
 	Block      []unix.Signal // signals in the mask
 	Ignore     []unix.Signal // signals set to SIG_IGN
@@ -105,7 +119,7 @@ func (c Call) Run(ctx context.Context) Result {
 
 // shimmed tells whether the program must be started by way of the shim.
 func (c Call) shimmed() bool {
-	return len(c.Deny)+len(c.Rlimits)+len(c.Block)+len(c.Ignore)+len(c.CloseFDs)+
+	return c.Intercept != nil || len(c.Deny)+len(c.Rlimits)+len(c.Block)+len(c.Ignore)+len(c.CloseFDs)+
 		len(c.DropCaps) > 0 || c.Umask != nil || c.NoNewPrivs
 }
 

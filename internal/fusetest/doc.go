@@ -4,7 +4,8 @@
 //   - [Server], a tiny FUSE server on a device descriptor, in a process of its
 //     own, that can be healthy, hung or dead and remembers what it was asked;
 //   - [Call], a caller of the helper as the known FUSE libraries are, with any
-//     ids, limits, descriptors and failing system calls;
+//     ids, limits, descriptors and failing system calls, which can be stopped,
+//     failed or killed at each system call that it makes;
 //   - [RunTests] and [Stage], a mount namespace in which a test may mount,
 //     write /etc and install setuid programs, while the machine outside stays
 //     as it was;

@@ -13,6 +13,7 @@ type fileTable struct {
 	list           []*os.File // by number; nil is closed
 	own            []*os.File // those of ours, closed after the start
 	stdout, stderr *capture
+	control        int // the number of the shim's control socket; 0: there is none
 }
 
 func newFileTable(c Call) *fileTable {
@@ -23,12 +24,26 @@ func newFileTable(c Call) *fileTable {
 	return &fileTable{list: make([]*os.File, size)}
 }
 
-// setup opens the streams and the comm socket, and returns the test's end of
-// the socket, if there is one.
-func (t *fileTable) setup(c Call) (sock *os.File, err error) {
+// setup opens the streams, the comm socket and the control socket, and returns
+// the test's ends of the sockets, nil for one that is not there.
+func (t *fileTable) setup(c Call) (sock, control *os.File, err error) {
 	if err := t.streams(c); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	if sock, err = t.comm(c); err != nil || c.Intercept == nil {
+		return sock, nil, err
+	}
+	control, theirs, err := socketpair(Stream)
+	if err != nil {
+		return sock, nil, err
+	}
+	t.own = append(t.own, theirs)
+	t.control = len(t.list) // beyond all that the program is to have
+	t.list = append(t.list, theirs)
+	return sock, control, nil
+}
+
+func (t *fileTable) comm(c Call) (sock *os.File, err error) {
 	if c.Comm != nil {
 		t.list[c.commFD()] = c.Comm
 		return nil, nil

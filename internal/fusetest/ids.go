@@ -1,9 +1,7 @@
 package fusetest
 
 import (
-	"fmt"
 	"os"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,16 +15,12 @@ import (
 // threads are touched. The thread dies with the call. Inside a user namespace
 // only its own ids can be had.
 func AsUser(uid, gid uint32, fn func() error) error {
-	result := make(chan error, 1)
-	go func() {
-		err := fmt.Errorf("the function for uid %d did not return", uid) // runtime.Goexit, as of t.Fatal
-		defer func() { result <- err }()
-		runtime.LockOSThread() // for good: the thread must never run anything else
-		if err = setThreadIDs(int(uid), int(gid), []int{int(gid)}, Have() != Root); err == nil {
-			err = fn()
-		}
-	}()
-	return <-result
+	t, err := NewThread(uid, gid, false)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	return t.Do(fn)
 }
 
 // setThreadIDs gives this thread all three ids and the groups. Without

@@ -31,6 +31,9 @@ var probes = map[string]func() int{
 	"block":  probeBlock,
 	"argv":   probeArgv,
 	"loud":   probeLoud,
+
+	"confined": probeConfined,
+	"forks":    probeForks,
 }
 
 func probeIDs() int {

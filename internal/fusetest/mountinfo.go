@@ -84,7 +84,8 @@ func mountsAt(lines []Line, path string) []Line {
 }
 
 func readMountinfo() ([]Line, error) {
-	data, err := os.ReadFile("/proc/self/mountinfo")
+	// Of this thread, which a test may have moved into a namespace of its own.
+	data, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ type Proc struct {
 	killErr chan error // what the kill at the context's end gave
 	elapsed time.Duration
 	ctx     context.Context // the life of the process
+	watch   *interceptor    // nil without Intercept
 }
 
 // Start starts the program. The caller must call Wait. When the context ends
@@ -40,18 +41,28 @@ func (c Call) Start(ctx context.Context) (*Proc, error) {
 	if c.shimmed() && !shimReady {
 		return nil, errors.New("fusetest: a call with failing system calls or limits needs RunTests or MaybeShim first")
 	}
-	p := &Proc{ctx: ctx, exited: make(chan struct{}), killErr: make(chan error, 1), shimmed: c.shimmed()}
+	watch, err := newInterceptor(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &Proc{ctx: ctx, watch: watch, exited: make(chan struct{}), killErr: make(chan error, 1), shimmed: c.shimmed()}
 	files := newFileTable(c)
 	defer files.close()
-	var err error
-	p.sock, err = files.setup(c)
+	var control *os.File // what the listener comes by
+	p.sock, control, err = files.setup(c)
 	p.out, p.errs = files.stdout, files.stderr
 	if err == nil {
 		p.start = time.Now()
-		p.process, err = c.startProcess(files.list)
+		p.process, err = c.startProcess(files)
 	}
 	if err != nil {
+		if control != nil {
+			mustClose(control)
+		}
 		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Prog, err), p.out.abandon(), p.errs.abandon(), p.CloseSocket())
+	}
+	if watch != nil {
+		go watch.run(p.process, control)
 	}
 	p.out.run()
 	p.errs.run()
@@ -60,10 +71,12 @@ func (c Call) Start(ctx context.Context) (*Proc, error) {
 }
 
 // startProcess starts the program, or the shim that becomes it.
-func (c Call) startProcess(files []*os.File) (*os.Process, error) {
-	attr := &os.ProcAttr{Dir: c.Dir, Files: files, Env: c.environ()}
+func (c Call) startProcess(files *fileTable) (*os.Process, error) {
+	attr := &os.ProcAttr{Dir: c.Dir, Files: files.list, Env: c.environ()}
 	if c.shimmed() {
-		value, err := c.shimSpec().encode()
+		spec := c.shimSpec()
+		spec.Control = files.control
+		value, err := spec.encode()
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +162,7 @@ func (p *Proc) Wait() Result {
 		r.Signal = ws.Signal()
 	}
 	r.Exit = p.state.ExitCode()
-	p.once.Do(func() { r.Err = errors.Join(r.Err, p.finish(&r)) })
+	p.once.Do(func() { r.Err = errors.Join(r.Err, p.finish(&r), p.watch.end(p.ctx)) })
 	r.Stdout, r.Stderr = p.out.String(), p.errs.String()
 	r.Held = p.out.held || p.errs.held
 	if p.shimmed && r.Exit == shimFailed {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,29 +17,6 @@ type Denied struct {
 	Errno unix.Errno
 	// Kill ends the process with SIGSYS at the call, in place of an error.
 	Kill bool
-}
-
-var syscallNumbers = map[string]uintptr{
-	"fsopen": unix.SYS_FSOPEN, "fsconfig": unix.SYS_FSCONFIG, "fsmount": unix.SYS_FSMOUNT,
-	"move_mount": unix.SYS_MOVE_MOUNT, "open_tree": unix.SYS_OPEN_TREE,
-	"mount": unix.SYS_MOUNT, "umount2": unix.SYS_UMOUNT2,
-	"statmount": unix.SYS_STATMOUNT, "listmount": unix.SYS_LISTMOUNT,
-	"openat": unix.SYS_OPENAT, "openat2": unix.SYS_OPENAT2, "statx": unix.SYS_STATX,
-	"sendmsg": unix.SYS_SENDMSG, "recvmsg": unix.SYS_RECVMSG,
-	"name_to_handle_at": unix.SYS_NAME_TO_HANDLE_AT, "close_range": unix.SYS_CLOSE_RANGE,
-	"flock": unix.SYS_FLOCK, "faccessat": unix.SYS_FACCESSAT, "faccessat2": unix.SYS_FACCESSAT2,
-	"renameat2": unix.SYS_RENAMEAT2, "fchdir": unix.SYS_FCHDIR, "ioctl": unix.SYS_IOCTL,
-	"prctl": unix.SYS_PRCTL, "capset": unix.SYS_CAPSET, "capget": unix.SYS_CAPGET,
-	"setresuid": sysSetresuid, "setresgid": sysSetresgid, "setsid": unix.SYS_SETSID,
-	"read": unix.SYS_READ, "write": unix.SYS_WRITE, "unlinkat": unix.SYS_UNLINKAT,
-	"fsync": unix.SYS_FSYNC, "readlinkat": unix.SYS_READLINKAT,
-}
-
-// SyscallNumber returns the number of a call on this architecture; false for a
-// name that the package does not know.
-func SyscallNumber(name string) (uintptr, bool) {
-	nr, ok := syscallNumbers[name]
-	return nr, ok
 }
 
 // Deny lists calls that all fail with one error.
@@ -58,14 +36,10 @@ var auditArchs = map[string]uint32{
 	"ppc64le": unix.AUDIT_ARCH_PPC64LE, "s390x": unix.AUDIT_ARCH_S390X,
 }
 
-// installFilter makes the calls fail for this thread and what it executes. It
+// installFilter makes the filter count for this thread and what it executes. It
 // sets no no_new_privs, which would take the effect from a setuid bit, and so
 // needs CAP_SYS_ADMIN. A program of another architecture is let alone.
-func installFilter(deny []Denied) error {
-	prog, err := filterProgram(deny)
-	if err != nil {
-		return err
-	}
+func installFilter(prog []unix.SockFilter) error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
 	runtime.KeepAlive(prog)
@@ -76,8 +50,9 @@ func installFilter(deny []Denied) error {
 }
 
 // filterProgram is the classic BPF: compare the architecture, then one number
-// after the other.
-func filterProgram(deny []Denied) ([]unix.SockFilter, error) {
+// after the other. What is left is allowed, or told to a listener, but for what
+// is to be hidden from it.
+func filterProgram(deny []Denied, listen bool, hide []string) ([]unix.SockFilter, error) {
 	arch, ok := auditArchs[runtime.GOARCH]
 	if !ok {
 		return nil, fmt.Errorf("seccomp: no audit architecture known for %s", runtime.GOARCH)
@@ -103,20 +78,57 @@ func filterProgram(deny []Denied) ([]unix.SockFilter, error) {
 		}
 		prog = append(prog, unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1}, unix.SockFilter{Code: ret, K: action})
 	}
-	return append(prog, allow), nil
+	if !listen {
+		return append(prog, allow), nil
+	}
+	hidden := slices.Clone(housekeeping)
+	for _, name := range hide {
+		nr, err := number(name)
+		if err != nil {
+			return nil, err
+		}
+		hidden = append(hidden, nr)
+	}
+	for _, nr := range hidden {
+		prog = append(prog, unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1}, allow)
+	}
+	return append(prog,
+		unix.SockFilter{Code: equal, K: unix.SYS_CLONE, Jf: 3},
+		unix.SockFilter{Code: load, K: cloneFlagsAt()},
+		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: unix.CLONE_THREAD, Jf: 1},
+		allow,
+		unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_USER_NOTIF},
+	), nil
+}
+
+// cloneFlagsAt is where struct seccomp_data has the lower half of clone's flags:
+// the first argument, but for s390x, where they are the second.
+func cloneFlagsAt() uint32 {
+	const argsAt, argBytes = 16, 8
+	if runtime.GOARCH == "s390x" {
+		return argsAt + argBytes + 4 // big-endian
+	}
+	return argsAt
 }
 
 // rule resolves the name and makes the filter's verdict.
 func (d Denied) rule() (nr uintptr, action uint32, err error) {
 	nr = d.Nr
 	if d.Name != "" {
-		var ok bool
-		if nr, ok = SyscallNumber(d.Name); !ok {
-			return 0, 0, fmt.Errorf("seccomp: no number known for %q", d.Name)
+		if nr, err = number(d.Name); err != nil {
+			return 0, 0, err
 		}
 	}
 	if d.Kill {
 		return nr, unix.SECCOMP_RET_KILL_PROCESS, nil
 	}
 	return nr, unix.SECCOMP_RET_ERRNO | uint32(d.Errno)&unix.SECCOMP_RET_DATA, nil
+}
+
+func number(name string) (uintptr, error) {
+	nr, ok := SyscallNumber(name)
+	if !ok {
+		return 0, fmt.Errorf("seccomp: no number known for %q", name)
+	}
+	return nr, nil
 }

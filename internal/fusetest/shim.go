@@ -30,6 +30,8 @@ type shimSpec struct {
 	Groups     []int
 	NoGroups   bool
 	Deny       []Denied
+	Control    int // the socket that wants a listener; 0: none does
+	Hide       []string
 	Rlimits    []Rlimit
 	Block      []unix.Signal
 	Ignore     []unix.Signal
@@ -43,7 +45,7 @@ func (c Call) shimSpec() shimSpec {
 	s := shimSpec{
 		Prog: []byte(c.Prog), Argv: toBytes(c.argv()), Env: toBytes(c.environ()),
 		Keep: c.KeepRoot, UID: int(c.UID), GID: int(c.GID), NoGroups: Have() != Root,
-		Deny: c.Deny, Rlimits: c.Rlimits, Block: c.Block, Ignore: c.Ignore,
+		Deny: c.Deny, Hide: c.InterceptNot, Rlimits: c.Rlimits, Block: c.Block, Ignore: c.Ignore,
 		CloseFDs: c.CloseFDs, DropCaps: c.DropCaps, Umask: c.Umask, NoNewPrivs: c.NoNewPrivs,
 	}
 	for _, g := range c.Groups {
@@ -158,7 +160,7 @@ func (s shimSpec) drop() error {
 	if err := setThreadIDs(s.UID, s.GID, s.Groups, s.NoGroups); err != nil {
 		return err
 	}
-	if s.UID == 0 || len(s.Deny) == 0 {
+	if s.UID == 0 || (len(s.Deny) == 0 && s.Control == 0) {
 		return nil
 	}
 	return onlySysAdmin()
@@ -174,10 +176,18 @@ func (s shimSpec) closeAll() error {
 }
 
 func (s shimSpec) filter() error {
-	if len(s.Deny) == 0 {
+	if len(s.Deny) == 0 && s.Control == 0 {
 		return nil
 	}
-	return installFilter(s.Deny)
+	prog, err := filterProgram(s.Deny, s.Control != 0, s.Hide)
+	if err != nil {
+		return err
+	}
+	if s.Control == 0 {
+		return installFilter(prog)
+	}
+	unix.CloseOnExec(s.Control)
+	return installListener(prog, s.Control)
 }
 
 func toBytes(list []string) [][]byte {

@@ -5,6 +5,11 @@ package fusetest
 import "golang.org/x/sys/unix"
 
 const (
+	sysGetresuid = unix.SYS_GETRESUID
+	sysGetresgid = unix.SYS_GETRESGID
 	sysSetresuid = unix.SYS_SETRESUID
 	sysSetresgid = unix.SYS_SETRESGID
+	sysSetfsuid  = unix.SYS_SETFSUID
+	sysSetfsgid  = unix.SYS_SETFSGID
+	sysMmap      = unix.SYS_MMAP
 )

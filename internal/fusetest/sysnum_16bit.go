@@ -6,6 +6,11 @@ import "golang.org/x/sys/unix"
 
 // On these two the plain calls know ids of 16 bits only.
 const (
+	sysGetresuid = unix.SYS_GETRESUID32
+	sysGetresgid = unix.SYS_GETRESGID32
 	sysSetresuid = unix.SYS_SETRESUID32
 	sysSetresgid = unix.SYS_SETRESGID32
+	sysSetfsuid  = unix.SYS_SETFSUID32
+	sysSetfsgid  = unix.SYS_SETFSGID32
+	sysMmap      = unix.SYS_MMAP2
 )

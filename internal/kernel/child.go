@@ -60,9 +60,9 @@ func cloneAndCreate(context, parent uintptr) (pid uintptr, fd int32, errno sysca
 	if errno != 0 || pid != 0 {
 		return pid, fd, errno
 	}
-	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
+	_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
 	// The parent may have ended before that took effect.
-	if now, _, _ := syscall.RawSyscall(unix.SYS_GETPPID, 0, 0, 0); now == parent {
+	if now, _, _ := syscall.RawSyscall(unix.SYS_GETPPID, 0, 0, 0); errno == 0 && now == parent {
 		_, _, errno = syscall.RawSyscall6(unix.SYS_FSCONFIG, context, fsconfigCreateNew, 0, 0, 0, 0)
 		if errno == unix.EOPNOTSUPP { // before Linux 6.6
 			_, _, errno = syscall.RawSyscall6(unix.SYS_FSCONFIG, context, unix.FSCONFIG_CMD_CREATE, 0, 0, 0, 0)
@@ -74,11 +74,13 @@ func cloneAndCreate(context, parent uintptr) (pid uintptr, fd int32, errno sysca
 }
 
 // end waits for the child, killed first if it is not wanted any more, and
-// gives the error of its call.
+// gives the error of its call. One that cannot be killed is not waited for: it
+// is when this process ends.
 func (c child) end(kill bool) error {
-	var killed error
 	if kill {
-		killed = unix.Kill(c.pid, unix.SIGKILL)
+		if err := unix.Kill(c.pid, unix.SIGKILL); err != nil {
+			return fmt.Errorf("kill: %w", err)
+		}
 	}
 	var status unix.WaitStatus
 	for {
@@ -86,7 +88,7 @@ func (c child) end(kill bool) error {
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if err := errors.Join(killed, err, unix.Close(c.fd)); err != nil {
+		if err := errors.Join(err, unix.Close(c.fd)); err != nil {
 			return err
 		}
 		break

@@ -35,7 +35,7 @@ func (e *MountError) Unwrap() error { return e.Errno }
 // Mounted is a fresh mount, pinned: its root, which nobody may look into
 // before a daemon serves it.
 type Mounted struct {
-	fd    int // O_PATH, or what fsmount gave
+	fd    int // O_PATH, or what fsmount gave; -1 once released
 	place *Place
 	entry mtab.Entry // once it is confirmed
 }
@@ -50,12 +50,15 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	if !granted {
 		return nil, errNotGranted
 	}
+	if err := mtab.Readable(at.fd); err != nil {
+		return nil, err
+	}
 	if fitsFsconfig(t) {
 		fd, err := mountByContext(t, d, at)
 		if err == nil {
 			return confirm(&Mounted{fd: fd, place: place}, t, at)
 		}
-		if !wayIsClosed(err) {
+		if !wayIsClosed(err, t) {
 			return nil, err
 		}
 		if err := d.renew(); err != nil {
@@ -67,45 +70,58 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	}
 	m, err := findNew(t, at, place)
 	if err != nil {
-		if undo := detachTop(at.fd); undo != nil {
-			err = fmt.Errorf("%w; it could not be taken back: %s", err, Strerror(undo))
-		}
 		return nil, err
 	}
 	return confirm(m, t, at)
 }
 
 // findNew opens what mount(2) just mounted over at, which that call does not
-// give. The name may lead elsewhere by now: what is found there has to be a
-// FUSE mount of this owner that lies on the very mount in which at is, at the
-// path that at has.
+// give: by its name, or where at lies now if it was moved.
+//
+// What is not found stays. The caller can have unmounted it in this moment, by
+// another run of this program; what lies over at then, or at itself, may be
+// root's. So nothing is ever taken away by its place.
 func findNew(t policy.Terms, at *Mountpoint, place *Place) (*Mounted, error) {
-	errMoved := errors.New("mount failed: the mountpoint was moved meanwhile")
-	fd, err := openPath(place.parent, place.name, unix.O_NOFOLLOW)
+	for range maxLooks {
+		now, err := linkOf(at.fd) // not without /proc
+		fd, found := openNew(place.parent, place.name, t, now)
+		if !found && err == nil {
+			fd, found = openNew(unix.AT_FDCWD, now, t, now)
+		}
+		if found {
+			return &Mounted{fd: fd, place: place}, nil
+		}
+	}
+	return nil, errors.New("mount failed: the mountpoint was moved meanwhile")
+}
+
+// maxLooks bounds how often somebody who moves the mountpoint in the moment of
+// looking keeps us at it.
+const maxLooks = 10
+
+// openNew opens a name if what lies there is a FUSE mount of this owner at the
+// path now; that is empty where it is not known. On what it lies is seen later.
+func openNew(parent int, name string, t policy.Terms, now string) (fd int, found bool) {
+	fd, err := openPath(parent, name, unix.O_NOFOLLOW)
 	if err != nil {
-		return nil, errMoved
+		return -1, false
 	}
 	e, isRoot, err := mtab.Of(fd)
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
-	}
-	direct, err := mtab.LiesOn(e, at.fd)
-	if err != nil {
-		return nil, errors.Join(err, unix.Close(fd))
-	}
-	path, err := linkOf(at.fd) // not without /proc
 	owner, _ := e.Owner()
-	if !isRoot || !direct || !mountopts.IsFuse(e.Type) || owner != t.UserID || (err == nil && e.Mountpoint != path) {
-		return nil, errors.Join(errMoved, unix.Close(fd))
+	if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {
+		_ = unix.Close(fd) // nothing was done with it
+		return -1, false
 	}
-	return &Mounted{fd: fd, place: place}, nil
+	return fd, true
 }
 
 // wayIsClosed says whether an error of the new mount API may come from its
 // absence (old kernels), from a seccomp filter or from a security module that
-// knows mount(2) alone.
-func wayIsClosed(err error) bool {
-	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
+// knows mount(2) alone. EINVAL is also what fsmount says to nosymfollow before
+// Linux 5.14, while mount(2) has known it since 5.10.
+func wayIsClosed(err error, t policy.Terms) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) ||
+		errors.Is(err, unix.EINVAL) && t.NoSymfollow
 }
 
 // renew opens the device again. What was made with the old one is gone.
@@ -142,18 +158,39 @@ func confirm(m *Mounted, t policy.Terms, at *Mountpoint) (*Mounted, error) {
 	return m, nil
 }
 
+// Release gives up the hold on the mount, which would keep it busy: from the
+// moment when the caller hears of it he may want to unmount it.
+func (m *Mounted) Release() error {
+	fd := m.fd
+	m.fd = -1
+	return unix.Close(fd)
+}
+
 // Target gives the mount as something to unmount, by the same checks as any
-// other. It takes over the descriptor: m must not be used again.
-func (m *Mounted) Target() (*Target, error) {
-	return newTarget(m.place, m.fd)
+// other. It takes over the descriptor. Without one, after Release or when called
+// once more, the mount is looked for at its name in the pinned parent, and then,
+// by its id, wherever it lies.
+func (m *Mounted) Target() (t *Target, err error) {
+	if fd := m.fd; fd >= 0 {
+		m.fd = -1
+		return newTarget(m.place, fd)
+	}
+	if m.entry == (mtab.Entry{}) {
+		return nil, errors.New("the new mount cannot be read back")
+	}
+	for range maxLooks {
+		if t, err = m.place.targetOf(m.entry); err == nil {
+			return t, nil
+		}
+		if t, err = Again(m.entry); err == nil || errors.Is(err, mtab.ErrNotListed) {
+			return t, err
+		}
+	}
+	return nil, err
 }
 
 // Entry is the mount's entry in the kernel's table.
 func (m *Mounted) Entry() mtab.Entry { return m.entry }
-
-// Close gives the pinned root up, which keeps the mount busy: its owner may want
-// to unmount it at once.
-func (m *Mounted) Close() error { return unix.Close(m.fd) }
 
 // Record is what the tables of user space keep of the mount.
 func (m *Mounted) Record(userspace []string) (mtab.Record, error) {

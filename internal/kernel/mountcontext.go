@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // maxParameter is the longest string in bytes that fsconfig(2) takes.
@@ -48,12 +49,12 @@ func openContext(t policy.Terms, d *Device) (context int, err error) {
 
 func fill(context int, t policy.Terms, d *Device) error {
 	for _, p := range parameters(t, d) {
-		if err := unix.FsconfigSetString(context, p.key, p.value); err != nil {
+		if err := rawfile.Again(func() error { return unix.FsconfigSetString(context, p.key, p.value) }); err != nil {
 			return err
 		}
 	}
 	for _, name := range superFlags(t) {
-		if err := unix.FsconfigSetFlag(context, name); err != nil {
+		if err := rawfile.Again(func() error { return unix.FsconfigSetFlag(context, name) }); err != nil {
 			return err
 		}
 	}

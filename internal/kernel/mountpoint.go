@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // Mountpoint is a pinned mountpoint: what is checked and what is mounted over
@@ -63,7 +64,7 @@ func examine(fd int, path string, uid uint32) (policy.Mountpoint, error) {
 	}
 	facts.Writable = writable(fd)
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
+	if err := rawfile.Again(func() error { return unix.Fstatfs(fd, &fs) }); err != nil {
 		return facts, err
 	}
 	facts.FSType = fsMagic(fs)

@@ -1,10 +1,9 @@
 package kernel
 
 import (
-	"errors"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
 
@@ -24,6 +23,9 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Prepar
 	if !granted {
 		return nil, errNotGranted
 	}
+	if err := mtab.Readable(at.fd); err != nil {
+		return nil, err
+	}
 	if !fitsFsconfig(t) {
 		return nil, &MountError{Errno: unix.ENAMETOOLONG}
 	}
@@ -41,11 +43,8 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Prepar
 // again.
 func (p *Prepared) Mount(wait func(ended int) error) (*Mounted, error) {
 	fd, err := p.mount(wait)
-	err = errors.Join(err, unix.Close(p.context))
+	_ = unix.Close(p.context) // it changes nothing about what was done
 	if err != nil {
-		if fd >= 0 {
-			err = errors.Join(err, unix.Close(fd))
-		}
 		return nil, err
 	}
 	return confirm(&Mounted{fd: fd, place: p.place}, p.terms, p.at)

@@ -1,12 +1,11 @@
 package kernel
 
 import (
-	"errors"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/priv"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // This file holds every call that is made with more rights than the caller
@@ -15,13 +14,7 @@ import (
 
 // asAdmin makes one call with CAP_SYS_ADMIN, again if a signal interrupts it.
 func asAdmin(call func() error) error {
-	return priv.With(priv.SysAdmin, func() error {
-		for {
-			if err := call(); !errors.Is(err, unix.EINTR) {
-				return err
-			}
-		}
-	})
+	return priv.With(priv.SysAdmin, func() error { return rawfile.Again(call) })
 }
 
 // fsopen: fstype is fuse, fuseblk or fusectl, never the caller's text. Nothing
@@ -73,16 +66,17 @@ func mount(source, target, fstype string, flags uintptr, data string) error {
 }
 
 // umountName: the current directory is the pinned parent, and what lies at
-// name was judged by its mount id to be the caller's.
+// name was judged by its mount id to be the caller's, and lies on a directory or
+// file of that parent: if it is gone in this moment, no other mount comes to
+// light.
 func umountName(name string, flags int) error {
 	return asAdmin(func() error { return unix.Unmount(name, unix.UMOUNT_NOFOLLOW|flags) })
 }
 
-// detachTop: fd is the root of the very mount that was judged by its id, or the
-// place on which this process has just mounted. The name below /proc/self/fd
-// leads there whatever lies on its path now. Should root have mounted on top in
-// the moment between, that is what goes; a detached mount would take it along
-// in any case.
+// detachTop: fd is the root of the very mount that was judged by its id. The
+// name below /proc/self/fd leads there whatever lies on its path now. Should
+// root have mounted on top in the moment between, that is what goes; a detached
+// mount would take it along in any case.
 func detachTop(fd int) error {
 	return asAdmin(func() error { return unix.Unmount(procFD(fd), unix.MNT_DETACH) })
 }

@@ -27,6 +27,42 @@ func (p *Place) Target() (*Target, error) {
 	return newTarget(p, fd)
 }
 
+// ErrCovered says that a mount is not topmost where it lies.
+var ErrCovered = errors.New("something else is mounted on top")
+
+// Again pins a mount that was seen before, wherever it lies now. The error is
+// mtab.ErrNotListed if it was unmounted, and then nothing was touched: opening
+// what lies there now might mount something.
+func Again(was mtab.Entry) (*Target, error) {
+	now, err := mtab.Again(was)
+	if err != nil {
+		return nil, err
+	}
+	place, err := Resolve(now.Mountpoint)
+	if err != nil {
+		return nil, err
+	}
+	return place.targetOf(was)
+}
+
+// targetOf pins what is mounted at p, if it is this very mount.
+func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
+	t, err := p.Target()
+	if err != nil {
+		return nil, err
+	}
+	now := t.entry
+	if now.Unique != e.Unique { // one of the two was read when statmount failed
+		if now, err = mtab.OfLike(t.fd, e); err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+	}
+	if !t.isRoot || !mtab.Same(now, e) {
+		return nil, errors.Join(ErrCovered, t.Close())
+	}
+	return t, nil
+}
+
 // newTarget owns fd from here on, also when it fails.
 func newTarget(p *Place, fd int) (*Target, error) {
 	t := &Target{place: p, fd: fd}
@@ -46,14 +82,22 @@ func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot 
 // wait as long as it hangs.
 func (t *Target) Dead() bool {
 	var st unix.Statx_t
+	failed := false
 	for range maxQuestions {
 		err := unix.Statx(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
-		// A question that was under way when the connection ended is aborted;
-		// the next one gets the answer.
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
-			continue
+		switch {
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+			// A question that was under way when the connection ended is aborted;
+			// the next one gets the answer.
+		case errors.Is(err, unix.ENOTCONN):
+			return true
+		case err == nil, failed:
+			return false
+		default:
+			// The answer of a daemon, or the kernel's, which may have no memory at
+			// the moment. A daemon that lives fails again, or answers.
+			failed = true
 		}
-		return errors.Is(err, unix.ENOTCONN)
 	}
 	return false
 }
@@ -83,13 +127,33 @@ func (e *UnmountError) Error() string {
 
 func (e *UnmountError) Unwrap() error { return e.Errno }
 
+// Below gives the mounts on whose roots t lies, the next one first: they would come
+// to light at the same name, one after the other, if t and those above them were
+// gone. One that cannot be seen from here ends the list, as an empty entry.
+func (t *Target) Below() (stack []mtab.Entry, err error) {
+	for e := t.entry; ; {
+		direct, err := mtab.LiesOn(e, t.place.parent)
+		if err != nil || direct {
+			return stack, err
+		}
+		if e, err = mtab.Parent(e); err != nil || len(stack) == maxStack {
+			return append(stack, mtab.Entry{}), nil
+		}
+		stack = append(stack, e)
+	}
+}
+
+// maxStack bounds the look at a stack that somebody made high.
+const maxStack = 16
+
 // Unmount takes t away by plan.
 //
 // A lazy unmount goes through the pinned descriptor, so it hits the judged
 // mount and no other. The other kind cannot: the descriptor itself would keep
 // the mount busy. There the name in the pinned parent has to do, looked at once
-// more right before. A mountpoint cannot be renamed in the namespace where it
-// is one; in another its owner can, and SECURITY.md says what is left of that.
+// more right before, and only where no mount of somebody else's lies below. A
+// mountpoint cannot be renamed in the namespace where it is one; in another its owner can,
+// and SECURITY.md says what is left of that.
 func (t *Target) Unmount(plan policy.UnmountPlan) error {
 	id, lazy, granted := plan.Terms()
 	if !granted || id != t.entry.ID {
@@ -106,7 +170,8 @@ func (t *Target) unmount(lazy bool) error {
 	if lazy {
 		err := detachTop(t.fd)
 		if !errors.Is(err, unix.ENOENT) {
-			return errors.Join(err, t.Close())
+			_ = t.Close() // it changes nothing about what was done
+			return err
 		}
 		flags = unix.MNT_DETACH // there is no /proc here: by its name, then
 	}
@@ -116,18 +181,29 @@ func (t *Target) unmount(lazy bool) error {
 	if err := unix.Fchdir(t.place.parent); err != nil {
 		return err
 	}
-	again, err := t.place.Target()
+	if err := t.stillThere(); err != nil {
+		return err
+	}
+	return umountName(t.place.name, flags)
+}
+
+// stillThere looks once more at what lies at the name.
+func (t *Target) stillThere() error {
+	again, err := t.place.targetOf(t.entry)
+	if errors.Is(err, ErrCovered) {
+		return unix.EINVAL
+	}
 	if err != nil {
 		return err
 	}
-	same := again.isRoot && mtab.Same(again.entry, t.entry)
+	moved := again.entry.Parent != t.entry.Parent
 	if err := again.Close(); err != nil {
 		return err
 	}
-	if !same {
+	if moved {
 		return unix.EINVAL
 	}
-	return umountName(t.place.name, flags)
+	return nil
 }
 
 // Path is the canonical path, for messages only.

@@ -3,17 +3,12 @@ package mtab
 import (
 	"encoding/binary"
 	"errors"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
-)
-
-const (
-	connectionsPath = "/sys/fs/fuse/connections"
-	fusectlMagic    = 0x65735543 // linux/magic.h
 )
 
 // Connections gives the number of FUSE connections of the whole system, an
@@ -21,11 +16,11 @@ const (
 // fusectl is mounted.
 func Connections() (n int, ok bool) {
 	var fs unix.Statfs_t
-	if unix.Statfs(connectionsPath, &fs) != nil || fs.Type != fusectlMagic {
+	if rawfile.Again(func() error { return unix.Statfs(fusectl.Path, &fs) }) != nil || fs.Type != fusectl.Magic {
 		return 0, false
 	}
 	var st unix.Stat_t
-	if unix.Stat(connectionsPath, &st) != nil {
+	if unix.Stat(fusectl.Path, &st) != nil {
 		return 0, false
 	}
 	return connections(st)
@@ -91,22 +86,13 @@ func countByID() (int, error) {
 
 // countByText reads the whole table.
 func countByText() (int, error) {
-	text, err := rawfile.Text(mountinfoPath)
+	entries, err := Fuse()
 	if err != nil {
 		return 0, err
 	}
 	seen := map[device]bool{}
-	for line := range strings.SplitSeq(text, "\n") {
-		if !strings.Contains(line, " - fuse") { // most lines: not worth parsing
-			continue
-		}
-		e, err := parseLine(line)
-		if err != nil {
-			return 0, err
-		}
-		if mountopts.IsFuse(e.Type) {
-			seen[device{e.Major, e.Minor}] = true
-		}
+	for _, e := range entries {
+		seen[device{e.Major, e.Minor}] = true
 	}
 	return len(seen), nil
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // lockWait bounds the wait for a lock: anybody who may open utab.lock may hold
@@ -19,7 +21,7 @@ var errLockHeld = errors.New("its lock is held by another process")
 // lockUtab takes libmount's lock: flock on a file that stays.
 func lockUtab() (unlock func() error, err error) {
 	return waitFor(func() (func() error, error) {
-		fd, err := unix.Open(utabLockPath, unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+		fd, err := rawfile.Open(utabLockPath, unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o644)
 		if err != nil {
 			return nil, err
 		}
@@ -35,7 +37,7 @@ func lockUtab() (unlock func() error, err error) {
 // without that lock was left by somebody who was killed, and is taken over.
 func lockMtab() (unlock func() error, err error) {
 	return waitFor(func() (func() error, error) {
-		fd, err := unix.Open(mtabLockPath, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		fd, err := rawfile.Open(mtabLockPath, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
 		if err != nil {
 			return nil, err
 		}

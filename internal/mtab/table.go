@@ -24,17 +24,52 @@ func Of(fd int) (e Entry, isRoot bool, err error) {
 			return e, isRoot, nil
 		}
 	}
+	e, err = OfLike(fd, Entry{})
+	return e, isRoot, err
+}
+
+// OfLike gives the entry of the mount in which fd lies with the kind of id that
+// was has, so that the two can be compared.
+func OfLike(fd int, was Entry) (Entry, error) {
+	if was.Unique {
+		id, _, err := uniqueID(fd)
+		if err == nil && !id.unique {
+			err = errIncomplete
+		}
+		if err != nil {
+			return Entry{}, fmt.Errorf("mount id: %w", err)
+		}
+		return statmount(id.n)
+	}
 	old, err := OldID(fd)
 	if err != nil {
-		return Entry{}, false, fmt.Errorf("mount id: %w", err)
+		return Entry{}, fmt.Errorf("mount id: %w", err)
 	}
-	e, err = Find(old)
-	return e, isRoot, err
+	return Find(old)
+}
+
+// At gives the entry of the topmost mount at a path, as Of does, where a symlink
+// at its end is not followed. Where the kernel tells ids by name no descriptor is
+// opened: in a program with threads a process forked at that moment would have
+// it, too, and keep the mount busy.
+func At(path string) (e Entry, isRoot bool, err error) {
+	id, isRoot, err := uniqueIDAt(unix.AT_FDCWD, path, byName)
+	if err == nil && id.unique {
+		if e, err = statmount(id.n); err == nil {
+			return e, isRoot, nil
+		}
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	e, isRoot, err = Of(fd)
+	return e, isRoot, errors.Join(err, unix.Close(fd))
 }
 
 // Again reads the entry of a mount that was read before, wherever it lies now.
 // The error is ErrNotListed when it was unmounted. Where ids are used again,
-// a mount of another type, owner or device does not pass for it.
+// a mount of another type, source, owner or device does not pass for it.
 func Again(was Entry) (Entry, error) {
 	var e Entry
 	var err error
@@ -56,7 +91,7 @@ func Again(was Entry) (Entry, error) {
 
 // Same says whether two entries are of one mount.
 func Same(a, b Entry) bool {
-	return a.ID == b.ID && a.Unique == b.Unique && a.Type == b.Type &&
+	return a.ID == b.ID && a.Unique == b.Unique && a.Type == b.Type && a.Source == b.Source &&
 		a.Major == b.Major && a.Minor == b.Minor && a.SuperOptions == b.SuperOptions
 }
 
@@ -71,9 +106,52 @@ func LiesOn(e Entry, fd int) (bool, error) {
 	return id == e.Parent, err
 }
 
+// Parent gives the entry of the mount on which e lies.
+func Parent(e Entry) (Entry, error) {
+	if e.Unique {
+		return statmount(e.Parent)
+	}
+	return Find(e.Parent)
+}
+
+// Readable says why the mount in which fd lies could not be looked up in the
+// table, or nil. Who mounts asks beforehand: a mount that cannot be found again
+// cannot be taken back either.
+func Readable(fd int) error {
+	if id, _, err := uniqueID(fd); err == nil && id.unique {
+		if _, err := statmount(id.n); err == nil {
+			return nil
+		}
+	}
+	table, err := rawfile.Open(mountinfoPath, unix.O_RDONLY, 0)
+	if err != nil {
+		return unreadable(err)
+	}
+	return unix.Close(table)
+}
+
+// mountinfo gives its whole text.
+func mountinfo() (string, error) {
+	text, err := rawfile.Text(mountinfoPath)
+	if err != nil {
+		return "", unreadable(err)
+	}
+	return text, nil
+}
+
+// unreadable does not wrap: that this file is missing (there is no /proc) must
+// not be taken for the absence of the mount that is looked for.
+func unreadable(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		err = errno
+	}
+	return errors.New("the mount table cannot be read: " + mountinfoPath + ": " + err.Error())
+}
+
 // Find gives the entry with an id of the kind that mountinfo uses.
 func Find(id uint64) (Entry, error) {
-	text, err := rawfile.Text(mountinfoPath)
+	text, err := mountinfo()
 	if err != nil {
 		return Entry{}, err
 	}
@@ -96,7 +174,7 @@ func Inside(top Entry) ([]Entry, error) {
 	if top.Unique {
 		return insideByID(top.ID)
 	}
-	text, err := rawfile.Text(mountinfoPath)
+	text, err := mountinfo()
 	if err != nil {
 		return nil, err
 	}

@@ -22,22 +22,33 @@ const maxTable = 64 << 20
 
 // HasUtab says whether libmount's table exists here. Where it does not,
 // nobody reads it, and none is made.
-func HasUtab() bool { return isRegular(utabPath) }
+func HasUtab() bool { return isTable(utabPath) }
 
 // HasMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
-func HasMtab() bool { return isRegular(mtabPath) }
+func HasMtab() bool { return isTable(mtabPath) }
 
-func isRegular(path string) bool {
+// isTable says whether there is a regular file. What cannot be looked at is taken
+// for one: who then writes it succeeds after all, or says what failed.
+func isTable(path string) bool {
 	var st unix.Stat_t
-	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
+	if err := unix.Lstat(path, &st); err != nil {
+		return !isHidden(err)
+	}
+	return st.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
-// InUtab says whether utab has a line that Remove would take out. It reads
-// without the lock: the line of a mount that exists does not come and go.
+// isHidden says that there is nothing to be found for this caller.
+func isHidden(err error) bool {
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EACCES)
+}
+
+// InUtab says whether utab has a line that Remove would take out, or may have
+// one. It reads without the lock: the line of a mount that exists does not come
+// and go.
 func InUtab(r Record) bool {
 	text, err := rawfile.Text(utabPath)
 	if err != nil {
-		return false // absent: nothing to remove
+		return !isHidden(err)
 	}
 	_, found := utabRemove(text, r)
 	return found
@@ -117,7 +128,7 @@ func replace(path, text string) (err error) {
 	if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	fd, err := unix.Open(temporary, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	fd, err := rawfile.Open(temporary, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return err
 	}
@@ -125,7 +136,7 @@ func replace(path, text string) (err error) {
 	if err != nil {
 		err = fmt.Errorf("write temporary table: %w", err)
 	} else {
-		err = unix.Fsync(fd)
+		err = rawfile.Again(func() error { return unix.Fsync(fd) })
 	}
 	err = errors.Join(err, unix.Close(fd))
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
@@ -154,10 +155,10 @@ func TestCountFuse(t *testing.T) {
 func TestConnections(t *testing.T) {
 	fusetest.NeedDevice(t)
 	if n, ok := Connections(); !ok {
-		if err := unix.Mount("fusectl", connectionsPath, "fusectl", 0, ""); err != nil {
-			fusetest.Skip(t, "mount fusectl at "+connectionsPath+": "+err.Error())
+		if err := unix.Mount("fusectl", fusectl.Path, "fusectl", 0, ""); err != nil {
+			fusetest.Skip(t, "mount fusectl at "+fusectl.Path+": "+err.Error())
 		}
-		t.Cleanup(func() { must(t, unix.Unmount(connectionsPath, unix.MNT_DETACH)) })
+		t.Cleanup(func() { must(t, unix.Unmount(fusectl.Path, unix.MNT_DETACH)) })
 	} else if n < 0 {
 		t.Errorf("%d connections", n)
 	}
@@ -167,7 +168,7 @@ func TestConnections(t *testing.T) {
 		if own, err := countByText(); err != nil || !ok || n < own || own <= i {
 			t.Errorf("%d connections, %v; %d file systems, %v", n, ok, own, err)
 		}
-		fd, err := openPath(connectionsPath)
+		fd, err := openPath(fusectl.Path)
 		must(t, err)
 		if at, ok := ConnectionsAt(fd); !ok || at <= i {
 			t.Errorf("ConnectionsAt = %d, %v", at, ok)

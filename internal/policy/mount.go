@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -59,12 +60,22 @@ func Mount(f MountFacts, options ...string) (plan Plan, notices []string, err er
 	}
 	o, err := mountopts.Parse(options...)
 	if err != nil {
-		return Plan{}, nil, refuse(err.Error(), "")
+		return Plan{}, nil, refuse(err.Error(), optionHint(err))
 	}
 	if notices, err = permitted(f, &o); err != nil {
 		return Plan{}, notices, err
 	}
 	return newPlan(f, o), notices, nil
+}
+
+// optionHint is for options that this program does not know; what is wrong with
+// a value is said by the error.
+func optionHint(err error) string {
+	var unknown *mountopts.UnknownError
+	if !errors.As(err, &unknown) {
+		return ""
+	}
+	return "fusermount3(1) lists the mount options; others belong to the program that serves the files"
 }
 
 func underLimit(f MountFacts) error {
@@ -73,14 +84,16 @@ func underLimit(f MountFacts) error {
 	}
 	return refuse(
 		"too many FUSE filesystems mounted; mount_max=N can be set in "+fuseconf.Path,
-		fmt.Sprintf("the limit is %d", f.Settings.MountMax))
+		fmt.Sprintf("the limit is %d for all users together: unmount what nobody needs, or ask the administrator to raise it",
+			f.Settings.MountMax))
 }
 
 // onMountpoint judges what would be covered. Nobody, not even root, mounts
 // over a symlink or a special file: what lies there could be exchanged.
 func onMountpoint(c Caller, m Mountpoint) error {
 	if m.Kind == Other {
-		return refuse("mountpoint "+m.Path+" is not a directory or a regular file", "")
+		return refuse("mountpoint "+m.Path+" is not a directory or a regular file",
+			"a symbolic link is not followed, and special files cannot be covered: name a directory")
 	}
 	if c.root() {
 		return nil
@@ -90,7 +103,8 @@ func onMountpoint(c Caller, m Mountpoint) error {
 			"a directory with the sticky bit can be mounted over by its owner alone")
 	}
 	if !m.Writable {
-		return refuse("user has no write access to mountpoint "+m.Path, "")
+		return refuse("user has no write access to mountpoint "+m.Path,
+			"a user can mount only where he may write: choose a directory of your own")
 	}
 	return onFSType(m.FSType)
 }
@@ -141,7 +155,7 @@ func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, er
 	}
 	slices.Sort(notices)
 	if o.BlkDev {
-		return notices, refuse("option blkdev is privileged", "")
+		return notices, refuse("option blkdev is privileged", "only root may mount a block device: leave the option out, or run the program as root")
 	}
 	for _, want := range []struct {
 		name string

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
@@ -24,8 +25,10 @@ type UnmountFacts struct {
 	// mounted there, topmost.
 	Mountpoint bool
 	Top        Mounted
-	// Inside are the mounts below Top. They are looked up for a lazy unmount
-	// alone: the kernel itself refuses the other kind while there are any.
+	// Below are the mounts on whose roots Top lies, which would come to light at the
+	// same name.
+	Below []Mounted
+	// Inside are the mounts below Top, where AsksInside.
 	Inside []Mounted
 }
 
@@ -41,36 +44,66 @@ type UnmountPlan struct {
 // nobody granted.
 func (p UnmountPlan) Terms() (id uint64, lazy, ok bool) { return p.id, p.lazy, p.granted }
 
+// Detaches says whether the mount goes by its descriptor, though it may be in
+// use. The other kind of unmount goes by the name, and so would hit what is below
+// if Top were gone in that moment. It may, if all of that is the caller's own: he
+// can take away a whole stack in that moment.
+func (f UnmountFacts) Detaches() bool { return f.Lazy || f.onOthers() }
+
+func (f UnmountFacts) onOthers() bool {
+	return slices.ContainsFunc(f.Below, func(m Mounted) bool { return !ownedFuse(m, f.Caller) })
+}
+
+// AsksInside says whether mounts inside matter: to detach takes them along, while
+// the kernel itself refuses the other kind. Root's word for -z is enough.
+func (f UnmountFacts) AsksInside() bool {
+	if f.Lazy {
+		return !f.Caller.root()
+	}
+	return f.onOthers()
+}
+
 // Unmount judges the request to unmount.
 func Unmount(f UnmountFacts) (UnmountPlan, error) {
 	if hint := notOurs(f); hint != "" {
 		return UnmountPlan{}, refuse("entry for "+f.Path+" not found in /etc/mtab", hint)
 	}
-	if f.Lazy && !f.Caller.root() {
-		for _, m := range f.Inside {
-			if !ownedFuse(m, f.Caller) {
-				return UnmountPlan{}, refuse(
-					fmt.Sprintf("failed to unmount %s: a mount of type %s that is not yours lies inside", f.Path, m.Type),
-					"a lazy unmount would take it away as well; it has to be unmounted first")
-			}
+	if f.AsksInside() {
+		if err := takenAlong(f); err != nil {
+			return UnmountPlan{}, err
 		}
 	}
-	return UnmountPlan{id: f.Top.ID, lazy: f.Lazy, granted: true}, nil
+	return UnmountPlan{id: f.Top.ID, lazy: f.Detaches(), granted: true}, nil
+}
+
+// takenAlong refuses for a mount that would go with the detached one.
+func takenAlong(f UnmountFacts) error {
+	for _, m := range f.Inside {
+		switch {
+		case !f.Lazy:
+			return refuse("failed to unmount "+f.Path+": Device or resource busy", "a mount of type "+m.Type+" lies inside")
+		case !ownedFuse(m, f.Caller):
+			return refuse(
+				fmt.Sprintf("failed to unmount %s: a mount of type %s that is not yours lies inside", f.Path, m.Type),
+				"a lazy unmount would take it away as well; it has to be unmounted first")
+		}
+	}
+	return nil
 }
 
 // notOurs says why the topmost mount is not the caller's to unmount.
 func notOurs(f UnmountFacts) string {
 	switch {
 	case !f.Mountpoint:
-		return "nothing is mounted there"
+		return "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside"
 	case !mountopts.IsFuse(f.Top.Type):
-		return "what is mounted there is of type " + f.Top.Type + ", not FUSE"
+		return "what is mounted there is of type " + f.Top.Type + ", not FUSE: see umount(8)"
 	case f.Caller.root() || ownedFuse(f.Top, f.Caller):
 		return ""
 	case !f.Top.HasOwner:
 		return "the kernel does not say whose mount it is"
 	}
-	return fmt.Sprintf("it was mounted by uid %d, and you are uid %d", f.Top.Owner, f.Caller.UID)
+	return fmt.Sprintf("it was mounted by uid %d, and you are uid %d: that user or root can unmount it", f.Top.Owner, f.Caller.UID)
 }
 
 func ownedFuse(m Mounted, c Caller) bool {

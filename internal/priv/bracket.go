@@ -31,12 +31,26 @@ func With(caps Set, f func() error) error {
 		return err
 	}
 	defer func() {
-		if err := setCaps(own, permitted, 0); err != nil {
+		if err := insist(func() error { return setCaps(own, permitted, 0) }); err != nil {
 			panic(err)
 		}
 	}()
 	return f()
 }
+
+// insist takes a step back from a privilege, again if it fails. The kernel may
+// lack memory in one moment and have it in the next, and what was done with the
+// privilege must not be left half done for that.
+func insist(step func() error) (err error) {
+	for range attempts {
+		if err = step(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+const attempts = 3
 
 // onMainThread checks that the runtime has not moved us: on any other thread
 // we would not be who we think we are.
@@ -57,30 +71,49 @@ func KeepOnly(caps Set) error {
 	return setCaps(own, permitted&(caps|own), 0)
 }
 
+// Shed takes everything out of the permitted set but caps, a root caller's own
+// included.
+func Shed(caps Set) error {
+	_, permitted, _, err := capget()
+	if err != nil {
+		return err
+	}
+	own &= caps
+	return setCaps(own, permitted&caps, 0)
+}
+
 // GiveUp empties the permitted set, a root caller's own included: after the
 // last bracket nothing needs a privilege.
 func GiveUp() error {
 	own = 0
-	return setCaps(0, 0, 0)
+	return insist(func() error { return setCaps(0, 0, 0) })
 }
 
 // AsFileOwner runs f with files accessed as uid 0 and gid 0: the tables that
-// f writes are root's, and so are the files it creates. No capability is
-// effective meanwhile, so f can do what the owner of these files can do, and
-// nothing else. It needs SetUID and SetGID to be permitted still.
+// f writes are root's, and so are the files it creates. No capability is lent
+// meanwhile, so f can do what the owner of these files can do, and
+// nothing else. For a caller who is not root it needs SetUID and SetGID to be
+// permitted still.
 func AsFileOwner(f func() error) error {
 	now, err := Current()
 	if err != nil {
 		return err
 	}
-	if err := setFileIDs(0, 0); err != nil {
+	if now.EUID == 0 && now.EGID == 0 {
+		return f()
+	}
+	err = setFileIDs(0, 0)
+	if errors.Is(err, ErrMissing) { // then nothing has changed
 		return err
 	}
 	defer func() {
-		if err := setFileIDs(now.EUID, now.EGID); err != nil {
+		if err := insist(func() error { return setFileIDs(now.EUID, now.EGID) }); err != nil {
 			panic(err)
 		}
 	}()
+	if err != nil { // one of the two may have changed
+		return err
+	}
 	return f()
 }
 

@@ -18,9 +18,10 @@ import (
 
 // Capabilities, as bits of a Set (linux/capability.h).
 const (
-	SetGID   Set = 1 << unix.CAP_SETGID
-	SetUID   Set = 1 << unix.CAP_SETUID
-	SysAdmin Set = 1 << unix.CAP_SYS_ADMIN
+	DACReadSearch Set = 1 << unix.CAP_DAC_READ_SEARCH
+	SetGID        Set = 1 << unix.CAP_SETGID
+	SetUID        Set = 1 << unix.CAP_SETUID
+	SysAdmin      Set = 1 << unix.CAP_SYS_ADMIN
 
 	setPCap Set = 1 << unix.CAP_SETPCAP
 )

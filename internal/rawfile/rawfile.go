@@ -31,10 +31,28 @@ func (r Reader) Read(p []byte) (int, error) {
 	}
 }
 
+// Again makes a call again as long as a signal interrupts it.
+func Again(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+// Open opens a file, close-on-exec; perm counts for one that flags create.
+func Open(path string, flags int, perm uint32) (fd int, err error) {
+	err = Again(func() (err error) {
+		fd, err = unix.Open(path, flags|unix.O_CLOEXEC, perm)
+		return err
+	})
+	return fd, err
+}
+
 // Text gives the whole text of a file. Files of procfs have no size
 // beforehand, so the size is not asked for.
 func Text(path string) (string, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := Open(path, unix.O_RDONLY, 0)
 	if err != nil {
 		return "", &fs.PathError{Op: "open", Path: path, Err: err}
 	}

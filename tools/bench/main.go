@@ -11,8 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -25,6 +23,7 @@ const user = 4242
 type helper struct {
 	name, path      string
 	mount, unmounts []time.Duration
+	private         int // memory of a watcher, in kB
 }
 
 func main() {
@@ -73,6 +72,12 @@ func bench(ours, reference string, runs, crowd int) error {
 	}
 	mountpoint := filepath.Join(stage, "mnt")
 	if err := part("few mounts", mountpoint, a, b, runs); err != nil {
+		return err
+	}
+	if err := watchers(mountpoint, a, b, runs/2); err != nil {
+		return err
+	}
+	if err := twoPhases(mountpoint, a, runs/2); err != nil {
 		return err
 	}
 	if err := fill(stage, crowd); err != nil {
@@ -142,95 +147,4 @@ func fill(stage string, n int) error {
 		}
 	}
 	return nil
-}
-
-func part(title, mountpoint string, a, b *helper, runs int) error {
-	a.mount, a.unmounts, b.mount, b.unmounts = nil, nil, nil, nil
-	for i := range runs + 3 {
-		for _, h := range []*helper{a, b} {
-			if err := h.round(mountpoint, i >= 3); err != nil {
-				return fmt.Errorf("%s: %w", h.name, err)
-			}
-		}
-	}
-	fmt.Printf("%s, %d rounds each, medians\n", title, runs)
-	fmt.Printf("  %-8s %9s %9s %7s\n", "", "ours", "C", "ratio")
-	row("mount", a.mount, b.mount)
-	row("unmount", a.unmounts, b.unmounts)
-	return nil
-}
-
-func row(name string, a, b []time.Duration) {
-	ma, mb := median(a), median(b)
-	ratios := make([]float64, len(a))
-	for i := range a {
-		ratios[i] = float64(a[i]) / float64(b[i])
-	}
-	fmt.Printf("  %-8s %7dus %7dus %7.2f\n", name, ma.Microseconds(), mb.Microseconds(), median(ratios))
-}
-
-func median[T int64 | time.Duration | float64](values []T) T {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
-}
-
-// round mounts and unmounts once.
-func (h *helper) round(mountpoint string, counts bool) error {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fds[0])
-	child := os.NewFile(uintptr(fds[1]), "socket")
-	mount, err := h.run(child, mountpoint)
-	if err != nil {
-		return err
-	}
-	oob := make([]byte, 64)
-	_, oobn, _, _, err := unix.Recvmsg(fds[0], make([]byte, 1), oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
-	if err != nil {
-		return err
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil {
-		return err
-	}
-	dev, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		return err
-	}
-	unmount, err := h.run(nil, "-u", mountpoint)
-	if err != nil {
-		return err
-	}
-	if counts {
-		h.mount = append(h.mount, mount)
-		h.unmounts = append(h.unmounts, unmount)
-	}
-	return unix.Close(dev[0])
-}
-
-// run starts the helper and waits for its end: that is what callers wait for.
-func (h *helper) run(socket *os.File, args ...string) (time.Duration, error) {
-	files := []*os.File{os.Stdin, os.Stdout, os.Stderr}
-	if socket != nil {
-		files = append(files, socket)
-		defer socket.Close()
-	}
-	runtime.GC() // not while the clock runs
-	start := time.Now()
-	p, err := os.StartProcess(h.path, append([]string{h.path}, args...), &os.ProcAttr{
-		Env:   []string{"_FUSE_COMMFD=3"},
-		Files: files,
-		Sys:   &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}},
-	})
-	if err != nil {
-		return 0, err
-	}
-	state, err := p.Wait()
-	took := time.Since(start)
-	if err == nil && !state.Success() {
-		err = fmt.Errorf("%v: %v", args, state)
-	}
-	return took, err
 }

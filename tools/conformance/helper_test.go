@@ -51,7 +51,7 @@ func unmount(t *testing.T, call fusetest.Call, mountpoint string) {
 	call = fusetest.Call{Prog: call.Prog, UID: call.UID, GID: call.GID, KeepRoot: call.KeepRoot, Dir: "/", Socket: fusetest.NoSocket}
 	call.Args = []string{"-u", mountpoint}
 	if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
-		t.Fatalf("unmount: exit %d, %s", r.Exit, r.Stderr)
+		t.Fatalf("unmount: exit %d, signal %v: %s", r.Exit, r.Signal, r.Stderr)
 	}
 	wantNothing(t, mountpoint)
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// buildShort builds a helper that waits for a moment only.
-func buildShort(t *testing.T) string {
+// build builds a helper of its own.
+func build(t *testing.T, cgo string, flags ...string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "fusermount3")
-	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags", "-X main.testLimit=300ms", "-o", program, "./cmd/fusermount")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
+	cmd := exec.Command("go", append([]string{"build", "-buildvcs=false", "-o", program}, append(flags, "./cmd/fusermount")...)...)
+	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	return program
@@ -28,7 +29,7 @@ func buildShort(t *testing.T) string {
 // The caller, and his daemon, have only so much time. The short limit of the
 // test's build counts where the program gives no rights, and nowhere else.
 func TestSyncInitLimit(t *testing.T) {
-	short := buildShort(t)
+	short := build(t, "0", "-ldflags=-X main.testLimit=1s")
 	call, mountpoint := syncCall(t, "")
 	call.Prog = fusetest.InstallHelper(t, short, fusetest.Setuid)
 	patient := startSync(t, call, mountpoint)
@@ -39,14 +40,14 @@ func TestSyncInitLimit(t *testing.T) {
 		call.Prog = fusetest.InstallHelper(t, short, fusetest.Plain)
 		return startSync(t, call, mountpoint)
 	}
-	never := asRoot()
+	never, hung := asRoot(), asRoot()
+	if err := fusetest.SyncInit(hung.dev); err != nil {
+		fusetest.Skip(t, "run a kernel with FUSE_DEV_IOC_SYNC_INIT (Linux 6.18): "+err.Error())
+	}
+	hung.answer(t) // and nobody reads what the kernel asks
+	child := hung.waitCreating(t)
 	never.wantStatus(t, unix.ETIMEDOUT)
 	never.wantFailed(t, "mount given up: the caller did not answer: connection timed out")
-
-	hung := asRoot()
-	hung.serve(t, fusetest.Options{HoldInit: true})
-	hung.answer(t)
-	child := hung.waitCreating(t)
 	hung.wantStatus(t, unix.ETIMEDOUT)
 	hung.wantFailed(t, "mount given up: the daemon did not answer the kernel: connection timed out")
 	wantGone(t, child)
@@ -55,6 +56,24 @@ func TestSyncInitLimit(t *testing.T) {
 	patient.wantStatus(t, 0)
 	patient.server = fusetest.Serve(patient.dev, fusetest.Tree{})
 	patient.wantSuccess(t)
+}
+
+// Whoever builds the program with the C library gets one that works.
+func TestBuiltWithC(t *testing.T) {
+	if _, err := exec.LookPath("gcc"); err != nil {
+		fusetest.Skip(t, "install gcc: apt-get install gcc libc6-dev")
+	}
+	call, _ := asUser(t)
+	call.Prog = fusetest.InstallHelper(t, build(t, "1"), fusetest.Setuid)
+	for range 20 { // threads start when they like
+		mountpoint := fusetest.Dir(t, alice)
+		call.Args = []string{"-o", "auto_unmount", mountpoint}
+		w := startWatch(t, call, mountpoint)
+		waitIgnoring(t, w.Pid())
+		w.die(t)
+		w.wantExit(t, 0)
+		wantNothing(t, mountpoint)
+	}
 }
 
 // A status that nobody can be told takes the mount back.

@@ -71,7 +71,7 @@ func (s *twoPhase) serve(t *testing.T, opts fusetest.Options) {
 func (s *twoPhase) answer(t *testing.T) {
 	t.Helper()
 	if err := s.Send([]byte{0}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %+v", err, s.Wait())
 	}
 }
 

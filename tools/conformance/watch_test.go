@@ -96,17 +96,25 @@ func TestWatchDaemonLives(t *testing.T) {
 	unmount(t, w.call, w.mountpoint)
 }
 
+// The next mount there is another one, also where the kernel gave it the same
+// old id and device number. Nobody serves it, so a watcher that asked its
+// daemon would wait.
 func TestWatchUnmountedBefore(t *testing.T) {
-	w := watch(t)
-	waitIgnoring(t, w.Pid()) // it has given up what keeps the mount busy
-	unmount(t, w.call, w.mountpoint)
-	other := w.call
-	other.Args = []string{"-o", "fsname=other", w.mountpoint}
-	wantMounted(t, run(t, other), w.mountpoint)
-	w.die(t)
-	w.wantExit(t, 0)
-	wantThere(t, w.mountpoint)
-	unmount(t, w.call, w.mountpoint)
+	for read, deny := range waysToRead {
+		t.Run(read, func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			call.Deny = deny
+			call.Args = []string{"-o", "auto_unmount,fsname=watched", mountpoint}
+			w := startWatch(t, call, mountpoint)
+			unmount(t, call, mountpoint)
+			call.Args = []string{"-o", "fsname=other", mountpoint}
+			wantMounted(t, run(t, call), mountpoint)
+			w.die(t)
+			w.wantExit(t, 0)
+			wantThere(t, mountpoint)
+			unmount(t, call, mountpoint)
+		})
+	}
 }
 
 // Something on top of the dead mount stays, and so does the mount.

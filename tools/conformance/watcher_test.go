@@ -11,16 +11,27 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// waitIgnoring waits until the watcher ignores signals: it does so after the
-// reply, and last of all. (That it blocks them is no sign: each process does,
-// between fork and exec.)
+// waitIgnoring waits until the watcher ignores signals and waits itself: it does
+// so some time after the reply. (That it blocks them is no sign: each process
+// does, between fork and exec.)
 func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigIgn"] != "fffffffffffbfeff"; {
+	poll, _ := fusetest.SyscallNumber("ppoll")
+	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigIgn"] != "fffffffffffbfeff" || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {
 			t.Fatalf("SigIgn is %s", status(t, pid)["SigIgn"])
 		}
 	}
+}
+
+// inSyscall says whether the main thread of a process is in this system call.
+func inSyscall(t *testing.T, pid int, nr uintptr) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.HasPrefix(string(text), strconv.FormatUint(uint64(nr), 10)+" ")
 }
 
 func status(t *testing.T, pid int) map[string]string {
@@ -69,6 +80,7 @@ func TestWatchHolds(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, s[name], want)
 		}
 	}
+	wantFiltered(t, w.Pid())
 	dir := "/proc/" + strconv.Itoa(w.Pid())
 	if cwd, err := os.Readlink(dir + "/cwd"); err != nil || cwd != "/" {
 		t.Errorf("directory %q, %v", cwd, err)
@@ -84,43 +96,6 @@ func TestWatchHolds(t *testing.T) {
 	}
 	w.die(t)
 	w.wantExit(t, 0)
-}
-
-// The memory that 20 watchers have to themselves.
-func TestWatchMemory(t *testing.T) {
-	var all []*watched
-	call, _ := asUser(t)
-	for range 20 { // of one program, so that its pages are shared
-		mountpoint := fusetest.Dir(t, alice)
-		call.Args = []string{"-o", "auto_unmount", mountpoint}
-		w := startWatch(t, call, mountpoint)
-		waitIgnoring(t, w.Pid())
-		all = append(all, w)
-	}
-	most := 0
-	for _, w := range all {
-		text, err := os.ReadFile("/proc/" + strconv.Itoa(w.Pid()) + "/smaps_rollup")
-		if err != nil {
-			t.Fatal(err)
-		}
-		private := 0
-		for line := range strings.Lines(string(text)) {
-			if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[0], "Private_") {
-				kb, err := strconv.Atoi(f[1])
-				if err != nil {
-					t.Fatal(err)
-				}
-				private += kb
-			}
-		}
-		most = max(most, private)
-	}
-	t.Logf("%d watchers, at most %d kB of private memory each", len(all), most)
-	for _, w := range all {
-		w.die(t)
-		w.wantExit(t, 0)
-		wantNothing(t, w.mountpoint)
-	}
 }
 
 // Two watchers of one mount do not call it a failure that the other was faster.

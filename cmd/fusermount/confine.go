@@ -1,0 +1,35 @@
+package main
+
+import (
+	"github.com/go-fusermount/fusermount/internal/confine"
+	"github.com/go-fusermount/fusermount/internal/priv"
+)
+
+// only leaves the process no more rights and no more system calls than its
+// tasks need.
+func (h *helper) only(tasks confine.Task) error {
+	h.tables = tasks&confine.Tables != 0
+	if err := priv.KeepOnly(rights(tasks)); err != nil {
+		return err
+	}
+	return confine.To(tasks, h.who.UID, h.who.GID)
+}
+
+// rights are the capabilities that tasks need.
+func rights(tasks confine.Task) priv.Set {
+	if tasks&confine.Tables != 0 {
+		return priv.SysAdmin | priv.SetUID | priv.SetGID
+	}
+	return priv.SysAdmin
+}
+
+// printAlone prints, with no rights left to do anything else.
+func (h *helper) printAlone(text string) error {
+	if err := priv.GiveUp(); err != nil {
+		return err
+	}
+	if err := confine.To(confine.Print, h.who.UID, h.who.GID); err != nil {
+		return err
+	}
+	return h.report.print(text)
+}

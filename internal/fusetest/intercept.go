@@ -1,0 +1,202 @@
+package fusetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Syscall is a system call of a program that has stopped right before it.
+type Syscall struct {
+	// Index counts the calls of this process that were shown, from 0.
+	Index int
+	Nr    uintptr
+	Name  string // of [SyscallName]
+	Args  [6]uint64
+	PID   int
+	Child bool // PID is a process that the program forked
+}
+
+// Verdict is what becomes of a [Syscall].
+type Verdict struct {
+	kind  verdictKind
+	value int64
+}
+
+type verdictKind int
+
+const (
+	carryOut verdictKind = iota
+	answer
+	kill
+)
+
+// The verdicts that need no value.
+var (
+	Continue = Verdict{}           // the call is carried out
+	Kill     = Verdict{kind: kill} // SIGKILL to the process that calls; the call is not carried out
+)
+
+// Fail gives the program an error, and carries nothing out.
+func Fail(errno unix.Errno) Verdict { return Verdict{kind: answer, value: -int64(errno)} }
+
+// Pretend gives the program a result, and carries nothing out.
+func Pretend(result uint32) Verdict { return Verdict{kind: answer, value: int64(result)} }
+
+// Text reads the string that an argument points to, a path for example. The
+// program has stopped, so that nobody changes it meanwhile.
+func (s Syscall) Text(arg int) (string, error) {
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", s.PID))
+	if err != nil {
+		return "", err
+	}
+	defer mustClose(mem)
+	var text []byte
+	for at := s.Args[arg]; ; {
+		// Up to the end of a page: the next one may not be there.
+		buf := make([]byte, 4096-at%4096)
+		n, err := mem.ReadAt(buf, int64(at))
+		if before, _, found := bytes.Cut(buf[:n], []byte{0}); found {
+			return string(append(text, before...)), nil
+		}
+		if err != nil {
+			return "", err
+		}
+		text, at = append(text, buf...), at+uint64(n)
+	}
+}
+
+// String writes the call for a message: its name and arguments.
+func (s Syscall) String() string {
+	return fmt.Sprintf("%d %s(%x)", s.Index, s.Name, s.Args)
+}
+
+// interceptor answers the notifications of one program.
+type interceptor struct {
+	decide  func(Syscall) Verdict
+	from    string // the call to begin with; empty once it came
+	process *os.Process
+	counts  map[int]int // by process
+	started bool        // the shim has become the program
+	done    chan struct{}
+	err     error // once done
+}
+
+func newInterceptor(c Call) (*interceptor, error) {
+	if c.Intercept == nil {
+		return nil, nil
+	}
+	if _, known := SyscallNumber(c.InterceptFrom); !known && c.InterceptFrom != "" {
+		return nil, fmt.Errorf("intercept: no number known for %q", c.InterceptFrom)
+	}
+	return &interceptor{decide: c.Intercept, from: c.InterceptFrom, counts: map[int]int{}, done: make(chan struct{})}, nil
+}
+
+// end waits until nobody is left to answer: the program is dead by now, but may
+// have left a child.
+func (i *interceptor) end(ctx context.Context) error {
+	if i == nil {
+		return nil
+	}
+	select {
+	case <-i.done:
+		return i.err
+	case <-ctx.Done():
+		return fmt.Errorf("intercept: a child of the program is left: %w", ctx.Err())
+	}
+}
+
+// run receives the listener from the shim, and answers until the program has
+// ended. It must not end before: all calls would then fail with ENOSYS.
+func (i *interceptor) run(process *os.Process, control *os.File) {
+	i.process = process
+	defer close(i.done)
+	defer mustClose(control)
+	got, err := receive(control, time.Now().Add(time.Minute))
+	if err != nil || got.Dev == nil {
+		i.err = err // without a listener the shim has failed, and said why
+		return
+	}
+	defer mustClose(got.Dev)
+	for i.err == nil {
+		n, err := nextNotice(int(got.Dev.Fd()))
+		switch {
+		case errors.Is(err, errListenerEnd):
+			return
+		case errors.Is(err, unix.ENOENT): // a signal interrupted the call, or ended the program
+			continue
+		case err != nil:
+			i.err = err
+		default:
+			i.err = i.answer(int(got.Dev.Fd()), n)
+		}
+	}
+	i.err = errors.Join(i.err, i.kill()) // nobody answers it any more
+}
+
+func (i *interceptor) kill() error {
+	if err := i.process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// answer shows a call, and does what the verdict says. What was interrupted
+// meanwhile wants no answer.
+func (i *interceptor) answer(listener int, n notice) error {
+	v, pid := Continue, int(n.pid)
+	if (pid == i.process.Pid || isProcess(pid)) && i.shows(n) {
+		s := Syscall{
+			Index: i.counts[pid], Nr: uintptr(n.nr), Name: SyscallName(uintptr(n.nr)), Args: n.args,
+			PID: pid, Child: pid != i.process.Pid,
+		}
+		i.counts[pid]++
+		v = i.decide(s)
+	}
+	if v.kind == kill {
+		return killProcess(pid)
+	}
+	if err := respond(listener, n.id, v); !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return nil
+}
+
+// isProcess says whether pid is a process, and no thread of one. What has ended
+// meanwhile is none.
+func isProcess(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err == nil && bytes.Contains(status, fmt.Appendf(nil, "\nTgid:\t%d\n", pid))
+}
+
+// killProcess kills a process that waits for an answer, so that its number is
+// its own still.
+func killProcess(pid int) error {
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return os.NewSyscallError("kill", err)
+	}
+	return nil
+}
+
+// shows says whether the program has begun, and come to the call to begin with.
+func (i *interceptor) shows(n notice) bool {
+	if !i.started {
+		i.started = !sameProgram("/proc/"+strconv.Itoa(i.process.Pid)+"/exe", "/proc/self/exe")
+	}
+	if i.from != "" && SyscallName(uintptr(n.nr)) == i.from {
+		i.from = ""
+	}
+	return i.started && i.from == ""
+}
+
+func sameProgram(a, b string) bool {
+	one, err := os.Stat(a)
+	other, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(one, other)
+}

@@ -1,0 +1,67 @@
+package fusetest
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Thread is a thread of one user's, on which a test does one thing after the
+// other as he would.
+type Thread struct {
+	work    chan func() error
+	results chan error
+	stop    sync.Once
+}
+
+// NewThread starts a thread whose ids and only group are these. With elsewhere
+// it has a mount namespace of its own, a copy of what is mounted at this
+// moment: what is mounted later is no mountpoint there, so its directory can be
+// renamed. Anybody can have that (unshare -Urm).
+func NewThread(uid, gid uint32, elsewhere bool) (*Thread, error) {
+	t := &Thread{work: make(chan func() error), results: make(chan error)}
+	go t.run(func() error {
+		if elsewhere {
+			if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+				return os.NewSyscallError("unshare", err)
+			}
+		}
+		return setThreadIDs(int(uid), int(gid), []int{int(gid)}, Have() != Root)
+	})
+	if err := <-t.results; err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Thread) run(begin func() error) {
+	runtime.LockOSThread() // for good: the thread must never run anything else
+	defer close(t.results)
+	t.results <- begin()
+	for f := range t.work {
+		t.results <- f()
+	}
+}
+
+// Do runs f on the thread.
+func (t *Thread) Do(f func() error) error {
+	t.work <- f
+	err, ok := <-t.results
+	if !ok {
+		return errors.New("the function did not return, and its thread has ended") // as of t.Fatal
+	}
+	return err
+}
+
+// Close ends the thread, and its namespace with it.
+func (t *Thread) Close() {
+	t.stop.Do(func() {
+		close(t.work)
+		for range t.results { // until it is gone
+		}
+	})
+}
