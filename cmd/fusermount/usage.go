@@ -49,5 +49,6 @@ socket on which they get the FUSE device.
  -V, --version          print the version
  -h, --help             print this text
 
-Settings: /etc/fuse.conf
+Mount options, messages and what to do: fusermount3(1). Settings: fuse.conf(5),
+/etc/fuse.conf.
 `
