@@ -70,20 +70,15 @@ bench: build ## time a mount and an unmount against Debian's C helper (root, ins
 	cd tools && go build -buildvcs=false -o ../build/bench ./bench
 	build/bench -helper $(HELPER) -reference $(REFERENCE)
 
-install: build ## install the helper (DESTDIR, PREFIX, SYSCONFDIR, MODE=setuid or caps)
-	@case $(MODE) in setuid|caps) ;; *) echo 'MODE is setuid or caps' >&2; exit 1 ;; esac
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)
-	install -o root -g root -m 0755 $(HELPER) $(DESTDIR)$(PREFIX)/bin/fusermount3
-	ln -sf fusermount3 $(DESTDIR)$(PREFIX)/bin/fusermount
-	[ -e $(DESTDIR)$(SYSCONFDIR)/fuse.conf ] || install -o root -g root -m 0644 packaging/fuse.conf $(DESTDIR)$(SYSCONFDIR)/fuse.conf
-ifeq ($(MODE),caps)
-	setcap cap_sys_admin+ep $(DESTDIR)$(PREFIX)/bin/fusermount3
-else
-	chmod 4755 $(DESTDIR)$(PREFIX)/bin/fusermount3
-endif
+INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' MODE='$(MODE)' sh packaging/install.sh
 
-uninstall: ## remove what install installed, but for the settings
-	rm -f $(DESTDIR)$(PREFIX)/bin/fusermount3 $(DESTDIR)$(PREFIX)/bin/fusermount
+install: build ## install the helper and what belongs to it (DESTDIR, PREFIX, SYSCONFDIR, MODE=setuid or caps)
+	@$(INSTALL) install $(HELPER)
+
+uninstall: ## remove what install installed, but for settings that were changed
+	@$(INSTALL) uninstall
+
+include packaging/release.mk
 
 clean: ## remove what was built
 	rm -rf build

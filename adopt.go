@@ -38,7 +38,7 @@ func (m *mounting) adopt(device int, err error) (*Mounted, error) {
 		return nil, err
 	}
 	unix.CloseOnExec(device)
-	m.path = m.given
+	m.was.path = m.given
 	entry, found := byConnection(device)
 	if !found {
 		entry = mtab.Entry{}

@@ -40,7 +40,7 @@ type Mounted struct {
 // in another mount namespace: a helper was a wrapper that leads out of this one.
 func (m *mounting) mounted(file *os.File, entry mtab.Entry, direct bool) *Mounted {
 	return &Mounted{
-		path: m.path, entry: entry, known: entry.ID != 0, options: m.unmountOptions(Fail),
+		path: m.was.path, entry: entry, known: entry.ID != 0, options: m.unmountOptions(Fail),
 		file: file, direct: direct, gone: make(chan struct{}),
 	}
 }

@@ -49,17 +49,25 @@ func resolved(path string) (string, error) {
 	return os.Readlink(procFD(fd))
 }
 
-// before is what lies at a mountpoint before a helper is run: should the helper
-// have to be given up, that tells a mount of its making from any other.
+// before is a mountpoint before anything is mounted there. Should a helper have
+// to be given up, it tells a mount of its making from any other.
 type before struct {
-	path  string
+	path  string // resolved
 	known bool
 	below mtab.Entry
+	root  bool // of below
+	// calm: nothing that is done here asks a daemon.
+	calm bool
 }
 
-func look(path string) before {
-	e, _, err := mtab.At(path)
-	return before{path: path, known: err == nil, below: e}
+func survey(path string) (b before, err error) {
+	if b.path, err = resolved(path); err != nil {
+		return b, err
+	}
+	e, isRoot, err := mtab.At(b.path)
+	b.below, b.root, b.known = e, isRoot, err == nil
+	b.calm = b.known && !mountopts.IsFuse(e.Type) && calm(b.path) // it may be another path by now
+	return b, nil
 }
 
 // new gives the mount that has appeared since, directly on top of what was

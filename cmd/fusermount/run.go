@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
@@ -45,6 +46,9 @@ func run(argv []string) (status int) {
 	}
 	h := &helper{who: who, req: req, report: report}
 	if err := h.carryOut(); err != nil {
+		if errors.Is(err, errTold) {
+			return exitFailure
+		}
 		report.failHint(err, h.hint(err))
 		return exitFailure
 	}
@@ -60,6 +64,12 @@ func (h *helper) carryOut() error {
 		return h.unmount()
 	case cmdline.Watch:
 		return h.watchMounted()
+	case cmdline.List:
+		return h.list()
+	case cmdline.Check:
+		return h.check()
+	case cmdline.Abort:
+		return h.abort()
 	default:
 		return h.mount()
 	}

@@ -118,6 +118,7 @@ func (t *Target) Close() error {
 // UnmountError is a failed unmount.
 type UnmountError struct {
 	Path  string
+	Mount mtab.Entry
 	Errno error
 }
 
@@ -160,7 +161,7 @@ func (t *Target) Unmount(plan policy.UnmountPlan) error {
 		return errNotGranted
 	}
 	if err := t.unmount(lazy); err != nil {
-		return &UnmountError{Path: t.place.path, Errno: err}
+		return &UnmountError{Path: t.place.path, Mount: t.entry, Errno: err}
 	}
 	return nil
 }
