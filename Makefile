@@ -32,10 +32,24 @@ test: build ## all tests that need nothing but this machine's kernel
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v '/attacks$$')
 
 test-attacks: build ## races at every system call, and mutants of the helper that must lose (root)
-	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 600s
+	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
 
 test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
+
+VM := build/vm
+
+test-vm: build ## the same tests on other kernels, under qemu (root, installs it; UPDATE=1 writes the table)
+	[ "$$(id -u)" != 0 ] || sh testdata/install.sh qemu-system-x86 strace util-linux
+	sh testdata/vm-packages.sh $(VM)/packages
+	mkdir -p $(VM)/bin/tests
+	go test -c -o $(VM)/bin/tests/ ./internal/mtab ./internal/priv ./internal/confine ./internal/fusectl
+	cd tools && go test -c -o ../$(VM)/bin/tests/ ./conformance && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
+	$(VM)/bin/vm -dir $(VM) -helper $(HELPER) -update=$(if $(UPDATE),true,false)
+
+test-manuals: build ## manual pages and completions, by mandoc, man, bash, zsh and fish (root installs them)
+	[ "$$(id -u)" != 0 ] || sh testdata/install.sh mandoc man-db groff-base bash-completion zsh fish
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./manuals
 
 test-reference: build ## Debian's C helper through the same command tests (root, installs it)
 	sh testdata/install.sh fuse3
@@ -56,22 +70,17 @@ bench: build ## time a mount and an unmount against Debian's C helper (root, ins
 	cd tools && go build -buildvcs=false -o ../build/bench ./bench
 	build/bench -helper $(HELPER) -reference $(REFERENCE)
 
-install: build ## install the helper (DESTDIR, PREFIX, SYSCONFDIR, MODE=setuid or caps)
-	@case $(MODE) in setuid|caps) ;; *) echo 'MODE is setuid or caps' >&2; exit 1 ;; esac
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)
-	install -o root -g root -m 0755 $(HELPER) $(DESTDIR)$(PREFIX)/bin/fusermount3
-	ln -sf fusermount3 $(DESTDIR)$(PREFIX)/bin/fusermount
-	[ -e $(DESTDIR)$(SYSCONFDIR)/fuse.conf ] || install -o root -g root -m 0644 packaging/fuse.conf $(DESTDIR)$(SYSCONFDIR)/fuse.conf
-ifeq ($(MODE),caps)
-	setcap cap_sys_admin+ep $(DESTDIR)$(PREFIX)/bin/fusermount3
-else
-	chmod 4755 $(DESTDIR)$(PREFIX)/bin/fusermount3
-endif
+INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' MODE='$(MODE)' sh packaging/install.sh
 
-uninstall: ## remove what install installed, but for the settings
-	rm -f $(DESTDIR)$(PREFIX)/bin/fusermount3 $(DESTDIR)$(PREFIX)/bin/fusermount
+install: build ## install the helper and what belongs to it (DESTDIR, PREFIX, SYSCONFDIR, MODE=setuid or caps)
+	@$(INSTALL) install $(HELPER)
+
+uninstall: ## remove what install installed, but for settings that were changed
+	@$(INSTALL) uninstall
+
+include packaging/release.mk
 
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build demo test test-clients test-reference examples fuzz lint bench install uninstall clean
+.PHONY: help build demo test test-attacks test-manuals test-vm test-clients test-reference examples fuzz lint bench install uninstall clean

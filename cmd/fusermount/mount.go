@@ -179,7 +179,7 @@ func (h *helper) tryTakeBack(mounted *kernel.Mounted) error {
 // record writes the mount into the tables of user space, if there are any. A
 // failure is a warning: the mount is there.
 func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) (recorded bool) {
-	if len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.HasMtab() {
 		return false
 	}
 	r, err := mounted.Record(plan.Userspace())

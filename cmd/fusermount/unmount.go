@@ -72,7 +72,7 @@ func absentHint(err error) string {
 // judge decides about a pinned mount from the kernel's table.
 func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry, isRoot := target.Entry()
-	below, stacked, err := target.Below()
+	below, err := target.Below()
 	if err != nil {
 		return policy.UnmountPlan{}, err
 	}
@@ -82,8 +82,9 @@ func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, er
 		Lazy:       lazy,
 		Mountpoint: isRoot,
 		Top:        judged(entry),
-		Stacked:    stacked,
-		Below:      judged(below),
+	}
+	for _, e := range below {
+		facts.Below = append(facts.Below, judged(e))
 	}
 	if facts.AsksInside() && mountopts.IsFuse(entry.Type) {
 		inside, err := mtab.Inside(entry)
@@ -119,7 +120,7 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 // recorded finds the mount's line in the tables, while the mount can still be
 // asked for its ids. No trouble with a table keeps a mount from being unmounted.
 func (h *helper) recorded(target *kernel.Target) (r mtab.Record, found bool) {
-	if !mtab.HasMtab() && !mtab.HasUtab() {
+	if !h.mayWriteTables() {
 		return mtab.Record{}, false
 	}
 	r, err := target.Record()

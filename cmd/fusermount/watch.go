@@ -29,6 +29,11 @@ func (h *helper) watchMounted() error {
 	}
 	entry, _ := target.Entry()
 	_, recorded := h.recorded(target)
+	// Held any longer it would keep the mount busy when the caller sees from the
+	// end of our streams that the watch has begun.
+	if err := target.Close(); err != nil {
+		return err
+	}
 	if err := h.leave(socket, recorded); err != nil {
 		return err
 	}
@@ -47,6 +52,7 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if recorded {
 		tasks |= confine.Tables
 	}
+	h.tasks = tasks
 	// A root caller's other rights go, too. One stays, by which he reaches the
 	// mountpoint in another user's directory.
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {

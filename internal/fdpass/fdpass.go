@@ -1,5 +1,6 @@
-// Package fdpass speaks the helper's side of the conversation on the comm
-// socket: one byte and one descriptor, and the two phases of sync-init.
+// Package fdpass is the conversation on the comm socket: one byte and one
+// descriptor, and the two phases of sync-init. The helper's end stands in
+// fdpass.go and handshake.go, the caller's in receive.go.
 package fdpass
 
 import (
@@ -48,6 +49,10 @@ func Check(fd int) error {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || (kind != unix.SOCK_STREAM && kind != unix.SOCK_SEQPACKET) {
 		return fmt.Errorf("file descriptor %d is neither a stream nor a seqpacket socket, can't send fuse fd", fd)
+	}
+	// One that never had a peer would never tell of its end, either.
+	if _, err := unix.Getpeername(fd); err != nil {
+		return fmt.Errorf("file descriptor %d is not connected, can't send fuse fd", fd)
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func Open() (Dir, error) {
 	return Dir{fd: fd}, nil
 }
 
+// At is a fusectl whose root is open already, and becomes d's.
+func At(root int) Dir { return Dir{fd: root} }
+
 // Close gives d up.
 func (d Dir) Close() error { return unix.Close(d.fd) }
 

@@ -12,6 +12,7 @@ import (
 var etcNames = []string{
 	"passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
 	"mtab", "resolv.conf", "hosts", "alternatives", "localtime",
+	"groff", "manpath.config",
 }
 
 // etcEntry is one copied file: a link as a link, never what it leads to.

@@ -89,5 +89,6 @@ func SyncInit(dev *os.File) error {
 	return os.NewSyscallError("ioctl", err)
 }
 
-// ioctlSyncInit is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3), where _IOC_NONE is 0.
-const ioctlSyncInit = 229<<8 | 3
+// ioctlSyncInit is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3). How an architecture
+// writes _IO is taken from another one without argument, _IO(0x12, 95).
+const ioctlSyncInit = unix.BLKRRPART&^0xffff | 229<<8 | 3

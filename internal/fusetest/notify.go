@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -41,13 +42,25 @@ var housekeeping = []uintptr{
 // for who has not got it yet. No program under test uses it.
 const handOver = unix.SYS_SENDMMSG
 
+const listenerFlags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+
+// NeedIntercept skips the test where the kernel cannot show system calls to a
+// [Call]'s Intercept.
+func NeedIntercept(t testing.TB) {
+	t.Helper()
+	// A kernel that knows the flags goes on to look for the filter.
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, listenerFlags, 0)
+	if errno == unix.EINVAL || errno == unix.ENOSYS {
+		Skip(t, "run a kernel with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)")
+	}
+}
+
 // installListener installs a filter that has calls wait for an answer on the
 // listener, which it sends over control. A signal to the program does not
 // interrupt a call that is being looked at.
 func installListener(prog []unix.SockFilter, control int) error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV // Linux 5.19
-	listener, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))
+	listener, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, listenerFlags, uintptr(unsafe.Pointer(&fprog)))
 	runtime.KeepAlive(prog)
 	if errno != 0 {
 		return os.NewSyscallError("seccomp", errno)

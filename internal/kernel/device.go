@@ -28,6 +28,9 @@ func (d *Device) FD() int { return d.fd }
 type DeviceError struct {
 	Path  string
 	Errno error
+	// Loaded says that the kernel has loaded the module for this very call, and
+	// that some time was given to the system to open the device.
+	Loaded bool
 }
 
 func (e *DeviceError) Error() string {
@@ -50,11 +53,35 @@ func (e *DeviceError) Absent() bool {
 func OpenDevice(path string) (*Device, error) {
 	d, err := openDevice(path)
 	var failed *DeviceError
-	if errors.As(err, &failed) && failed.Absent() && !KnowsFS("fuse") {
-		loadModule()
+	if !errors.As(err, &failed) || !failed.Absent() || KnowsFS("fuse") {
+		return d, err
+	}
+	loadModule()
+	d, err = openDevice(path)
+	loaded := KnowsFS("fuse")
+	for tries := 0; loaded && notYetOpen(err) && tries < patience/pause; tries++ {
+		// A signal shortens the pause, and nothing else.
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: pause}, nil)
 		d, err = openDevice(path)
 	}
+	if errors.As(err, &failed) {
+		failed.Loaded = loaded
+	}
 	return d, err
+}
+
+// How long the rules of the system (udev) may take to open a new device to its
+// users, and how often it is tried, in nanoseconds.
+const (
+	patience = 1_000_000_000
+	pause    = 20_000_000
+)
+
+// notYetOpen says of an error right after the module was loaded whether the
+// device may still be on its way: the kernel makes it for root alone.
+func notYetOpen(err error) bool {
+	var failed *DeviceError
+	return errors.As(err, &failed) && (failed.Absent() || errors.Is(failed.Errno, unix.EACCES))
 }
 
 func openDevice(path string) (*Device, error) {

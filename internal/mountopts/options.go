@@ -104,3 +104,15 @@ var values = []value{
 }
 
 func drop(*Options, string) error { return nil }
+
+// Names are the options that Parse knows, those with a value with = at the end;
+// x-* is not among them. Documents and completions are compared with it.
+func Names() (names []string) {
+	for _, f := range flags {
+		names = append(names, f.name)
+	}
+	for _, v := range values {
+		names = append(names, v.name+"=")
+	}
+	return names
+}

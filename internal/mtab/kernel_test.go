@@ -2,6 +2,7 @@ package mtab
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -183,7 +184,7 @@ func TestOfAnothersMount(t *testing.T) {
 	if err := unix.Statx(fd, "", dontAsk, unix.STATX_MNT_ID_UNIQUE, &st); !errors.Is(err, unix.EACCES) {
 		t.Fatalf("statx: %v; want EACCES", err)
 	}
-	if _, err := handleMountID(fd); err != nil {
+	if _, err := handleMountID(fd, "", unix.AT_EMPTY_PATH); err != nil {
 		fusetest.Skip(t, "use Linux 6.12 or later: name_to_handle_at gives no unique id here: "+err.Error())
 	}
 	id, isRoot, err := uniqueID(fd)
@@ -218,5 +219,36 @@ func TestIsRoot(t *testing.T) {
 	must(t, unix.Mount(filepath.Dir(file), filepath.Dir(file), "", unix.MS_BIND, ""))
 	if v := mustLook(t, 0, filepath.Dir(file)); !v.isRoot || v.of.Mountpoint != filepath.Dir(file) {
 		t.Errorf("a bound directory: root %v of %+v", v.isRoot, v.of)
+	}
+}
+
+// By its name a mount is found as by a descriptor, by its owner and by root, and
+// no daemon is asked.
+func TestAt(t *testing.T) {
+	fusetest.NeedRoot(t)
+	dir := fusetest.Dir(t, owner)
+	must(t, os.Symlink(dir, dir+".link"))
+	t.Cleanup(func() { must(t, os.Remove(dir+".link")) })
+	server := serve(t, dir, fusetest.MountOptions{UID: owner, GID: owner, Source: "at"})
+	for _, uid := range []uint32{0, owner} {
+		must(t, fusetest.AsUser(uid, uid, func() error {
+			e, isRoot, err := At(dir)
+			if err != nil || !isRoot || e.Mountpoint != dir || e.Source != "at" {
+				t.Errorf("%d: %+v, %v, %v", uid, e, isRoot, err)
+			}
+			if e, isRoot, err := At(filepath.Dir(dir)); err != nil || isRoot || e.Type != "tmpfs" {
+				t.Errorf("its parent: %+v, %v, %v", e, isRoot, err)
+			}
+			if e, isRoot, err := At(dir + ".link"); err != nil || isRoot || e.Type != "tmpfs" {
+				t.Errorf("a link: %+v, %v, %v", e, isRoot, err)
+			}
+			if _, _, err := At(dir + ".absent"); !errors.Is(err, unix.ENOENT) {
+				t.Errorf("absent: %v", err)
+			}
+			return nil
+		}))
+	}
+	if asked := server.Asked(); len(asked) > 0 {
+		t.Errorf("asked %v", asked)
 	}
 }

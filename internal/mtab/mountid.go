@@ -21,6 +21,9 @@ type mountID struct {
 // without asking the daemon of a FUSE mount: it may hang, or be dead.
 const dontAsk = unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
 
+// byName are those for a path, of which nothing is followed or mounted.
+const byName = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
+
 // askNothing is the statx mask that FUSE answers to anybody: the kernel adds the
 // old mount id and the attributes of the mount by itself.
 const askNothing = 0
@@ -35,8 +38,14 @@ const (
 // is that mount's root. Where the kernel does not let us know, isRoot is true:
 // umount2 refuses what is not a root anyway.
 func uniqueID(fd int) (id mountID, isRoot bool, err error) {
+	return uniqueIDAt(fd, "", unix.AT_EMPTY_PATH)
+}
+
+// uniqueIDAt is uniqueID for a name relative to fd, with the flags byName.
+func uniqueIDAt(fd int, name string, flags int) (id mountID, isRoot bool, err error) {
+	flags |= unix.AT_STATX_DONT_SYNC
 	var st unix.Statx_t
-	err = unix.Statx(fd, "", dontAsk, unix.STATX_MNT_ID_UNIQUE, &st)
+	err = unix.Statx(fd, name, flags, unix.STATX_MNT_ID_UNIQUE, &st)
 	if err == nil {
 		// A kernel that does not know the bit answers with the other id.
 		unique := st.Mask&unix.STATX_MNT_ID_UNIQUE != 0
@@ -44,8 +53,8 @@ func uniqueID(fd int) (id mountID, isRoot bool, err error) {
 	}
 	// FUSE refuses stat to all but the mount's owner, even to root. A handle
 	// that is never opened again carries the id, too.
-	isRoot = unix.Statx(fd, "", dontAsk, askNothing, &st) != nil || attrRoot(st)
-	if n, err := handleMountID(fd); err == nil {
+	isRoot = unix.Statx(fd, name, flags, askNothing, &st) != nil || attrRoot(st)
+	if n, err := handleMountID(fd, name, flags&unix.AT_EMPTY_PATH); err == nil {
 		return mountID{n: n, unique: true}, isRoot, nil
 	}
 	return mountID{}, isRoot, err
@@ -56,7 +65,11 @@ func attrRoot(st unix.Statx_t) bool {
 	return st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
-func handleMountID(fd int) (uint64, error) {
+func handleMountID(fd int, name string, flags int) (uint64, error) {
+	path, err := unix.BytePtrFromString(name)
+	if err != nil {
+		return 0, err
+	}
 	var handle struct {
 		bytes uint32
 		kind  int32
@@ -64,10 +77,9 @@ func handleMountID(fd int) (uint64, error) {
 	}
 	handle.bytes = uint32(len(handle.data))
 	var id uint64
-	empty := [1]byte{}
-	_, _, errno := unix.Syscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(fd), uintptr(unsafe.Pointer(&empty[0])),
+	_, _, errno := unix.Syscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(fd), uintptr(unsafe.Pointer(path)),
 		uintptr(unsafe.Pointer(&handle)), uintptr(unsafe.Pointer(&id)),
-		unix.AT_EMPTY_PATH|atHandleFID|atHandleMntIDUnique, 0)
+		uintptr(flags|atHandleFID|atHandleMntIDUnique), 0)
 	if errno != 0 {
 		return 0, errno
 	}

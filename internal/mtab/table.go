@@ -48,6 +48,25 @@ func OfLike(fd int, was Entry) (Entry, error) {
 	return Find(old)
 }
 
+// At gives the entry of the topmost mount at a path, as Of does, where a symlink
+// at its end is not followed. Where the kernel tells ids by name no descriptor is
+// opened: in a program with threads a process forked at that moment would have
+// it, too, and keep the mount busy.
+func At(path string) (e Entry, isRoot bool, err error) {
+	id, isRoot, err := uniqueIDAt(unix.AT_FDCWD, path, byName)
+	if err == nil && id.unique {
+		if e, err = statmount(id.n); err == nil {
+			return e, isRoot, nil
+		}
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	e, isRoot, err = Of(fd)
+	return e, isRoot, errors.Join(err, unix.Close(fd))
+}
+
 // Again reads the entry of a mount that was read before, wherever it lies now.
 // The error is ErrNotListed when it was unmounted. Where ids are used again,
 // a mount of another type, source, owner or device does not pass for it.

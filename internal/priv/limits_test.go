@@ -46,7 +46,7 @@ func limitsScenario(c *check) {
 	spoil(c)
 	become(c, SysAdmin)
 	if permitted.Has(sysResource) {
-		c.wantLimits(unix.RLIM_INFINITY)
+		c.wantLimits(unix.RLIM_INFINITY, unix.SIGXFSZ)
 	} else { // a container's root, say
 		c.wantLimits(hardLimit, unix.SIGXFSZ)
 	}

@@ -36,6 +36,7 @@ func TestOurs(t *testing.T) {
 	if program == "" {
 		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test' does")
 	}
+	fusetest.NeedDevice(t)
 	addUsers(t)
 	for name, deny := range ways {
 		t.Run(name, func(t *testing.T) { runScripts(t, program, deny, false) })
@@ -47,13 +48,13 @@ func TestReference(t *testing.T) {
 	if program == "" {
 		t.Skip("compares with the C helper: run 'make test-reference'")
 	}
+	fusetest.NeedDevice(t)
 	addUsers(t)
 	runScripts(t, program, nil, true)
 }
 
 func addUsers(t *testing.T) {
 	fusetest.NeedRoot(t)
-	fusetest.NeedDevice(t)
 	text, err := os.ReadFile("/etc/passwd")
 	if err != nil {
 		t.Fatal(err)

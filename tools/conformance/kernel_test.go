@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,15 @@ func wantKilled(t *testing.T, r fusetest.Result, mountpoint string) {
 		t.Errorf("exit %d, signal %v: %s; want it to make the call", r.Exit, r.Signal, r.Stderr)
 	}
 	wantNothing(t, mountpoint)
+}
+
+func TestKernel(t *testing.T) {
+	fusetest.NeedDevice(t)
+	fuse := "built in"
+	if _, err := os.Stat("/sys/module/fuse/initstate"); err == nil { // only modules have one
+		fuse = "module"
+	}
+	t.Attr("fuse", fuse)
 }
 
 // The helper mounts with the new API where the kernel has it: mount(2) would

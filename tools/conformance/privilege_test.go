@@ -77,6 +77,19 @@ func TestMissingPrivilege(t *testing.T) {
 	}
 }
 
+func TestMissingPrivilegeToUnmount(t *testing.T) {
+	call, mountpoint := asUser(t)
+	wantMounted(t, run(t, call), mountpoint)
+	without := call
+	without.Args, without.Socket, without.NoNewPrivs = []string{"-u", mountpoint}, fusetest.NoSocket, true
+	r := run(t, without)
+	if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to unmount "+mountpoint+": Operation not permitted") {
+		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
+	}
+	wantHint(t, r, "no_new_privs is set")
+	unmount(t, call, mountpoint)
+}
+
 // In a user namespace where the caller is nobody, or owns no mount of those that
 // came along, the message says that.
 func TestOtherNamespaces(t *testing.T) {
@@ -90,7 +103,7 @@ func TestOtherNamespaces(t *testing.T) {
 		if strings.Contains(r.Stderr, "unshare failed") {
 			fusetest.Skip(t, "allow users to create user namespaces")
 		}
-		if r.Exit != 1 {
+		if r.Exit != 1 || flags == "-Urm" && !strings.Contains(r.Stderr, "failed to unmount "+mountpoint+": Invalid argument") {
 			t.Errorf("%s: exit %d: %s", flags, r.Exit, r.Stderr)
 		}
 		wantHint(t, r, hint)

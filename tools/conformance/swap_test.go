@@ -37,7 +37,11 @@ func TestSwapDuringMount(t *testing.T) {
 	}()
 	call.Args = []string{"-o", "x-a,fsname=swapped", a}
 	mounted, moved := 0, 0
-	for range 200 {
+	rounds := 200
+	if testing.Short() {
+		rounds = 20
+	}
+	for range rounds {
 		r := run(t, call)
 		switch {
 		case r.Exit == 0 && r.Dev != nil:

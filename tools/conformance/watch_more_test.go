@@ -180,11 +180,15 @@ func TestWatchSwapped(t *testing.T) {
 	wantNothing(t, victim)
 }
 
-// Two hundred at once: what each has to itself.
+// Two hundred at once (20 with -short): what each has to itself.
 func TestWatchMany(t *testing.T) {
 	call, _ := asUser(t)
 	var all []*watched
-	for range 200 { // of one program, so that its pages are shared
+	watchers := 200
+	if testing.Short() {
+		watchers = 20
+	}
+	for range watchers { // of one program, so that its pages are shared
 		mountpoint := fusetest.Dir(t, alice)
 		call.Args = []string{"-o", "auto_unmount", mountpoint}
 		all = append(all, startWatch(t, call, mountpoint))

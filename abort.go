@@ -1,0 +1,96 @@
+package fusermount
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusectl"
+	"github.com/go-fusermount/fusermount/internal/mtab"
+)
+
+// Abort ends the kernel's connection with the daemon of the FUSE mount that lies
+// topmost at path, which need not answer for that: everybody who waits for it
+// gets an error, which frees processes that nothing else would, and the daemon
+// gets ENODEV. The mount stays, and is dead; see [Unmount].
+//
+// It may be done by the mount's owner where fusectl is mounted on
+// /sys/fs/fuse/connections, and by whoever has CAP_SYS_ADMIN. The error is an
+// [*Error]; an ErrNotMounted where there is no FUSE mount at path.
+func Abort(ctx context.Context, path string) error {
+	e, err := fuseMountAt(ctx, path)
+	if err == nil {
+		err = abortConnection(e, whoCalls())
+	}
+	if err != nil {
+		return &Error{Op: "abort", Path: path, Err: err}
+	}
+	return nil
+}
+
+// Abort ends the kernel's connection with the daemon, which may hang: everybody
+// who waits for it gets an error, and the mount stays and is dead. See [Abort].
+func (m *Mounted) Abort() error {
+	if !m.known {
+		return &Error{Op: "abort", Path: m.path, Err: ErrNotMounted}
+	}
+	if err := abortConnection(m.entry, whoCalls()); err != nil {
+		return &Error{Op: "abort", Path: m.path, Err: err}
+	}
+	return nil
+}
+
+func abortConnection(e mtab.Entry, who caller) error {
+	control, err := openControl(who)
+	if err == nil {
+		err = also(control.Abort(connection(e)), control.Close())
+	}
+	if err == nil || !who.admin {
+		return err
+	}
+	if other := abortByForce(e); other != nil {
+		return also(err, other)
+	}
+	return nil
+}
+
+// openControl opens fusectl where it is mounted, or one of our own that is
+// attached nowhere.
+func openControl(who caller) (fusectl.Dir, error) {
+	control, err := fusectl.Open()
+	if err == nil || !who.admin {
+		return control, err
+	}
+	context, other := unix.Fsopen("fusectl", unix.FSOPEN_CLOEXEC)
+	if other != nil {
+		return control, err
+	}
+	defer unix.Close(context)
+	if unix.FsconfigCreate(context) != nil {
+		return control, err
+	}
+	mount, other := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, 0)
+	if other != nil {
+		return control, err
+	}
+	return fusectl.At(mount), nil
+}
+
+// abortByForce has the kernel begin a forced unmount, whose first act is to
+// abort the connection. Our own descriptor keeps the mount busy meanwhile, so
+// that it stays. This is for user namespaces, where there is no fusectl.
+func abortByForce(e mtab.Entry) error {
+	fd, err := openPath(e.Mountpoint, unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if now, _, err := mtab.Of(fd); err != nil || !mtab.Same(now, e) {
+		return because(ErrCovered.Error(), ErrCovered, unix.EBUSY)
+	}
+	if err := unix.Unmount(procFD(fd), unix.MNT_FORCE); !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+package fusermount
+
+import (
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/mtab"
+)
+
+// adoptedPrefix begins a mountpoint that stands for a descriptor, as libfuse,
+// hanwen/go-fuse and jacobsa/fuse know it.
+const adoptedPrefix = "/dev/fd/"
+
+// adoptable gives the descriptor that a mountpoint stands for.
+func adoptable(mountpoint string) (device int, ok bool, err error) {
+	number, ok := strings.CutPrefix(mountpoint, adoptedPrefix)
+	if !ok {
+		return -1, false, nil
+	}
+	n, err := strconv.ParseUint(number, 10, 31)
+	if err != nil {
+		return -1, false, because("after "+adoptedPrefix+" a mountpoint has the number of a descriptor", unix.EINVAL)
+	}
+	if _, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err != nil {
+		return -1, true, because("descriptor "+number+" is not open", err)
+	}
+	if !isFuseDevice(int(n)) {
+		return -1, true, because("descriptor "+number+" is not the fuse device", ErrNoDevice, unix.EINVAL)
+	}
+	return int(n), true, nil
+}
+
+// adopt makes a Mounted of a device that somebody else has mounted.
+func (m *mounting) adopt(device int, err error) (*Mounted, error) {
+	if err != nil {
+		return nil, err
+	}
+	unix.CloseOnExec(device)
+	m.was.path = m.given
+	entry, found := byConnection(device)
+	if !found {
+		entry = mtab.Entry{}
+	}
+	mounted := m.mounted(newDevice(device), entry, false)
+	mounted.adopted = true
+	if err := m.callBack(mounted.file); err != nil {
+		return nil, also(err, mounted.Close())
+	}
+	return mounted, nil
+}

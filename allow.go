@@ -1,0 +1,29 @@
+package fusermount
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
+)
+
+// otherAllowed says whether a helper may grant allow_other to a caller. It reads
+// /etc/fuse.conf as the helper does, with the caller's rights; the helper still
+// has the last word.
+func otherAllowed(uid uint32) error {
+	if uid == 0 {
+		return nil
+	}
+	text, err := rawfile.Text(fuseconf.Path)
+	if err != nil {
+		return because("allow_other needs the line user_allow_other in "+fuseconf.Path+", which cannot be read: "+err.Error(),
+			ErrAllowOther, unix.EPERM)
+	}
+	settings, _, err := fuseconf.Parse(strings.NewReader(text))
+	if err != nil || !settings.UserAllowOther {
+		return because("allow_other needs the line user_allow_other in "+fuseconf.Path, ErrAllowOther, unix.EPERM)
+	}
+	return nil
+}

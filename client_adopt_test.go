@@ -1,0 +1,151 @@
+package fusermount_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount"
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// A descriptor that somebody else opened and mounted is taken over.
+func TestAdopt(t *testing.T) {
+	fusetest.NeedDevice(t)
+	dir := fusetest.Dir(t, 0)
+	check := wantNoLeak(t)
+	device := openForOther(t, dir)
+	called := 0
+	m, err := fusermount.Mount(within(t), fmt.Sprintf("/dev/fd/%d", device), &fusermount.Options{
+		SyncInit: func(f *os.File) error {
+			called++
+			_, err := handOn(f, fusetest.Options{})
+			return err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags, err := unix.FcntlInt(uintptr(device), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC == 0 || m.Fd() != device || called != 1 || m.SyncInit() || m.Direct() {
+		t.Errorf("flags %x, %v, descriptor %d, called %d times", flags, err, m.Fd(), called)
+	}
+	if m.ID() != infoOf(t, 0, dir).ID || m.Mountpoint() != dir {
+		t.Errorf("id %d, mountpoint %s", m.ID(), m.Mountpoint())
+	}
+	wantServed(t, 0, dir)
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	mounted(t, dir) // it is somebody else's
+	if _, err := unix.FcntlInt(uintptr(device), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
+		t.Errorf("the descriptor: %v", err)
+	}
+	if err := fusermount.Unmount(within(t), dir); err != nil {
+		t.Error(err)
+	}
+	check()
+}
+
+// Who has adopted a mount may also unmount it.
+func TestAdoptUnmount(t *testing.T) {
+	fusetest.NeedDevice(t)
+	dir := fusetest.Dir(t, 0)
+	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", openForOther(t, dir)), nil)
+	if err := m.Unmount(within(t)); err != nil {
+		t.Error(err)
+	}
+	wantNothing(t, dir)
+	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted)
+}
+
+// A device whose mount is elsewhere, or nowhere yet, can be served all the same.
+func TestAdoptUnknown(t *testing.T) {
+	fusetest.NeedDevice(t)
+	dir := fusetest.Dir(t, 0)
+	device := openForOther(t, dir)
+	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", device), nil)
+	if m.ID() != 0 || m.Connection() != 0 {
+		t.Errorf("id %d, connection %d", m.ID(), m.Connection())
+	}
+	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted)
+	wantError(t, m.Abort(), fusermount.ErrNotMounted)
+	select {
+	case <-m.Done():
+		t.Error("done")
+	default:
+	}
+}
+
+func TestAdoptNothing(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for path, kind := range map[string]error{
+		"/dev/fd/":                           unix.EINVAL,
+		"/dev/fd/x":                          unix.EINVAL,
+		"/dev/fd/-1":                         unix.EINVAL,
+		"/dev/fd/999":                        unix.EBADF,
+		fmt.Sprintf("/dev/fd/%d", null.Fd()): fusermount.ErrNoDevice,
+	} {
+		_, err := fusermount.Mount(within(t), path, nil)
+		if e := wantError(t, err, kind); errors.Is(e, fs.ErrNotExist) {
+			t.Error(e)
+		}
+	}
+	if _, err := null.Stat(); err != nil {
+		t.Errorf("what was refused is closed: %v", err)
+	}
+}
+
+// TakeFd hands the device over to a library that owns numbers.
+func TestTakeFd(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		m, dir := w.mount(t, nil)
+		old := m.Fd()
+		fd, err := m.TakeFd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC == 0 || m.File() != nil || m.Fd() != -1 || fd == old {
+			t.Errorf("descriptor %d, before %d, flags %x, %v", fd, old, flags, err)
+		}
+		if _, err := m.TakeFd(); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("twice: %v", err)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		mounted(t, dir)
+		s := fusetest.Serve(os.NewFile(uintptr(fd), "device"), hello)
+		ready(t, s)
+		wantServed(t, w.uid, dir)
+		if err := errors.Join(w.unmount(t, m), s.Wait()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// openForOther opens a device and mounts it, as somebody who hands it on would:
+// a number that the caller owns, and that is not close-on-exec.
+func openForOther(t *testing.T, dir string) int {
+	t.Helper()
+	fd, err := unix.Open(fusetest.DevicePath, unix.O_RDWR, 0)
+	if err == nil {
+		err = unix.Mount("other", dir, "fuse", unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}

@@ -1,0 +1,157 @@
+package fusermount_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount"
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// soon is how long a helper that hangs may hold Mount up after the context's end.
+const soon = 10 * time.Second
+
+// Helpers that fail, each in its way, leave nothing behind.
+func TestBrokenHelpers(t *testing.T) {
+	for fake, want := range map[string]struct {
+		kinds  []error
+		status int
+		text   string
+	}{
+		"nothing":   {[]error{fusermount.ErrBadReply}, 0, "no device"},
+		"mute":      {nil, 3, "exit status 3"},
+		"die":       {nil, -1, "killed"},
+		"flood":     {[]error{unix.ENODEV}, 1, "mount failed: No such device"},
+		"held":      {[]error{unix.EINVAL}, 1, "mount failed: Invalid argument"},
+		"byte":      {[]error{fusermount.ErrBadReply}, 0, "1 bytes with 0 descriptors"},
+		"two":       {[]error{fusermount.ErrBadReply}, 0, "2 descriptors"},
+		"twice":     {[]error{fusermount.ErrBadReply}, 0, "more than one"},
+		"null":      {[]error{fusermount.ErrBadReply}, 0, "not the fuse device"},
+		"unmounted": {[]error{fusermount.ErrBadReply}, 0, "not mounted"},
+		"mount-die": {nil, -1, "killed"},
+		"send-die":  {nil, -1, "killed"},
+		"send-fail": {nil, 1, "exit status 1"},
+	} {
+		t.Run(fake, func(t *testing.T) {
+			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
+			defer wantNoLeak(t)()
+			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: helper, ForceHelper: true})
+			e := wantError(t, err, want.kinds...)
+			if e.ExitStatus != want.status || !strings.Contains(e.Error(), want.text) || e.Helper != helper {
+				t.Errorf("%v (status %d), want %q, status %d", e, e.ExitStatus, want.text, want.status)
+			}
+			wantNothing(t, dir)
+		})
+	}
+}
+
+// The context ends while a helper is at some stage.
+func TestCancel(t *testing.T) {
+	for _, fake := range []string{"hang", "hang-child", "endless", "mount-hang", "send-hang"} {
+		t.Run(fake, func(t *testing.T) {
+			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
+			wantCancelled(t, dir, &fusermount.Options{Helper: helper, ForceHelper: true}, fake == "mount-hang" || fake == "send-hang")
+		})
+	}
+}
+
+// wantCancelled cancels a Mount, after something is mounted if mounts.
+func wantCancelled(t *testing.T, dir string, o *fusermount.Options, mounts bool) {
+	t.Helper()
+	defer wantNoLeak(t)()
+	ctx, cancel := context.WithCancel(within(t))
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
+		_, err := fusermount.Mount(ctx, dir, o)
+		result <- err
+	}()
+	eventually(t, "the helper runs, and mounts", func() bool {
+		_, found := fusetest.FindMount(t, dir)
+		return found || !mounts && len(living(t)) > 0
+	})
+	start := time.Now()
+	cancel()
+	err := <-result
+	wantError(t, err, context.Canceled)
+	if took := time.Since(start); took > soon {
+		t.Errorf("took %v", took)
+	}
+	wantNothing(t, dir)
+}
+
+// The stages of sync-init.
+func TestCancelSyncInit(t *testing.T) {
+	for _, fake := range []string{"hang", "sync-silent"} {
+		t.Run(fake, func(t *testing.T) {
+			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
+			wantCancelled(t, dir, &fusermount.Options{
+				Helper: helper, ForceHelper: true, SyncInit: func(*os.File) error { return nil },
+			}, false)
+		})
+	}
+}
+
+func TestBrokenSyncInit(t *testing.T) {
+	for fake, want := range map[string]struct {
+		kinds []error
+		text  string
+	}{
+		"sync-end":   {[]error{fusermount.ErrBadReply}, ""},
+		"sync-short": {[]error{fusermount.ErrBadReply}, ""},
+		"sync-error": {[]error{unix.ENODEV}, "could not mount: no such device"},
+		"null":       {[]error{fusermount.ErrBadReply}, "not the fuse device"},
+		"nothing":    {[]error{fusermount.ErrBadReply}, "no device"},
+	} {
+		t.Run(fake, func(t *testing.T) {
+			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
+			defer wantNoLeak(t)()
+			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{
+				Helper: helper, ForceHelper: true, SyncInit: func(*os.File) error { return nil },
+			})
+			if e := wantError(t, err, want.kinds...); !strings.Contains(e.Error(), want.text) {
+				t.Errorf("%v, want %q", e, want.text)
+			}
+			wantNothing(t, dir)
+		})
+	}
+}
+
+// A context that has ended before anything began.
+func TestCancelledBefore(t *testing.T) {
+	dir := fusetest.Dir(t, 0)
+	defer wantNoLeak(t)()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("the cause")
+	cancel(cause)
+	for _, o := range []*fusermount.Options{nil, {ForceHelper: true, Helper: "/bin/false"}} {
+		_, err := fusermount.Mount(ctx, dir, o)
+		wantError(t, err, cause)
+	}
+	wantError(t, fusermount.Unmount(ctx, dir), cause)
+	wantError(t, fusermount.Abort(ctx, dir), cause)
+	wantNothing(t, dir)
+}
+
+// A helper that hangs while it unmounts.
+func TestCancelUnmount(t *testing.T) {
+	dir := fusetest.Dir(t, 0)
+	m := mountAs(t, 0, dir, nil)
+	hangs := fakeHelper(t, "hang")
+	defer wantNoLeak(t)()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	fusetest.NeedRoot(t)
+	err := as(user, func() error { return m.Unmount(ctx, fusermount.WithHelper(hangs)) })
+	wantError(t, err, context.DeadlineExceeded)
+	if mounted(t, dir); errors.Is(err, fs.ErrPermission) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,194 @@
+package fusermount_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount"
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// handOn gives a daemon in another process a copy of the device; the Mounted
+// keeps its own.
+func handOn(device *os.File, opts fusetest.Options) (*fusetest.Server, error) {
+	fd, err := unix.FcntlInt(device.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return fusetest.ServeOptions(os.NewFile(uintptr(fd), "device"), hello, opts), nil
+}
+
+// knowsSync says whether this way can have the daemon asked first.
+func (w way) knowsSync(t *testing.T) bool {
+	t.Helper()
+	device, err := fusetest.OpenDevice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	return fusetest.SyncInit(device) == nil && !strings.Contains(t.Name(), "/C/") // libfuse 3.14
+}
+
+// The daemon is served before there is a mount, where that can be done, and
+// otherwise right after.
+func TestSyncInit(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		for _, auto := range []bool{false, true} {
+			check := wantNoLeak(t)
+			dir := fusetest.Dir(t, w.uid)
+			var s *fusetest.Server
+			calls, found := 0, false
+			m := mountAs(t, w.uid, dir, w.with(func(o *fusermount.Options) {
+				o.FSName, o.AutoUnmount = "sync,init", auto
+				if auto && w.direct {
+					o.ForceDirect, o.Helper = true, ours(t)
+				}
+				o.SyncInit = func(device *os.File) (err error) {
+					calls++
+					_, found, err = fusetest.TopMount(dir)
+					if err == nil {
+						s, err = handOn(device, fusetest.Options{})
+					}
+					return err
+				}
+			}))
+			if m.SyncInit() != w.knowsSync(t) || found == m.SyncInit() || calls != 1 {
+				t.Errorf("sync %v, mounted before %v, %d calls", m.SyncInit(), found, calls)
+			}
+			if m.SyncInit() && s.Count(fusetest.OpInit) != 1 {
+				t.Error("mounted, and INIT was not answered")
+			}
+			ready(t, s)
+			if line := mounted(t, dir); line.Source != "sync,init" {
+				t.Errorf("%+v", line)
+			}
+			wantServed(t, w.uid, dir)
+			if err := w.unmount(t, m); err != nil {
+				t.Error(err)
+			}
+			if err := errors.Join(m.Close(), s.Close()); err != nil {
+				t.Error(err)
+			}
+			check()
+		}
+	})
+}
+
+// An error of SyncInit's ends Mount.
+func TestSyncInitRefused(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		dir := fusetest.Dir(t, w.uid)
+		check := wantNoLeak(t)
+		reason := errors.New("the reason")
+		var device *os.File
+		err := as(w.uid, func() error {
+			_, err := fusermount.Mount(within(t), dir, w.with(func(o *fusermount.Options) {
+				o.SyncInit = func(f *os.File) error { device = f; return reason }
+			}))
+			return err
+		})
+		wantError(t, err, reason)
+		wantNothing(t, dir)
+		if err := device.Close(); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("the device is open: %v", err)
+		}
+		check()
+	})
+}
+
+// The context ends while the kernel waits for a daemon that is silent: one that
+// has read INIT, and one that has not. Here the daemon is this very process.
+func TestSyncInitCancelled(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		if !w.knowsSync(t) {
+			return // Mount does not wait for the daemon there
+		}
+		for _, reads := range []bool{false, true} {
+			dir := fusetest.Dir(t, w.uid)
+			check := wantNoLeak(t)
+			ctx, cancel := context.WithCancel(within(t))
+			ended := make(chan error, 1)
+			start := time.Now()
+			err := as(w.uid, func() error {
+				_, err := fusermount.Mount(ctx, dir, w.with(func(o *fusermount.Options) {
+					o.SyncInit = func(device *os.File) error {
+						if !reads {
+							ended <- unix.ENODEV
+							time.AfterFunc(100*time.Millisecond, cancel)
+							return nil
+						}
+						go func() { ended <- readAll(device, cancel) }()
+						return nil
+					}
+				}))
+				return err
+			})
+			wantError(t, err, context.Canceled)
+			if took := time.Since(start); took > soon {
+				t.Errorf("took %v", took)
+			}
+			wantNothing(t, dir)
+			// Whoever reads the device comes to an end.
+			if err := <-ended; !errors.Is(err, unix.ENODEV) {
+				t.Errorf("the daemon: %v", err)
+			}
+			check()
+		}
+	})
+}
+
+// readAll reads requests and answers none.
+func readAll(device *os.File, first func()) error {
+	buf := make([]byte, 1<<17)
+	for {
+		if _, err := device.Read(buf); err != nil {
+			return err
+		}
+		first()
+	}
+}
+
+// A daemon that refuses INIT has no mount.
+func TestSyncInitDaemonFails(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		if !w.knowsSync(t) {
+			return
+		}
+		dir := fusetest.Dir(t, w.uid)
+		check := wantNoLeak(t)
+		err := as(w.uid, func() error {
+			_, err := fusermount.Mount(within(t), dir, w.with(func(o *fusermount.Options) {
+				o.SyncInit = func(device *os.File) error {
+					go refuseOne(device)
+					return nil
+				}
+			}))
+			return err
+		})
+		wantError(t, err, unix.ENOTCONN)
+		wantNothing(t, dir)
+		check()
+	})
+}
+
+// refuseOne answers one request with EIO.
+func refuseOne(device *os.File) {
+	buf := make([]byte, 1<<17)
+	if n, err := device.Read(buf); err != nil || n < 16 {
+		return
+	}
+	eio := unix.EIO
+	answer := binary.NativeEndian.AppendUint32(nil, 16)
+	answer = binary.NativeEndian.AppendUint32(answer, uint32(-int32(eio)))
+	if _, err := device.Write(append(answer, buf[8:16]...)); err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,156 @@
+package fusermount
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusectl"
+	"github.com/go-fusermount/fusermount/internal/mtab"
+)
+
+// DaemonState says whether somebody serves a FUSE mount.
+type DaemonState int
+
+const (
+	// Unknown: the kernel does not tell this process, and nobody is seen to
+	// serve the mount.
+	Unknown DaemonState = iota
+	// Alive: somebody holds the device. He may hang all the same.
+	Alive
+	// Dead: nobody does, or the connection was aborted. Whoever touches the mount
+	// gets ENOTCONN.
+	Dead
+)
+
+func (s DaemonState) String() string {
+	switch s {
+	case Alive:
+		return "alive"
+	case Dead:
+		return "dead"
+	}
+	return "unknown"
+}
+
+// daemons finds out whether daemons live. Only who asks one learns it in any
+// case, and a daemon that lives and hangs would then hang him, in a way that not
+// even SIGKILL ends. So the kernel is asked, then who holds devices, and the
+// daemon itself only if neither says that it is there.
+type daemons struct {
+	control fusectl.Dir
+	err     error // of control
+	holders *holders
+}
+
+func newDaemons(who caller) *daemons {
+	d := &daemons{}
+	d.control, d.err = openControl(who)
+	return d
+}
+
+func (d *daemons) close() {
+	if d.err == nil {
+		_ = d.control.Close() // O_PATH: nothing can fail
+	}
+}
+
+func (d *daemons) state(e mtab.Entry) DaemonState {
+	if d.err == nil {
+		if s, err := d.control.Status(connection(e)); err == nil && s.Ended {
+			return Dead
+		} else if err == nil {
+			return Alive
+		}
+	}
+	if d.holders == nil {
+		d.holders = findHolders()
+	}
+	return d.holders.state(e)
+}
+
+// holders are the processes that hold fuse devices, as far as this one may see.
+type holders struct {
+	connections map[uint32]bool
+	// nameless says that there are devices of which the kernel does not tell the
+	// connection: on older kernels, or because they are not mounted yet.
+	nameless bool
+	// hidden says that there are processes that may not be looked into.
+	hidden bool
+}
+
+// findHolders looks through all processes. It reads where descriptors lead to,
+// and does not follow them.
+func findHolders() *holders {
+	h := &holders{connections: map[uint32]bool{}}
+	processes, err := filepath.Glob("/proc/[0-9]*")
+	h.hidden = err != nil || len(processes) == 0 // no /proc
+	for _, p := range processes {
+		h.look(p)
+	}
+	return h
+}
+
+func (h *holders) look(process string) {
+	fds, err := os.ReadDir(process + "/fd")
+	h.hidden = h.hidden || errors.Is(err, fs.ErrPermission)
+	for _, fd := range fds {
+		link, err := os.Readlink(process + "/fd/" + fd.Name())
+		if err != nil || !strings.Contains(filepath.Base(link), "fuse") {
+			continue
+		}
+		if n, ok := connectionIn(process + "/fdinfo/" + fd.Name()); ok {
+			h.connections[n] = true
+		} else if link == devicePath {
+			h.nameless = true
+		}
+	}
+}
+
+// askLimit is for a daemon that is there all the same, and hangs.
+const askLimit = time.Second
+
+func (h *holders) state(e mtab.Entry) DaemonState {
+	if h.connections[connection(e)] {
+		return Alive
+	}
+	if h.nameless && len(h.connections) == 0 {
+		return Unknown
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
+	defer cancel()
+	state, err := await(ctx, func() (DaemonState, error) { return h.ask(e), nil }, func(DaemonState, error) {})
+	if err != nil {
+		return Unknown
+	}
+	return state
+}
+
+// ask asks the daemon, which nobody seems to be.
+func (h *holders) ask(e mtab.Entry) DaemonState {
+	fd, err := openPath(e.Mountpoint, unix.O_NOFOLLOW)
+	if err != nil {
+		return Unknown
+	}
+	defer unix.Close(fd)
+	if now, _, err := mtab.Of(fd); err != nil || !mtab.Same(now, e) {
+		return Unknown // something lies on top
+	}
+	var st unix.Statx_t
+	err = unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
+	switch {
+	case err == nil:
+		return Alive
+	case errors.Is(err, unix.ENOTCONN):
+		return Dead
+	case errors.Is(err, unix.EACCES) && unix.Geteuid() == 0 && !h.hidden:
+		return Dead // only the owner may ask, but root has seen all processes
+	}
+	return Unknown
+}

@@ -1,0 +1,75 @@
+package fusermount
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+const devicePath = "/dev/fuse"
+
+// openDevice opens the fuse device: close-on-exec, and blocking (see
+// [Mounted.File]).
+func openDevice() (int, error) {
+	for {
+		fd, err := unix.Open(devicePath, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			err = because("open "+devicePath+": "+err.Error(), ErrNoDevice, err)
+		}
+		return fd, err
+	}
+}
+
+// ioctlSyncInit is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3). How an architecture
+// writes _IO is taken from another one without argument, _IO(0x12, 95).
+const ioctlSyncInit = unix.BLKRRPART&^0xffff | 229<<8 | 3
+
+// askSync has the kernel ask the daemon before it makes the mount, and not
+// after. Only Linux 6.18 can; the device stays as it was where it cannot.
+func askSync(device int) bool {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(device), ioctlSyncInit, 0)
+	return errno == 0
+}
+
+// refuseInit answers the kernel's first question with an error in the daemon's
+// place, so that a mount in the making ends: nothing else can end it when the
+// daemon is silent. It owns device, and may wait until then.
+func refuseInit(device int) {
+	defer unix.Close(device)
+	if refuse(device, firstRequest) {
+		return // the daemon had read it
+	}
+	buf := make([]byte, 1<<16) // the kernel wants room for the longest request
+	for {
+		n, err := unix.Read(device, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err == nil && n >= headerSize {
+			refuse(device, binary.NativeEndian.Uint64(buf[8:]))
+		}
+		return
+	}
+}
+
+// From linux/fuse.h, struct fuse_in_header: 4 bytes of length, 4 of the opcode,
+// and 8 that number the request, of which the first is 2. In fuse_out_header the
+// negative error stands in the opcode's place.
+const (
+	headerSize   = 40
+	answerSize   = 16
+	firstRequest = 2
+)
+
+func refuse(device int, request uint64) bool {
+	answer := binary.NativeEndian.AppendUint32(nil, answerSize)
+	answer = binary.NativeEndian.AppendUint32(answer, negative(unix.EINTR))
+	_, err := unix.Write(device, binary.NativeEndian.AppendUint64(answer, request))
+	return err == nil
+}
+
+func negative(errno unix.Errno) uint32 { return uint32(-int32(errno)) }

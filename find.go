@@ -1,0 +1,112 @@
+package fusermount
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	helperVariable = "FUSERMOUNT_PROG"
+	commVariable   = "_FUSE_COMMFD"
+)
+
+// helperNames are what helpers are called, the newer first.
+var helperNames = []string{"fusermount3", "fusermount"}
+
+// helperDirs are looked through when PATH has no helper, as in a service.
+var helperDirs = []string{"/run/wrappers/bin", "/usr/local/bin", "/usr/bin", "/bin"}
+
+// FindHelper gives the helper that Mount and Unmount run when none is named:
+//
+//  1. the program in $FUSERMOUNT_PROG, if that is set; a bare name is looked up
+//     in PATH,
+//  2. fusermount3 in the directories of PATH, then fusermount there,
+//  3. the same two in /run/wrappers/bin (NixOS), /usr/local/bin, /usr/bin, /bin.
+//
+// A program named by 1 has to exist: no other takes its place. Directories of
+// PATH that are not absolute are left out, and so is all of 1 and 2 in a program
+// that runs with more rights than its caller has (setuid). The error is a
+// [*HelperNotFoundError].
+func FindHelper() (string, error) {
+	var path []string
+	if !privilegedByExec() {
+		path = searchPath()
+		if named := os.Getenv(helperVariable); named != "" {
+			return findNamed(named, path)
+		}
+	}
+	var all []string
+	for _, name := range helperNames {
+		all = append(all, inAll(path, name)...)
+	}
+	for _, dir := range helperDirs {
+		all = append(all, inAll([]string{dir}, helperNames...)...)
+	}
+	return firstOf(all)
+}
+
+// findHelper is FindHelper for a caller who may have named one.
+func findHelper(named string) (string, error) {
+	if named != "" {
+		return findNamed(named, searchPath())
+	}
+	return FindHelper()
+}
+
+func findNamed(named string, path []string) (string, error) {
+	if strings.ContainsRune(named, '/') || len(path) == 0 {
+		return firstOf([]string{named})
+	}
+	return firstOf(inAll(path, named))
+}
+
+func inAll(dirs []string, names ...string) (files []string) {
+	for _, dir := range dirs {
+		for _, name := range names {
+			files = append(files, filepath.Join(dir, name))
+		}
+	}
+	return files
+}
+
+func firstOf(files []string) (string, error) {
+	for _, file := range files {
+		if _, err := exec.LookPath(file); err == nil { // has a slash: no search, only the checks
+			return file, nil
+		}
+	}
+	return "", &HelperNotFoundError{Searched: files}
+}
+
+// searchPath gives the absolute directories of PATH: a helper in whatever
+// directory one happens to be in is nobody's wish.
+func searchPath() (dirs []string) {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if filepath.IsAbs(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
+// privilegedByExec says whether the environment is somebody else's: of a caller
+// who has fewer rights than this program.
+func privilegedByExec() bool {
+	return unix.Getuid() != unix.Geteuid() || unix.Getgid() != unix.Getegid()
+}
+
+// helperEnvironment is the environment that a helper gets: this process's, since
+// wrappers need it, with the number of its socket.
+func helperEnvironment() []string {
+	env := make([]string, 0, 64)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, commVariable) { // _FUSE_COMMFD2, too
+			env = append(env, v)
+		}
+	}
+	return append(env, commVariable+"=3")
+}

@@ -1,0 +1,246 @@
+package fusermount
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/mtab"
+)
+
+// Mounted is a mount that Mount has made, with its device. It is safe for
+// concurrent use. Keep it as long as the file system is served, and Close it in
+// the end.
+type Mounted struct {
+	path    string // as it was given, for mounts that are not in our table
+	entry   mtab.Entry
+	known   bool // whether there is an entry
+	options unmountOptions
+	direct  bool
+	sync    bool
+	adopted bool
+
+	gone     chan struct{} // closed when the mount has gone, or with the Mounted
+	goneOnce sync.Once
+
+	mu      sync.Mutex // of all below
+	file    *os.File   // nil once it was taken
+	watcher *process   // the helper that stays for AutoUnmount
+	closed  bool
+	watched bool
+}
+
+// mounted makes a Mounted of what is mounted now. Without an entry the mount lies
+// in another mount namespace: a helper was a wrapper that leads out of this one.
+func (m *mounting) mounted(file *os.File, entry mtab.Entry, direct bool) *Mounted {
+	return &Mounted{
+		path: m.was.path, entry: entry, known: entry.ID != 0, options: m.unmountOptions(Fail),
+		file: file, direct: direct, gone: make(chan struct{}),
+	}
+}
+
+// File gives the device. It stays m's: Close closes it, so whoever reads it must
+// not close it, and must not use it any more after Close. It is nil after
+// [Mounted.TakeFd].
+//
+// The device is in blocking mode and not known to the Go runtime's poller, so a
+// read occupies a thread. Before there is a mount the kernel lets a poll wait,
+// even one of the runtime for all its descriptors; once Mount has returned, a
+// library that prefers polling may make a non-blocking file of it.
+//
+// A read gives ENODEV when the file system was unmounted and is not used any
+// more, or was aborted.
+func (m *Mounted) File() *os.File {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.file
+}
+
+// Fd gives the number of File's descriptor, which stays m's, or -1 after
+// [Mounted.TakeFd].
+func (m *Mounted) Fd() int {
+	if f := m.File(); f != nil {
+		return int(f.Fd())
+	}
+	return -1
+}
+
+// TakeFd hands the device over: the caller owns the descriptor that it gives,
+// which is close-on-exec, and has to close it; m has none any more. This is for
+// libraries that take over a number, as those do that mount on "/dev/fd/N". The
+// number is not File's: that one is closed.
+//
+// Close then leaves the mount alone.
+func (m *Mounted) TakeFd() (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || m.file == nil {
+		return -1, fs.ErrClosed
+	}
+	fd, err := unix.FcntlInt(m.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	err = m.file.Close()
+	m.file = nil
+	return fd, err
+}
+
+// ID gives the kernel's id of the mount: the unique one, which is never used
+// again, from Linux 6.8 on (statx's STATX_MNT_ID_UNIQUE), and else the one of
+// /proc/self/mountinfo. It is 0 where the mount is not in this process's mount
+// namespace.
+func (m *Mounted) ID() uint64 { return m.entry.ID }
+
+// Mountpoint gives the absolute path of the mountpoint, without symlinks, as it
+// was when it was mounted.
+func (m *Mounted) Mountpoint() string {
+	if m.known && m.entry.Mountpoint != "" {
+		return m.entry.Mountpoint
+	}
+	if abs, err := filepath.Abs(m.path); err == nil {
+		return abs
+	}
+	return m.path
+}
+
+// Connection gives the number of the kernel's FUSE connection, as below
+// /sys/fs/fuse/connections. It is 0 where ID is.
+func (m *Mounted) Connection() uint32 { return connection(m.entry) }
+
+// Direct says whether the mount was made without a helper.
+func (m *Mounted) Direct() bool { return m.direct }
+
+// SyncInit says whether Options.SyncInit was called before there was a mount,
+// and INIT was answered before Mount returned.
+func (m *Mounted) SyncInit() bool { return m.sync }
+
+// Done gives a channel that is closed when the mount is gone from the mount
+// table, whoever unmounted it and however, or when m is closed. After a lazy
+// unmount the file system may still be in use: that ends with ENODEV from the
+// device. Nothing is told of a mount in another mount namespace (see ID).
+//
+// It waits for the kernel's word that the mount table has changed (poll(2) of
+// /proc/self/mountinfo), in one goroutine for all mounts of the process.
+func (m *Mounted) Done() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known && !m.watched && !m.closed {
+		m.watched = true
+		table.add(m)
+	}
+	return m.gone
+}
+
+// Wait waits for Done. The error is nil when the mount is gone, fs.ErrClosed when
+// m was closed before that, or the context's.
+func (m *Mounted) Wait(ctx context.Context) error {
+	select {
+	case <-m.Done():
+		if m.known && mtab.Present([]mtab.Entry{m.entry})[0] {
+			return fs.ErrClosed
+		}
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// setGone closes gone.
+func (m *Mounted) setGone() { m.goneOnce.Do(func() { close(m.gone) }) }
+
+// Unmount unmounts exactly this mount, known by its id, wherever it lies now:
+// never one that lies on top of it, which is an ErrCovered, nor one that came to
+// its place since, which is an ErrNotMounted as is any unmount of what is gone
+// already. The options say what to do while it is busy; by default Unmount
+// fails with EBUSY. The device stays open, for the daemon to come to its end:
+// see Close.
+//
+// What is mounted by an id can be unmounted by a path only. Between the last
+// look at the id and the system call, in which somebody would have to exchange
+// the mount, lie some microseconds in a direct unmount, and the helper's start
+// otherwise; the helper makes sure by itself that what it takes away is the
+// caller's. When it was not the right one after all, Unmount says so.
+//
+// For a mount in another mount namespace (see ID) a helper is asked by the path;
+// an adopted one (see Mount) is not unmounted then.
+func (m *Mounted) Unmount(ctx context.Context, opts ...UnmountOption) error {
+	o := m.options
+	for _, option := range opts {
+		option.apply(&o)
+	}
+	u := &unmounting{entry: m.entry, who: whoCalls(), options: o}
+	var err error
+	switch {
+	case m.known:
+		err = u.run(ctx)
+	case m.adopted:
+		err = because("this mount is not in the mount table of this process", ErrNotMounted)
+	default:
+		u.entry.Mountpoint = m.path
+		err = u.retry(ctx, u.byHelper)
+	}
+	if err == nil || errors.Is(err, ErrNotMounted) {
+		m.endWatch()
+	}
+	if err != nil {
+		return u.failure(m.path, err)
+	}
+	table.remove(m)
+	m.setGone()
+	return nil
+}
+
+// endWatch ends the helper that stays for AutoUnmount: there is nothing to watch
+// any more.
+func (m *Mounted) endWatch() {
+	m.mu.Lock()
+	p := m.watcher
+	m.watcher = nil
+	m.mu.Unlock()
+	if p != nil {
+		p.end(nil)
+	}
+}
+
+// closeLimit bounds the unmount in Close.
+const closeLimit = 10 * time.Second
+
+// Close gives everything back: the device, unless it was taken, and the helper
+// that stays for AutoUnmount, which is waited for. If the device is still m's, the
+// mount is unmounted first, lazily, since nobody could serve it any more; that
+// takes at most ten seconds. An adopted mount is not unmounted.
+//
+// A read of the device that is under way does not end by this but by the end of
+// the mount. More calls do nothing.
+func (m *Mounted) Close() error {
+	m.mu.Lock()
+	file := m.file
+	first := !m.closed
+	m.closed, m.file = true, nil
+	m.mu.Unlock()
+	if !first {
+		return nil
+	}
+	var err error
+	if file != nil && !m.adopted {
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
+		if err = m.Unmount(ctx, Lazy); errors.Is(err, ErrNotMounted) {
+			err = nil
+		}
+	}
+	if file != nil {
+		err = also(err, file.Close())
+	}
+	m.endWatch()
+	table.remove(m)
+	m.setGone()
+	return err
+}

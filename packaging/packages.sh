@@ -1,0 +1,74 @@
+#!/bin/sh
+# Makes the packages of one architecture, in the formats of systems that exist
+# for it: sh packages.sh ARCH HELPER OUT VERSION, in the module's root, with nfpm
+# as $NFPM. All files get the time SOURCE_DATE_EPOCH.
+set -eu
+umask 022
+export SOURCE_DATE_EPOCH
+
+arch=$1 helper=$2 out=$3 version=$4
+stage=build/stage/$arch
+
+# package_version FORMAT gives the number of a release. What is no release yet is
+# older than the next one, and its packages are ordered by their time.
+package_version() {
+	number=$(echo "$version" | sed -n 's/^v\{0,1\}\([0-9]*\.[0-9]*\.\)\([0-9]*\).*/\1 \2/p')
+	if [ -n "$number" ] && [ "${number%% *}${number##* }" = "${version#v}" ]; then
+		echo "${version#v}"
+		return
+	fi
+	case $1 in
+	apk) before=_git ;;
+	archlinux) before=git ;;
+	*) before='~git' ;;
+	esac
+	# shellcheck disable=SC2086 # "1.2." and "3"
+	set -- ${number:-0.0. 0}
+	echo "$1$(($2 + 1))$before$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S)"
+}
+
+# copyright is our licence and those of what is linked into the program.
+copyright() {
+	echo "go-fusermount, https://github.com/go-fusermount/fusermount"
+	echo
+	cat LICENSE
+	for module in golang.org/x/sys github.com/spf13/pflag; do
+		printf '\nIt contains %s' "$module"
+		[ "$module" = golang.org/x/sys ] && printf " and Go's runtime and library"
+		printf ':\n\n'
+		cat "$(go list -m -f '{{.Dir}}' "$module")/LICENSE"
+	done
+}
+
+changelog() {
+	echo "go-fusermount ($(package_version deb)-1) unstable; urgency=medium"
+	printf '\n  * See the file CHANGELOG.md of the source.\n\n'
+	echo " -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")"
+}
+
+formats() {
+	echo deb
+	case $arch in mips64le) ;; *) printf 'rpm\napk\n' ;; esac
+	case $arch in amd64 | arm64 | armv7) echo archlinux ;; esac
+}
+
+# What nfpm.yaml asks for.
+export STAGE="$stage"
+case $arch in
+armv7) export PACKAGE_ARCH=arm7 ;;
+*) export PACKAGE_ARCH="$arch" ;;
+esac
+
+maintainer=$(sed -n 's/^maintainer: //p' packaging/nfpm.yaml)
+mkdir -p "$out"
+rm -rf "$stage"
+mkdir -p "$stage"
+cp "$helper" "$stage/fusermount3"
+gzip -9nc packaging/man/fusermount3.1 >"$stage/fusermount3.1.gz"
+gzip -9nc packaging/man/fuse.conf.5 >"$stage/fuse.conf.5.gz"
+changelog | gzip -9nc >"$stage/changelog.Debian.gz"
+copyright >"$stage/copyright"
+formats | while read -r format; do
+	PACKAGE_VERSION=$(package_version "$format") "$NFPM" package \
+		--config packaging/nfpm.yaml --packager "$format" --target "$out/"
+done

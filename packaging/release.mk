@@ -1,0 +1,56 @@
+# Every architecture, packages, and what a release consists of.
+
+ARCHES ?= amd64 arm64 armv7 386 riscv64 ppc64le s390x loong64 mips64le
+RELEASE := build/release
+
+# The same bytes from everybody: not what "go env -w" may say, and the time of the
+# last commit.
+export GOAMD64 := v1
+export GO386 := sse2
+export GOARM64 := v8.0
+export GOARM := 7
+export GOPPC64 := power8
+export GORISCV64 := rva20u64
+export GOMIPS64 := hardfloat
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+
+goarch = $(patsubst armv7,arm,$(1))
+
+build/linux-%/fusermount3: FORCE
+	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/fusermount
+
+# The client package is for the programs of Android, too.
+build/android-arm64/fusermount3: FORCE
+	GOOS=android GOARCH=arm64 go build ./...
+	GOOS=android GOARCH=arm64 go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/fusermount
+
+cross: $(ARCHES:%=build/linux-%/fusermount3) build/android-arm64/fusermount3 ## build for every architecture, and vet the tests there
+	for arch in $(foreach a,$(ARCHES),$(call goarch,$(a))); do GOARCH=$$arch go vet ./... || exit; done
+
+build/bin/nfpm build/bin/cyclonedx-gomod: tools/go.mod
+	cd tools && go build -o ../build/bin/ github.com/goreleaser/nfpm/v2/cmd/nfpm github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+packages: $(ARCHES:%=build/linux-%/fusermount3) build/bin/nfpm ## .deb, .rpm, .apk and Arch packages of ARCHES, in build/packages
+	rm -rf build/packages
+	for arch in $(ARCHES); do \
+		NFPM=build/bin/nfpm SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+		sh packaging/packages.sh $$arch build/linux-$$arch/fusermount3 build/packages $(VERSION) || exit; \
+	done
+
+release: packages build/bin/cyclonedx-gomod ## binaries, packages, SBOM and SHA256SUMS, in build/release
+	rm -rf $(RELEASE)
+	cp -r build/packages $(RELEASE)
+	for arch in $(ARCHES); do cp build/linux-$$arch/fusermount3 $(RELEASE)/fusermount3-linux-$$arch || exit; done
+	build/bin/cyclonedx-gomod bin -json -std -noserial -reproducible -version '$(VERSION)' \
+		-output $(RELEASE)/fusermount3.cdx.json build/linux-$(firstword $(ARCHES))/fusermount3
+	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
+
+test-packages: ARCHES := amd64
+test-packages: packages ## install, upgrade and remove the .deb on a small Debian; lint and list all packages (root)
+	sh testdata/install.sh lintian
+	lintian --fail-on error,warning --allow-root build/packages/*.deb
+	sh testdata/packages.sh $(CURDIR)/build/packages/go-fusermount_*_amd64.deb $(CURDIR)/build/debian
+
+FORCE:
+
+.PHONY: cross packages release test-packages FORCE

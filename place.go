@@ -1,0 +1,166 @@
+package fusermount
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusectl"
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
+)
+
+// Nothing in this file asks the daemon of the file system that lies at a
+// place: descriptors are opened with O_PATH, and the kernel answers from its own
+// tables. Only a daemon that serves a directory further up can make it wait.
+
+func openPath(path string, flags int) (int, error) {
+	for {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return fd, err
+		}
+	}
+}
+
+func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+// resolved follows a path whose last component is a symlink: a helper refuses
+// these, since somebody could exchange it, but here it is the caller's own
+// wish. It also names what . and .. stand for: under these names the mountpoint
+// is found, and not what will be mounted on it. All other paths stay as they
+// are.
+func resolved(path string) (string, error) {
+	name := strings.TrimRight(path, "/")
+	if base := name[strings.LastIndexByte(name, '/')+1:]; base != "." && base != ".." {
+		if _, err := unix.Readlink(name, make([]byte, 1)); err != nil {
+			return path, nil // no link, or nothing there: whoever mounts says so
+		}
+	}
+	fd, err := openPath(path, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	return os.Readlink(procFD(fd))
+}
+
+// before is a mountpoint before anything is mounted there. Should a helper have
+// to be given up, it tells a mount of its making from any other.
+type before struct {
+	path  string // resolved
+	known bool
+	below mtab.Entry
+	root  bool // of below
+	// calm: nothing that is done here asks a daemon.
+	calm bool
+}
+
+func survey(path string) (b before, err error) {
+	if b.path, err = resolved(path); err != nil {
+		return b, err
+	}
+	e, isRoot, err := mtab.At(b.path)
+	b.below, b.root, b.known = e, isRoot, err == nil
+	b.calm = b.known && !mountopts.IsFuse(e.Type) && calm(b.path) // it may be another path by now
+	return b, nil
+}
+
+// new gives the mount that has appeared since, directly on top of what was
+// there, and as it was asked for.
+func (b before) new(r *request, uid uint32) (mtab.Entry, bool) {
+	e, isRoot, err := mtab.At(b.path)
+	if err != nil || !isRoot || !b.known || !mountopts.IsFuse(e.Type) {
+		return mtab.Entry{}, false
+	}
+	owner, _ := e.Owner()
+	same := e.Unique == b.below.Unique && e.Parent == b.below.ID && owner == uid &&
+		(e.Source == "" || e.Source == r.source())
+	return e, same
+}
+
+// connectionOf gives the number of the connection that a device serves, which is
+// also that of the file system's device. Recent kernels tell it (6.18 does, 6.12
+// does not); of others, and of a device that is not mounted, ok is false. A device
+// whose connection has ended keeps a number that may be another's by now.
+func connectionOf(device int) (n uint32, ok bool) {
+	return connectionIn("/proc/self/fdinfo/" + strconv.Itoa(device))
+}
+
+func connectionIn(fdinfo string) (n uint32, ok bool) {
+	text, err := rawfile.Text(fdinfo)
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if value, found := strings.CutPrefix(line, "fuse_connection:"); found {
+			n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
+			return uint32(n), err == nil
+		}
+	}
+	return 0, false
+}
+
+// connection is the number under which fusectl has a mount's connection.
+func connection(e mtab.Entry) uint32 { return fusectl.Number(e.Major, e.Minor) }
+
+// servedBy finds the mount that a device serves. Without the kernel's word on
+// that, a mount that is new at the mountpoint is taken for it.
+func servedBy(device int, r *request, b before, uid uint32) (mtab.Entry, bool) {
+	number, known := connectionOf(device)
+	if !known {
+		return b.new(r, uid)
+	}
+	e, isRoot, err := mtab.At(b.path)
+	if err == nil && isRoot && mountopts.IsFuse(e.Type) && connection(e) == number {
+		return e, isMounted(device)
+	}
+	if e, found := byConnection(device); found {
+		return e, true
+	}
+	return b.new(r, uid)
+}
+
+// byConnection looks for a device's mount in the whole table. Of several, which
+// are bind mounts, the oldest is the one that was mounted. That the device is
+// mounted afterwards shows that the number was its own all the time.
+func byConnection(device int) (mtab.Entry, bool) {
+	number, known := connectionOf(device)
+	if !known {
+		return mtab.Entry{}, false
+	}
+	all, err := mtab.FuseMounts()
+	if err != nil {
+		return mtab.Entry{}, false
+	}
+	for _, e := range all {
+		if connection(e) == number {
+			return e, isMounted(device)
+		}
+	}
+	return mtab.Entry{}, false
+}
+
+// isFuseDevice says whether a descriptor is one of the fuse device.
+func isFuseDevice(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR &&
+		uint64(st.Rdev) == unix.Mkdev(10, 229) // misc, FUSE_MINOR
+}
+
+// isMounted says whether a device has a connection: one without answers a poll
+// with an error. It waits for a device that [askSync] was called for, until that
+// is mounted.
+func isMounted(device int) bool {
+	fds := []unix.PollFd{{Fd: int32(device), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(fds, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
+		}
+	}
+}

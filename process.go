@@ -1,0 +1,294 @@
+package fusermount
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fdpass"
+)
+
+// process is a helper at work: its socket, what it says, and its end. All that is
+// done with it happens in the goroutine that calls, which waits for all of that
+// at once: a mount takes a helper a millisecond, and what is handed from one
+// thread to another on a busy machine waits far longer than that.
+//
+// It is started on the thread of that goroutine, so that a caller with ids of its
+// own gets a helper with these. It gets /dev/null, the pipe of its messages and
+// its end of the socket, and nothing else: whatever this process opens meanwhile
+// is close-on-exec from the start.
+type process struct {
+	path   string
+	pid    int
+	pidfd  int // readable when the process has ended; -1 where there is none
+	socket int // our end; -1 once closed
+	said   *said
+	alarm  *alarm // the end of the caller's context
+
+	reaped bool
+	status syscall.WaitStatus
+}
+
+const (
+	// grace is for a helper whose socket was closed: it takes back what it
+	// mounted, and that goes better if it is not killed.
+	grace = time.Second
+	// mercy is for a killed one. It may be in a system call that no signal ends.
+	mercy = 2 * time.Second
+	// blink is between two looks at a process without a pidfd (before Linux 5.2,
+	// or forbidden by a filter).
+	blink = 10 * time.Millisecond
+)
+
+// errLate says that something did not happen in the time given.
+var errLate = errors.New("timed out")
+
+func startProcess(ctx context.Context, path string, args []string, stderr io.Writer) (p *process, err error) {
+	var opened []int
+	defer func() {
+		if err != nil {
+			closeAll(opened...)
+			err = because("start "+path+": "+err.Error(), err)
+		}
+	}()
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	opened = append(opened, sockets[:]...)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	opened = append(opened, pipe[:]...)
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	opened = append(opened, null)
+	p = &process{path: path, pidfd: -1, socket: sockets[0], said: newSaid(pipe[0], path, stderr)}
+	if p.alarm, err = newAlarm(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.start(args, null, pipe[1], sockets[1]); err != nil {
+		p.alarm.close()
+		return nil, err
+	}
+	closeAll(null, pipe[1], sockets[1])
+	return p, nil
+}
+
+// closeAll closes descriptors to which nothing was written that could fail now.
+func closeAll(fds ...int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+func (p *process) start(args []string, null, output, socket int) (err error) {
+	p.pid, _, err = syscall.StartProcess(p.path, append([]string{p.path}, args...), &syscall.ProcAttr{
+		Env:   helperEnvironment(),
+		Files: []uintptr{uintptr(null), uintptr(output), uintptr(output), uintptr(socket)},
+		// A process group of its own: ^C is for this process, which ends the
+		// helper in order; and a wrapper can be killed with its children. (A
+		// session of its own makes Linux schedule it apart from us, which took
+		// half as long again on a busy machine.)
+		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &p.pidfd},
+	})
+	return err
+}
+
+// receive waits for the device. The error is io.EOF when there will be none.
+func (p *process) receive() (device int, err error) {
+	device = -1
+	err = p.read(func() (err error) {
+		device, err = fdpass.Receive(p.socket)
+		return err
+	})
+	return device, err
+}
+
+// receiveFull waits for all of buf.
+func (p *process) receiveFull(buf []byte) error {
+	return p.read(func() error {
+		for len(buf) > 0 {
+			n, err := fdpass.ReceiveSome(p.socket, buf)
+			if err != nil {
+				return err
+			}
+			buf = buf[n:]
+		}
+		return nil
+	})
+}
+
+// read calls f, which does not wait, whenever something arrives, until it gives
+// anything but EAGAIN. It ends with io.EOF when the helper has ended, whoever
+// else may hold its socket, and with the context's error.
+func (p *process) read(f func() error) (err error) {
+	waited := p.poll(p.socket, time.Time{}, func(ended bool) bool {
+		err = f()
+		if ended && errors.Is(err, unix.EAGAIN) {
+			err = io.EOF
+		}
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if waited != nil {
+		return waited
+	}
+	return err
+}
+
+// send tells the helper that the device is served.
+func (p *process) send() error { return fdpass.SendByte(p.socket) }
+
+// wait waits for the end.
+func (p *process) wait() error { return p.waitUntil(time.Time{}) }
+
+// waitUntil waits for the end, until a time if one is given.
+func (p *process) waitUntil(end time.Time) error {
+	return p.poll(-1, end, func(ended bool) bool { return ended })
+}
+
+// poll waits until done says so, which is asked first, and whenever the socket,
+// if it is of interest, has something or the helper has ended. What the helper
+// says is taken meanwhile. It ends with the context's error, and with errLate.
+func (p *process) poll(socket int, end time.Time, done func(ended bool) bool) error {
+	for !done(p.hasEnded()) {
+		if err := p.alarm.err(); err != nil {
+			return err
+		}
+		timeout := time.Duration(-1)
+		if !end.IsZero() {
+			if timeout = time.Until(end); timeout <= 0 {
+				return errLate
+			}
+		}
+		if p.pidfd < 0 && (timeout < 0 || timeout > blink) {
+			timeout = blink
+		}
+		fds := []unix.PollFd{
+			{Fd: int32(p.said.fd), Events: unix.POLLIN},
+			{Fd: int32(p.pidfd), Events: unix.POLLIN},
+			{Fd: int32(socket), Events: unix.POLLIN},
+			{Fd: int32(p.alarm.fd), Events: unix.POLLIN},
+		}
+		if _, err := unix.Poll(fds, milliseconds(timeout)); err != nil && !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("poll", err)
+		}
+		if fds[0].Revents != 0 {
+			p.said.read()
+		}
+	}
+	return nil
+}
+
+// milliseconds rounds up; negative means for ever.
+func milliseconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+// hasEnded looks whether the helper has ended, and reaps it.
+func (p *process) hasEnded() bool {
+	for !p.reaped {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(p.pid, &status, unix.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil && pid == 0:
+			return false
+		}
+		// ECHILD: somebody in this process reaps all there is. The device
+		// says how it went, then.
+		p.status, p.reaped = syscall.WaitStatus(status), true
+	}
+	return true
+}
+
+// end ends a helper that nobody wants any more, or that has ended. It is asked
+// to by the end of its socket, then killed, with its children. One that not even
+// that ends is left to a goroutine that reaps it: it holds nothing of ours.
+//
+// A device that it still sent is given to late, and closed. More calls do nothing.
+func (p *process) end(late func(device int)) {
+	if p.socket < 0 {
+		return
+	}
+	p.alarm.close() // the context has had its say
+	p.drain(late)
+	closeAll(p.socket)
+	p.socket = -1
+	if p.waitUntil(time.Now().Add(grace)) != nil {
+		// It is not reaped, so no other can have its number.
+		if unix.Kill(-p.pid, unix.SIGKILL) == nil {
+			_ = p.waitUntil(time.Now().Add(mercy))
+		}
+	}
+	if !p.reaped {
+		go reap(p.pid)
+	}
+	p.said.finish()
+	closeAll(p.pidfd)
+	p.pidfd = -1
+}
+
+func reap(pid int) {
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+// drain takes what lies in the socket.
+func (p *process) drain(late func(device int)) {
+	for {
+		device, err := fdpass.Receive(p.socket)
+		switch {
+		case err == nil:
+			if late != nil {
+				late(device)
+			}
+			closeAll(device)
+		case !errors.Is(err, fdpass.ErrReply):
+			return
+		}
+	}
+}
+
+// exitStatus is what Error has of a helper's end.
+func (p *process) exitStatus() int {
+	if !p.reaped {
+		return -1
+	}
+	return p.status.ExitStatus()
+}
+
+// failure says why a helper that has ended did not do what it was to. It is
+// valid after end.
+func (p *process) failure() error {
+	if err := decisive(p.said.messages()); err != nil && p.exitStatus() != 0 {
+		return err
+	}
+	switch {
+	case !p.reaped:
+		return errors.New("it does not end")
+	case p.status.Signaled():
+		return fmt.Errorf("it was ended by a signal: %v", p.status.Signal())
+	case p.status.ExitStatus() == 0:
+		return because("it sent no device and said that all is well", ErrBadReply)
+	}
+	return fmt.Errorf("exit status %d, without a word", p.status.ExitStatus())
+}

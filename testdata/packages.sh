@@ -1,0 +1,302 @@
+#!/bin/sh
+# Installs, upgrades, breaks off and removes the .deb on a small Debian of its
+# own, which has fuse3, sshfs and bindfs, and mounts as a user all the while:
+#   sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE
+# as root. The Debian is kept as a tar file in CACHE, and unpacked in a private
+# mount namespace, which takes every mount and every process along when it ends.
+set -eu
+umask 022
+
+release=bookworm
+stage=/mnt
+root=$stage/root
+uid=4242
+seconds=20
+passed=0 failed=0
+ours=go-fusermount
+
+die() { echo "packages.sh: $*" >&2 && exit 1; }
+
+# in_root COMMAND...: as root of that Debian, for a limited time.
+in_root() {
+	timeout 120 env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+		chroot "$root" "$@"
+}
+
+# as_user COMMAND...: as its user, who has no privileges.
+as_user() {
+	in_root setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+		env --chdir=/home/user HOME=/home/user timeout "$seconds" "$@"
+}
+
+# check WHAT COMMAND...: print and count whether the command succeeds.
+check() {
+	what=$1
+	shift
+	if "$@" >"$stage/said" 2>&1; then
+		echo "ok: $what"
+		passed=$((passed + 1))
+		return
+	fi
+	echo "FAILED: $what"
+	failed=$((failed + 1))
+	sed 's/^/  /' "$stage/said"
+}
+
+not() { ! "$@"; }
+
+# poll COMMAND...: wait until it succeeds, for a limited time.
+poll() {
+	deadline=$(($(date +%s) + seconds))
+	until "$@"; do
+		[ "$(date +%s)" -lt "$deadline" ] || return 1
+		sleep 0.05
+	done
+}
+
+mounted() { cut -d ' ' -f 5 /proc/self/mountinfo | grep -qxF "$root$1"; }
+
+# serves KIND: the user mounts with that file system, reads and writes, and
+# unmounts.
+serves() {
+	dir=/home/user/mnt
+	case $1 in
+	sshfs) as_user sshfs -o ssh_command=/home/user/ssh nowhere:/home/user/src "$dir" ;;
+	bindfs) as_user bindfs --no-allow-other /home/user/src "$dir" ;;
+	esac || return 1
+	poll mounted "$dir" || return 1
+	# shellcheck disable=SC2016
+	as_user sh -c '[ "$(cat mnt/old)" = hello ] && echo "$1" >mnt/new && grep -qx "$1" src/new' sh "$1" &&
+		as_user "${2-fusermount3}" -u "$dir" && not mounted "$dir" && return
+	umount -l "$root$dir" # for what follows
+	return 1
+}
+
+# serve WHEN: both file systems work.
+serve() {
+	check "$1: sshfs mounts, reads, writes and unmounts" serves sshfs
+	check "$1: bindfs as well, unmounted by the older name" serves bindfs fusermount
+}
+
+# from_fstab: mount(8) as root goes through mount.fuse3, which is fuse3's.
+from_fstab() {
+	in_root mount -t fuse.bindfs /home/user/src /home/user/mnt || return 1
+	mounted /home/user/mnt && in_root umount /home/user/mnt
+}
+
+# is_ours: the program is this project's, by both names, root's, and setuid.
+is_ours() {
+	for name in /usr/bin/fusermount3 /bin/fusermount3 /usr/bin/fusermount; do
+		as_user "$name" --version | grep '^go-fusermount' || return 1
+	done
+	has root:root 4755
+}
+
+# has OWNER:GROUP MODE: whichever helper is in place.
+has() { [ "$(in_root stat -c '%U:%G %a' /usr/bin/fusermount3)" = "$1 $2" ]; }
+
+# files FINDARG...: what of that Debian is compared: all but the notes and leavings
+# of dpkg, apt and mount(8), and what the test has put there.
+files() {
+	(cd "$root" && find . -xdev \( -path './var/lib/[da]p*' -o -path ./var/log -o -path ./var/cache -o -path ./run \
+		-o -path ./home -o -path ./root -o -path ./tmp -o -path ./proc -o -path ./dev \) -prune -o "$@")
+}
+
+# state: names, kinds, modes, owners, targets and contents; diversions and overrides.
+state() {
+	files -printf '%p %y %m %U:%G %l\n' | sort
+	files -type f -exec sha256sum {} + | sort -k 2
+	in_root dpkg-divert --list
+	in_root dpkg-statoverride --list || :
+}
+
+# as_before: nothing of ours is left, and the C helper is back bit for bit.
+as_before() { state >"$stage/after" && diff "$stage/before" "$stage/after"; }
+
+# whole: dpkg has nothing to complain about.
+whole() {
+	[ -z "$(in_root dpkg --audit)" ] || return 1
+	# shellcheck disable=SC2016
+	[ "$(in_root dpkg-query -W -f '${db:Status-Status}' fuse3)" = installed ] && in_root apt-get check
+}
+
+# aside: the C helper is where only root can run it.
+aside() {
+	[ -f "$root/usr/lib/$ours/aside$1" ] && not as_user "/usr/lib/$ours/aside$1" -V
+}
+
+# repack DEB NAME COMMAND...: make NAME.deb, changed by a command that gets a
+# directory with its contents.
+repack() {
+	from=$1 name=$2
+	shift 2
+	rm -rf "$stage/repack"
+	dpkg-deb -R "$from" "$stage/repack"
+	"$@" "$stage/repack"
+	dpkg-deb -b --root-owner-group "$stage/repack" "$root/tmp/$name.deb" >/dev/null
+}
+
+newer() { sed -i 's/^Version: .*/&+newer/' "$1/DEBIAN/control"; }
+
+# failing SCRIPT TREE: that script runs to its end, and then fails.
+failing() {
+	newer "$2"
+	echo 'exit 1' >>"$2/DEBIAN/$1"
+}
+
+# moved TREE: fuse3 as later releases of Debian have it, in /usr.
+moved() {
+	newer "$1"
+	for dir in bin sbin; do
+		mkdir -p "$1/usr/$dir"
+		mv "$1/$dir"/* "$1/usr/$dir/"
+		rmdir "$1/$dir"
+	done
+	sed -i 's|/bin/fusermount3|/usr/bin/fusermount3|g; s|/usr/usr/|/usr/|g' "$1/DEBIAN/postinst"
+	(cd "$1" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
+}
+
+install() { in_root dpkg -i "/tmp/$1.deb"; }
+remove() { in_root dpkg --remove "$ours"; }
+
+check_install() {
+	serve 'before'
+	check 'the .deb installs beside fuse3' in_root apt-get -y install /tmp/ours.deb
+	check 'the helper is ours' is_ours
+	check 'the C helper is aside, for root alone' aside /bin/fusermount3
+	check 'dpkg is content' whole
+	check 'the files are as they were packed' in_root dpkg --verify "$ours"
+	serve 'installed'
+	check 'mount(8) works through mount.fuse3' from_fstab
+}
+
+check_upgrade() {
+	check 'a newer one installs' install newer
+	check 'upgraded: the helper is ours' is_ours
+	check 'an older one installs again' install ours
+	check 'fuse3 installs again' install fuse3
+	check 'fuse3 installed again: the helper is ours' is_ours
+	check 'fuse3 installed again: its own is aside' aside /bin/fusermount3
+	serve 'upgraded'
+}
+
+check_abort() {
+	check 'an upgrade whose preinst fails, fails' not install failing-preinst
+	check 'upgrade broken off: the helper is ours' is_ours
+	check 'upgrade broken off: dpkg is content' whole
+	check 'an upgrade whose postinst fails, fails' not install failing-postinst
+	check 'half configured: the helper is ours' is_ours
+	check 'half configured: mended' install failing-postrm
+	check 'from one whose postrm fails, one can go on' install failing-prerm
+	check 'a removal whose prerm fails, fails' not remove
+	check 'removal broken off: the helper is ours' is_ours
+	check 'removal broken off: mended' install ours
+	check 'broken off: dpkg is content' whole
+	check 'removes after all this' remove
+	check 'an installation whose preinst fails, fails' not install failing-preinst
+	check 'installation broken off: as before' as_before
+}
+
+check_override() {
+	in_root groupadd fuse
+	in_root dpkg-statoverride --update --add root fuse 4750 /bin/fusermount3
+	check 'installs where fuse3 is for a group' install ours
+	check 'only the group may run ours' has root:fuse 4750
+	check 'a user outside the group cannot' not as_user fusermount3 --version
+	check 'fuse3 installs again for a group' install fuse3
+	check 'still only the group may run ours' has root:fuse 4750
+	check 'removes where fuse3 is for a group' remove
+	check 'only the group may run the C helper' has root:fuse 4750
+	in_root dpkg-statoverride --remove /bin/fusermount3
+	in_root groupdel fuse
+	rm -f "$root/etc/group-" "$root/etc/gshadow-"
+	check 'fuse3 installs again for everybody' install fuse3
+}
+
+check_remove() {
+	check 'installs again' install ours
+	check 'removes' in_root apt-get -y remove "$ours"
+	check 'removed: as before' as_before
+	check 'removed: fuse3 is whole' in_root dpkg --verify fuse3
+	serve 'removed'
+	check 'installs once more' install ours
+	check 'purges' in_root apt-get -y purge "$ours"
+	check 'purged: as before' as_before
+	check 'purged: dpkg knows it no more' not in_root dpkg-query -W "$ours"
+}
+
+# The C helper moves from /bin to /usr/bin while ours stands before it.
+check_move() {
+	check 'installs before fuse3 moves' install ours
+	check 'fuse3 moves to /usr/bin' install fuse3-moved
+	check 'moved: the helper is ours' is_ours
+	check 'moved: the C helper is aside' aside /usr/bin/fusermount3
+	serve 'moved'
+	check 'moved: removes' in_root dpkg --purge "$ours"
+	check 'moved: fuse3 is whole' in_root dpkg --verify fuse3
+	check 'moved: nothing is diverted' not diverted
+	check 'moved: the C helper is setuid' has root:root 4755
+	check 'moved: installs again' install ours
+	check 'moved: the C helper is aside again' aside /usr/bin/fusermount3
+	check 'moved: removes again' in_root dpkg --remove "$ours"
+	serve 'moved and removed'
+}
+
+diverted() { in_root dpkg-divert --list | grep -F "$ours"; }
+
+# prepare DEB: unpack that Debian, with devices, a user, and the packages.
+prepare() {
+	mount -t tmpfs -o mode=755,size=2g tmpfs "$stage"
+	mkdir "$root"
+	tar -xf "$2" -C "$root" --exclude=./dev
+	mkdir -p "$root/dev" "$root/proc"
+	mount -t proc proc "$root/proc"
+	for node in 'null 1 3' 'zero 1 5' 'urandom 1 9' 'random 1 8' 'fuse 10 229'; do
+		# shellcheck disable=SC2086
+		set -- "$1" "$2" $node
+		mknod -m 666 "$root/dev/$3" c "$4" "$5"
+	done
+	in_root useradd --uid "$uid" --user-group --create-home user
+	rm -f "$root"/etc/passwd- "$root"/etc/group- "$root"/etc/shadow- "$root"/etc/gshadow- "$root"/etc/subuid- "$root"/etc/subgid-
+	as_user mkdir /home/user/src /home/user/mnt
+	echo hello >"$root/home/user/src/old"
+	printf '#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n' >"$root/home/user/ssh"
+	chmod 755 "$root/home/user/ssh"
+	ln -s ../proc/self/mounts "$root/etc/mtab"
+	cp "$1" "$root/tmp/ours.deb"
+	cp "$root"/root/fuse3_*.deb "$root/tmp/fuse3.deb"
+	repack "$1" newer newer
+	for script in preinst postinst prerm postrm; do repack "$1" "failing-$script" failing "$script"; done
+	repack "$root/tmp/fuse3.deb" fuse3-moved moved
+	state >"$stage/before"
+}
+
+# debian FILE: make that Debian, unless it is there and of the last days.
+debian() {
+	[ -z "$(find "$1" -mtime -7 2>/dev/null)" ] || return 0
+	# shellcheck disable=SC2016 # in the words of apt, and of mmdebstrap
+	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' 'Origin: Debian' \
+		'Component: main' | sed -n "s/ $release\$//p" | head -n 1)
+	[ -n "$mirror" ] || die "apt's sources here do not have Debian's $release: it is needed for this test"
+	# shellcheck disable=SC2016
+	mmdebstrap --quiet --variant=minbase --include=fuse3,sshfs,bindfs,openssh-sftp-server \
+		--customize-hook='cd "$1/root" && apt-get -qq -o APT::Sandbox::User=root download fuse3' \
+		"$release" "$1.new.tar" "deb $mirror $release main"
+	mv "$1.new.tar" "$1"
+}
+
+[ "$(id -u)" = 0 ] || die 'must run as root'
+if [ "${1-}" != --inside ]; then
+	[ $# = 2 ] || die 'usage: sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE'
+	sh "$(dirname "$0")/install.sh" mmdebstrap util-linux
+	mkdir -p "$2"
+	debian "$2/$release.tar"
+	exec unshare -m --propagation private -p --fork --kill-child --mount-proc sh "$0" --inside "$1" "$2/$release.tar"
+fi
+trap 'exit 1' HUP INT TERM
+prepare "$2" "$3"
+for part in install upgrade abort override remove move; do
+	"check_$part"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-fusermount/fusermount/tools/vm/plan"
+)
+
+// column is what came out on one kernel.
+type column struct {
+	kernel  string
+	tests   map[string]string // by "STEP/TEST", without parts: pass, fail or skip
+	facts   map[string]string // attributes that tests have set
+	counts  map[string]int    // by outcome, with parts
+	failed  []string          // what went wrong, with its output
+	skipped []string          // tests that ought to have run
+	took    time.Duration
+}
+
+func (c column) String() string {
+	return fmt.Sprintf("Linux %s: %d passed, %d failed, %d skipped in %v", c.kernel,
+		c.counts["pass"], c.counts["fail"], c.counts["skip"], c.took.Round(time.Second))
+}
+
+// verdict is an error if the tests did not all do what they should.
+func (c column) verdict() error {
+	var all error
+	for _, text := range append(c.failed, c.skipped...) {
+		all = errors.Join(all, fmt.Errorf("linux %s: %s", c.kernel, text))
+	}
+	return all
+}
+
+// read reads the records of a run, which must be complete, and keeps the events
+// of the tests as NAME.json.
+func (s settings) read(kernel string, text []byte) (column, error) {
+	c := column{kernel: kernel, tests: map[string]string{}, facts: map[string]string{}, counts: map[string]int{}}
+	text, complete := bytes.CutSuffix(text, []byte(plan.Done+"\n"))
+	if !complete {
+		return c, errors.New("the run was cut off")
+	}
+	var events bytes.Buffer
+	for part := range strings.SplitSeq(string(text), plan.Begin) {
+		if part == "" {
+			continue
+		}
+		name, rest, _ := strings.Cut(part, "\n")
+		output, end, found := strings.Cut(rest, plan.End+name+" ")
+		status, err := strconv.Atoi(strings.TrimSpace(end))
+		if !found || err != nil {
+			return c, fmt.Errorf("step %s has no end: %q", name, end)
+		}
+		list, err := toEvents(name, output)
+		if err != nil {
+			return c, err
+		}
+		events.Write(list)
+		if err := c.add(name, list, status); err != nil {
+			return c, err
+		}
+	}
+	return c, os.WriteFile(filepath.Join(s.dir, kernel+".json"), events.Bytes(), 0o644)
+}
+
+// toEvents has Go's own tool read what a test program printed.
+func toEvents(step, output string) ([]byte, error) {
+	cmd := exec.Command("go", "tool", "test2json", "-p", step)
+	cmd.Stdin, cmd.Stderr = strings.NewReader(output), os.Stderr
+	return cmd.Output()
+}
+
+// event is test2json's.
+type event struct {
+	Action, Test, Output, Key, Value string
+}
+
+// add counts the events of one step.
+func (c *column) add(step string, list []byte, status int) error {
+	said := map[string]string{} // by test
+	bad := len(c.failed)
+	for dec := json.NewDecoder(bytes.NewReader(list)); ; {
+		var e event
+		switch err := dec.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			if status != 0 && len(c.failed) == bad {
+				c.failed = append(c.failed, fmt.Sprintf("%s: exit status %d\n%s", step, status, said[""]))
+			}
+			return nil
+		case err != nil:
+			return err
+		}
+		switch e.Action {
+		case "output":
+			said[e.Test] += e.Output
+		case "attr":
+			c.facts[e.Key] = e.Value
+		case "pass", "fail", "skip":
+			if e.Test != "" {
+				c.end(step, e, said[e.Test])
+			}
+		}
+	}
+}
+
+// allowed are the reasons for which a test may be skipped here: another kernel
+// shows it, or another target.
+var allowed = regexp.MustCompile(`run a kernel with |use Linux [0-9]|run 'make test-`)
+
+func (c *column) end(step string, e event, said string) {
+	c.counts[e.Action]++
+	if !strings.Contains(e.Test, "/") {
+		c.tests[step+"/"+e.Test] = e.Action
+	}
+	text := fmt.Sprintf("%s: %s\n%s", step, e.Test, said)
+	switch {
+	case e.Action == "fail":
+		c.failed = append(c.failed, text)
+	case e.Action == "skip" && !allowed.MatchString(said):
+		c.skipped = append(c.skipped, text)
+	}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/go-fusermount/fusermount/tools/vm/plan"
+)
+
+// place is where the tests run: in a guest, or on this machine.
+type place struct {
+	programs string // the directory of the test programs
+	helper   string
+	source   string // what the tests read of this repository lies below
+	env      []string
+}
+
+// The steps. Their names stand in results and in rows of the table.
+const (
+	stepModules  = "modules"
+	stepScripts  = "scripts"
+	stepAttacks  = "attacks"
+	stepTables   = "mtab"
+	stepRights   = "priv"
+	stepFilter   = "confine"
+	stepControl  = "fusectl"
+	stepAppArmor = "apparmor"
+)
+
+// The scripts run as the kernel makes it, and with both old ways forced. What
+// the other ways add is the same on every kernel, and 'make test' runs it here.
+const twoWays = "^TestOurs$/^(as-it-is|mount2-mountinfo)$"
+
+// notHere are tests that belong to other steps, that look at no kernel, or that
+// need what an image has not (a compiler).
+const notHere = "^(TestOurs|TestReference|TestCompatRows|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC)$"
+
+// kernelTable are the tests of reading the kernel's table, for each of its
+// kinds. The tables of user space are the same everywhere.
+const kernelTable = "^Test(Of.*|IsRoot|Inside.*|Count.*|Connections|Names|LongName|NotListed)$"
+
+// steps are the tests for one kernel, those first that want fuse unloaded.
+func (p place) steps(part string) []plan.Step {
+	load := []string{"fuse", "loop"}
+	all := []plan.Step{
+		p.step(stepModules, "conformance", nil, "-test.run", "^TestModule"),
+		p.step(stepScripts, "conformance", load, "-test.run", twoWays),
+		p.step(stepAttacks, "conformance", load, "-test.short", "-test.skip", notHere),
+		p.step(stepTables, "mtab", load, "-test.run", kernelTable),
+		p.step(stepRights, "priv", load, "-test.run", "^Test"),
+		p.step(stepFilter, "confine", load, "-test.run", "^Test"),
+		p.step(stepControl, "fusectl", load, "-test.run", "^Test"),
+		p.step(stepAppArmor, "conformance", load, "-test.run", "^TestAppArmor"),
+	}
+	return slices.DeleteFunc(all, func(s plan.Step) bool {
+		matched, err := regexp.MatchString(part, s.Name)
+		return err == nil && !matched
+	})
+}
+
+func (p place) step(name, program string, load []string, args ...string) plan.Step {
+	argv := append([]string{filepath.Join(p.programs, program+".test"), "-test.v=test2json", "-test.timeout=10m"}, args...)
+	return plan.Step{
+		Name: name, Load: load, Argv: argv, Env: slices.Concat(p.env, []string{"FUSERMOUNT_HELPER=" + p.helper}),
+		Dir: filepath.Join(p.source, "tools/conformance"),
+	}
+}
