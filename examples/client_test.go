@@ -1,7 +1,12 @@
 package examples
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -72,4 +77,52 @@ func checkEnded(t *testing.T, d *daemon) {
 	if d.mounted(t) {
 		t.Error("still mounted")
 	}
+}
+
+// A library whose mount function calls the client package: bazil.org/fuse with
+// one file exchanged, and with it the program that knows of nothing.
+func TestInsideBazil(t *testing.T) {
+	helper := placeHelper(t)
+	program := filepath.Join(fusetest.Dir(t, 0), "hello-bazil")
+	build(t, "go", "build", "-buildvcs=false", "-mod=mod", "-modfile", changedBazil(t), "-o", program, "./hello-bazil")
+	d := start(t, program)
+	checkServes(t, d)
+	checkUnmounts(t, d)
+	checkNoHelperRuns(t, helper)
+	// It says what the helper says, which the library itself does not.
+	out, err := as(user, program, "/proc/self/fd").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "fusermount3: ") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// changedBazil gives a go.mod by which the library is a changed copy.
+func changedBazil(t *testing.T) string {
+	t.Helper()
+	library, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "bazil.org/fuse").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "fuse")
+	var texts [3][]byte
+	for i, name := range []string{"bazil-inside/mount_linux.go.txt", "go.mod", "go.sum"} {
+		if texts[i], err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	changed := strings.Replace(string(texts[1]), "=> ../", "=> "+module, 1) + "\nreplace bazil.org/fuse => " + copied + "\n"
+	err = errors.Join(os.CopyFS(copied, os.DirFS(strings.TrimSpace(string(library)))),
+		os.Remove(filepath.Join(copied, "mount_linux.go")),
+		os.WriteFile(filepath.Join(copied, "mount_linux.go"), texts[0], 0o600),
+		os.WriteFile(filepath.Join(dir, "go.mod"), []byte(changed), 0o600),
+		os.WriteFile(filepath.Join(dir, "go.sum"), texts[2], 0o600))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "go.mod")
 }

@@ -70,9 +70,6 @@ func debianHelpers(t *testing.T) []string {
 	return files
 }
 
-// asUser is a command of the unprivileged user.
-func asUser(program string, args ...string) *exec.Cmd { return as(user, program, args...) }
-
 // as is a command of some user.
 func as(uid int, program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)

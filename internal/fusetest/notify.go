@@ -31,7 +31,7 @@ type response struct {
 
 // housekeeping are the calls by which the Go runtime runs its threads and
 // memory. They come at no foreseeable moment, so they are never shown. A clone
-// that makes a thread is one more; see [filterProgram].
+// that makes a thread is one more; see tell.
 var housekeeping = []uintptr{
 	unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_RT_SIGRETURN, unix.SYS_RESTART_SYSCALL, unix.SYS_TGKILL,
 	unix.SYS_SIGALTSTACK, unix.SYS_MADVISE, unix.SYS_MUNMAP, sysMmap,

@@ -44,7 +44,10 @@ var processMutants = []mutant{
 	},
 	{
 		"any socket",
-		[]edit{{"internal/fdpass/fdpass.go", `if domain != unix.AF_UNIX {`, `if domain == -1 {`}},
+		[]edit{
+			{"internal/fdpass/fdpass.go", `if domain != unix.AF_UNIX {`, `if domain == -1 {`},
+			{"internal/fdpass/fdpass.go", `if _, err := unix.Getpeername(fd); err != nil {`, `if false {`},
+		},
 		"conformance", "^TestCommIsNoUnixSocket$", "can't send fuse fd",
 	},
 	{

@@ -24,6 +24,7 @@ var inGuest = place{
 	programs: "/vm",
 	helper:   "/vm/fusermount3",
 	source:   "/src",
+	scripts:  oldWays,
 	env: []string{
 		"PATH=/usr/sbin:/usr/bin", "HOME=/root", "TMPDIR=/tmp", "FUSERMOUNT_GUEST_MODULES=" + plan.Modules,
 		"FUSERMOUNT_GUEST_MODPROBE_LOG=" + plan.ModprobeLog, "FUSERMOUNT_GUEST_APPARMOR=" + plan.AppArmor,
@@ -46,7 +47,7 @@ func (s settings) onGuest(name string) (column, error) {
 	}
 	fmt.Printf("Linux %s: %s", name, version)
 	start := time.Now()
-	bootErr := s.boot(name, base)
+	worked, bootErr := s.boot(name, base)
 	text, err := os.ReadFile(base + ".results")
 	if err != nil {
 		return column{}, errors.Join(bootErr, err)
@@ -55,7 +56,7 @@ func (s settings) onGuest(name string) (column, error) {
 	if bootErr != nil || err != nil {
 		return column{}, errors.Join(bootErr, err, fmt.Errorf("see %s.console: %s", base, tail(base+".console")))
 	}
-	c.took = time.Since(start)
+	c.took, c.worked = time.Since(start), worked
 	fmt.Println(c)
 	return c, nil
 }
@@ -120,7 +121,7 @@ func (s settings) programs(img image) error {
 
 // boot runs a guest to its end. qemu reports success also where the kernel
 // panicked: what counts is the last record of the results.
-func (s settings) boot(name, base string) error {
+func (s settings) boot(name, base string) (worked time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-m", "512",
@@ -132,11 +133,11 @@ func (s settings) boot(name, base string) error {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("the guest did not end in %v", s.timeout)
+		return 0, fmt.Errorf("the guest did not end in %v", s.timeout)
 	case err != nil:
-		return fmt.Errorf("qemu: %w: %s", err, out)
+		return 0, fmt.Errorf("qemu: %w: %s", err, out)
 	}
-	return nil
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
 // tail gives the end of a file, for a message.

@@ -20,7 +20,7 @@ var rows = []row{
 	{label: "FUSE is", fact: "fuse"},
 	{label: "a mount is made with", fact: "mounts-with"},
 	{label: "the mount table is read with", fact: "reads-with"},
-	{label: "the scripts of the command, in two ways", tests: "^scripts/"},
+	{label: "the scripts, in the newest and the oldest way", tests: "^(scripts|apparmor)/(TestOurs|TestAppArmorOwnProfile)$"},
 	{label: "attacks and misuse", tests: "^attacks/"},
 	{label: "without /proc", tests: "^attacks/TestWithoutProc$"},
 	{label: "sync-init, the kernel waits for the daemon", tests: "^attacks/TestSyncInit$"},
@@ -29,7 +29,7 @@ var rows = []row{
 	{label: "… without a node; udev opens the new one", tests: "^modules/TestModuleRules$"},
 	{label: "… and where nobody opens it, a hint", tests: "^modules/TestModuleClosedNode$"},
 	{label: "module loading switched off: a hint", tests: "^modules/TestModuleLoadingOff$"},
-	{label: "AppArmor, our profile: nothing is refused", tests: "^apparmor/TestAppArmorOwnProfile$"},
+	{label: "AppArmor, our profile: the scripts and more, and nothing is refused", tests: "^apparmor/TestAppArmorOwnProfile$"},
 	{label: "AppArmor, a profile that knows mount(2) alone: the mount is made with", fact: "apparmor-foreign"},
 }
 
