@@ -3,7 +3,8 @@
 # mountpoint: the daemon behind it may hang.
 
 _fusermount3_flags='-u --unmount -z --lazy -q --quiet --list --check --json
-	--abort -o --options --auto-unmount --sync-init --comm-fd --features --features=text -V --version -h --help'
+	--abort -o --options --auto-unmount --sync-init --comm-fd --features
+	--features=text -V --version -h --help'
 
 _fusermount3_options='ro rw nosuid suid nodev dev noexec exec sync async dirsync
 	noatime atime nodiratime norelatime nostrictatime nosymfollow symfollow
