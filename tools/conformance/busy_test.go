@@ -78,6 +78,9 @@ func TestBusyNamesHolders(t *testing.T) {
 			call.Deny = deny
 			theirs := holder(t, bob, "cd "+mountpoint)
 			holder(t, alice, "cd "+beside)
+			// In a mount namespace of its own this is another mount with the same name.
+			holder(t, 0, "exec unshare -m --propagation private setpriv --reuid 4242 --regid 4242 --clear-groups "+
+				"sh -c 'cd "+mountpoint+" && echo there && read -r x'")
 			wantBusy(t, call, mountpoint, s, "something still uses it", "pid")
 			root := call
 			root.KeepRoot = true
@@ -148,14 +151,22 @@ func TestBusyAndHung(t *testing.T) {
 	}
 }
 
+// falseProc puts a procfs of a test's own over the real one: it has the mount table,
+// and names a profile. Then it waits.
+const falseProc = `
+table=$(while IFS= read -r line; do printf "%s\n" "$line"; done < /proc/self/mountinfo) &&
+mount -t tmpfs proc /proc && mkdir -p /proc/self/attr &&
+printf "%s\n" "$table" > /proc/self/mountinfo &&
+printf "%s\n" "$1" > /proc/self/attr/current &&
+echo there && read -r x`
+
 // Where a profile of AppArmor confines the program, a mount that is refused has a
 // hint that names it. A kernel without AppArmor can show that only with a procfs
-// that says so, which is all that is there of it.
+// that says so.
 func TestProfileHint(t *testing.T) {
 	call, mountpoint := asUser(t)
 	refused := func(profile string) fusetest.Result {
-		pid := holder(t, 0, "exec unshare -m --propagation private sh -c 'mount -t tmpfs proc /proc && mkdir -p /proc/self/attr && "+
-			"echo \""+profile+"\" > /proc/self/attr/current && echo there && read -r x'")
+		pid := holder(t, 0, `exec unshare -m --propagation private sh -c '`+falseProc+`' sh "`+profile+`"`)
 		inside := call
 		inside.Prog, inside.KeepRoot, inside.Deny = "/usr/bin/nsenter", true, fusetest.Deny(unix.EACCES, "fsopen", "mount")
 		inside.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}

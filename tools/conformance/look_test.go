@@ -40,7 +40,7 @@ func wantLookedAfter(t *testing.T, lines []string) {
 			last = i
 		}
 	}
-	if last < 0 || !strings.Contains(lines[last], "{effective=0, permitted=0, inheritable=0}) = 0") {
+	if last < 0 || !strings.Contains(lines[last], "{effective=0, permitted=0, inheritable=0}") {
 		t.Fatalf("the last change of credentials: %d\n%s", last, strings.Join(lines, "\n"))
 	}
 	for i, line := range lines {
@@ -55,7 +55,7 @@ func wantLookedAfter(t *testing.T, lines []string) {
 			t.Errorf("before everything is given up: %s", line)
 		case i > 0 && strings.Contains(line, bait):
 			t.Errorf("from the environment: %s", line)
-		case strings.HasPrefix(line, "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC") && strings.HasSuffix(line, " = 0") && i > last:
+		case strings.HasPrefix(line, "seccomp(SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC") && i > last:
 			filters++
 		case i > last && opened.MatchString(line):
 			looks++

@@ -96,7 +96,7 @@ var executed = regexp.MustCompile(`(?m)^(?:\[[^]]*\] )?!? ?exec ([a-z0-9]+)`)
 
 // programs takes what the scripts and the tests run.
 func (s settings) programs(img image) error {
-	names := []string{"sh", "umount", "losetup", "unshare", "setpriv", "strace"}
+	names := []string{"sh", "mkdir", "mount", "umount", "losetup", "unshare", "nsenter", "setpriv", "strace"}
 	scripts, err := filepath.Glob("testdata/script/*.txt")
 	if err != nil || len(scripts) == 0 {
 		return errors.Join(errors.New("no scripts"), err)
