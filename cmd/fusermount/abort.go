@@ -23,7 +23,7 @@ func (e *abortError) Unwrap() error { return e.cause }
 // mountpoint, with the rights of the caller, and takes the mount away as -u -z
 // does. What -u -z would refuse is refused before anything is done.
 func (h *helper) abort() error {
-	if err := h.only(tasksOfUnmount()); err != nil {
+	if err := h.only(h.tasksOfUnmount()); err != nil {
 		return err
 	}
 	target, err := h.target()

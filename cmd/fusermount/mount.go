@@ -66,10 +66,11 @@ func (h *helper) tasksOfMount() confine.Task {
 	if h.mentions("auto_unmount") {
 		tasks |= confine.Leave | confine.Watch
 	}
-	if mtab.SeesMtab() || h.mentions("x-") && mtab.SeesUtab() {
-		tasks |= confine.Tables
+	tables := []sight{mtab.SeesMtab}
+	if h.mentions("x-") {
+		tables = append(tables, mtab.SeesUtab)
 	}
-	return tasks
+	return tasks | h.ifAny(tables...)
 }
 
 // mentions says whether an option may be among those that are asked for: what

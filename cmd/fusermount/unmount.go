@@ -18,7 +18,7 @@ func (h *helper) unmount() error {
 	if h.req.Quiet {
 		h.report.mute()
 	}
-	if err := h.only(tasksOfUnmount()); err != nil {
+	if err := h.only(h.tasksOfUnmount()); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -33,11 +33,8 @@ func (h *helper) unmount() error {
 	return nil
 }
 
-func tasksOfUnmount() confine.Task {
-	if mtab.SeesMtab() || mtab.SeesUtab() {
-		return confine.Unmount | confine.Tables
-	}
-	return confine.Unmount
+func (h *helper) tasksOfUnmount() confine.Task {
+	return confine.Unmount | h.ifAny(mtab.SeesMtab, mtab.SeesUtab)
 }
 
 // target pins what is mounted topmost at the mountpoint.

@@ -17,7 +17,7 @@ func (h *helper) watchMounted() error {
 	if err != nil {
 		return err
 	}
-	if err := h.only(tasksOfUnmount() | confine.Leave | confine.Watch); err != nil {
+	if err := h.only(h.tasksOfUnmount() | confine.Leave | confine.Watch); err != nil {
 		return err
 	}
 	target, err := h.target()
