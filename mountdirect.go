@@ -62,7 +62,7 @@ func (m *mounting) createAndServe(d *direct) (mtab.Entry, error) {
 	if err != nil {
 		return entry, err
 	}
-	if err := m.served(d); err != nil {
+	if err := m.callBack(d.file); err != nil {
 		return entry, also(err, m.undo(entry), d.file.Close())
 	}
 	return entry, nil
@@ -73,7 +73,7 @@ func (m *mounting) createAndServe(d *direct) (mtab.Entry, error) {
 // the device, a mount has to be tried: nothing else would end that read. So when
 // the context ends, the kernel gets its answer from here.
 func (m *mounting) createServed(d *direct) (mtab.Entry, error) {
-	if err := m.served(d); err != nil {
+	if err := m.callBack(d.file); err != nil {
 		d.giveUp()
 		return mtab.Entry{}, err
 	}
@@ -131,9 +131,6 @@ func unlessCalm[T any](m *mounting, ctx context.Context, f func() (T, error), la
 	}
 	return await(ctx, f, late)
 }
-
-// served has the caller serve the device.
-func (m *mounting) served(d *direct) error { return m.callBack(d.file) }
 
 // watchDirect starts a helper that watches a mount which was made without it,
 // as libfuse does.

@@ -110,8 +110,9 @@ func (m *mounting) finish(p *process, device int, err error) (*Mounted, error) {
 
 // handedOver makes a Mounted of a device that is mounted.
 func (m *mounting) handedOver(p *process, file *os.File, device int) *Mounted {
-	entry, _ := servedBy(device, m.r, m.was, m.who.uid)
+	entry, found := servedBy(device, m.r, m.was, m.who.uid)
 	mounted := m.mounted(file, entry, false)
+	mounted.elsewhere = !found && isMounted(device)
 	m.helper = nil // what fails from here on is not its fault
 	if m.r.typed.AutoUnmount {
 		p.alarm.close()

@@ -214,6 +214,15 @@ func (u *unmounting) confirm() error {
 	return nil
 }
 
+// elsewhere has a helper unmount what lies in another mount namespace. What lies
+// in this one at the same path is another's.
+func (u *unmounting) elsewhere(ctx context.Context) error {
+	if e, isRoot, err := mtab.At(u.entry.Mountpoint); err == nil && isRoot && mountopts.IsFuse(e.Type) {
+		return because("it lies in another mount namespace, and another mount here", ErrNotMounted)
+	}
+	return u.byHelper(ctx)
+}
+
 // byHelper has a helper unmount. What it is to unmount is looked at right before
 // it starts; a mount that is in no table of ours it knows better than we do.
 func (u *unmounting) byHelper(ctx context.Context) error {
