@@ -36,9 +36,7 @@ func TestAbort(t *testing.T) {
 			case <-time.After(blink):
 				t.Fatal("a process still waits")
 			}
-			if err := s.Wait(); err != nil {
-				t.Errorf("the daemon: %v", err)
-			}
+			wantEnded(t, s)
 			if len(s.Asked()) != 1 {
 				t.Errorf("the daemon was asked: %v", s.Asked())
 			}
@@ -47,6 +45,19 @@ func TestAbort(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// wantEnded wants a daemon to have lost its connection.
+func wantEnded(t *testing.T, s *fusetest.Server) {
+	t.Helper()
+	select {
+	case <-s.Done():
+		if err := s.Wait(); err != nil {
+			t.Errorf("the daemon: %v", err)
+		}
+	case <-time.After(blink):
+		t.Error("the daemon still has a connection")
 	}
 }
 
@@ -100,9 +111,7 @@ func TestAbortRefused(t *testing.T) {
 		t.Errorf("root: exit %d, %q", r.Exit, r.Stderr)
 	}
 	wantNothing(t, mountpoint)
-	if err := s.Wait(); err != nil {
-		t.Error(err)
-	}
+	wantEnded(t, s)
 }
 
 // Without fusectl nothing is done, and the words say what would help.
@@ -152,7 +161,5 @@ func TestAbortOthers(t *testing.T) {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
 	wantNothing(t, mountpoint)
-	if err := s.Wait(); err != nil {
-		t.Error(err)
-	}
+	wantEnded(t, s)
 }
