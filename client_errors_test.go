@@ -15,67 +15,74 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
+// refusal is a mountpoint that a helper refuses.
+type refusal struct {
+	prepare func(t *testing.T, dir string) (mountpoint string)
+	kinds   []error
+	text    string
+}
+
+func refusals(helper string) map[string]refusal {
+	return map[string]refusal{
+		"absent": {
+			func(_ *testing.T, dir string) string { return dir + "/absent" },
+			[]error{fs.ErrNotExist, unix.ENOENT},
+			"failed to access mountpoint ",
+		},
+		"parent absent": {
+			func(_ *testing.T, dir string) string { return dir + "/absent/below" },
+			[]error{fs.ErrNotExist},
+			"bad mount point ",
+		},
+		"below a file": {
+			func(t *testing.T, dir string) string { return file(t, dir) + "/x" },
+			[]error{unix.ENOTDIR},
+			"Not a directory",
+		},
+		"not writable": {
+			func(t *testing.T, _ string) string { return fusetest.Dir(t, other) },
+			[]error{fs.ErrPermission, unix.EACCES},
+			"no write access",
+		},
+		"sticky": {
+			func(t *testing.T, _ string) string { return sticky(t) },
+			[]error{fs.ErrPermission, unix.EPERM},
+			"not owned by user",
+		},
+		"fifo": {
+			func(t *testing.T, dir string) string { return fifo(t, dir) },
+			[]error{unix.ENOTDIR},
+			"not a directory or a regular file",
+		},
+		"procfs": {
+			func(*testing.T, string) string { return "/proc/self/task" },
+			[]error{fs.ErrPermission},
+			"",
+		},
+		"hidden": {
+			func(t *testing.T, _ string) string { return hidden(t) },
+			[]error{fs.ErrPermission, unix.EACCES},
+			"Permission denied",
+		},
+		"dead": {
+			func(t *testing.T, dir string) string { return dead(t, helper, dir) },
+			// The C helper asks with other ids, which FUSE does not let in.
+			[]error{nil},
+			"failed to access mountpoint ",
+		},
+		"too many": {
+			func(t *testing.T, dir string) string { fuseConf(t, "mount_max = 0\n"); return dir },
+			[]error{fusermount.ErrTooManyMounts},
+			"mount_max",
+		},
+	}
+}
+
 // Each refusal of a helper is an error of its kind, with the helper's words.
 func TestRefusals(t *testing.T) {
 	withHelpers(t, func(t *testing.T, helper string) {
 		fusetest.NeedRoot(t)
-		for name, c := range map[string]struct {
-			prepare func(t *testing.T, dir string) (mountpoint string)
-			kinds   []error
-			text    string
-		}{
-			"absent": {
-				func(_ *testing.T, dir string) string { return dir + "/absent" },
-				[]error{fs.ErrNotExist, unix.ENOENT},
-				"failed to access mountpoint ",
-			},
-			"parent absent": {
-				func(_ *testing.T, dir string) string { return dir + "/absent/below" },
-				[]error{fs.ErrNotExist},
-				"bad mount point ",
-			},
-			"below a file": {
-				func(t *testing.T, dir string) string { return file(t, dir) + "/x" },
-				[]error{unix.ENOTDIR},
-				"Not a directory",
-			},
-			"not writable": {
-				func(t *testing.T, _ string) string { return fusetest.Dir(t, other) },
-				[]error{fs.ErrPermission, unix.EACCES},
-				"no write access",
-			},
-			"sticky": {
-				func(t *testing.T, _ string) string { return sticky(t) },
-				[]error{fs.ErrPermission, unix.EPERM},
-				"not owned by user",
-			},
-			"fifo": {
-				func(t *testing.T, dir string) string { return fifo(t, dir) },
-				[]error{unix.ENOTDIR},
-				"not a directory or a regular file",
-			},
-			"procfs": {
-				func(*testing.T, string) string { return "/proc/self/task" },
-				[]error{fs.ErrPermission},
-				"",
-			},
-			"hidden": {
-				func(t *testing.T, _ string) string { return hidden(t) },
-				[]error{fs.ErrPermission, unix.EACCES},
-				"Permission denied",
-			},
-			"dead": {
-				func(t *testing.T, dir string) string { return dead(t, helper, dir) },
-				// The C helper asks with other ids, which FUSE does not let in.
-				[]error{nil},
-				"failed to access mountpoint ",
-			},
-			"too many": {
-				func(t *testing.T, dir string) string { fuseConf(t, "mount_max = 0\n"); return dir },
-				[]error{fusermount.ErrTooManyMounts},
-				"mount_max",
-			},
-		} {
+		for name, c := range refusals(helper) {
 			t.Run(name, func(t *testing.T) {
 				mountpoint := c.prepare(t, fusetest.Dir(t, user))
 				check := wantNoLeak(t)

@@ -60,27 +60,30 @@ func TestFindHelper(t *testing.T) {
 	}
 }
 
-// Where there is no helper at all, the error says where one was looked for.
-func TestNoHelper(t *testing.T) {
-	fusetest.NeedNamespace(t)
-	fusetest.NeedRoot(t)
-	dirs := []string{"/run/wrappers/bin", "/usr/local/bin", "/usr/bin", "/bin"}
-	for _, dir := range dirs {
-		for _, name := range []string{"fusermount3", "fusermount"} {
-			hide(t, filepath.Join(dir, name))
-		}
-	}
+// noHelper hides all helpers, and gives where they would have been.
+func noHelper(t *testing.T) (searched []string) {
+	t.Helper()
+	names := []string{"fusermount3", "fusermount"}
 	empty := t.TempDir()
 	t.Setenv("PATH", empty)
 	t.Setenv("FUSERMOUNT_PROG", "")
+	for _, name := range names {
+		searched = append(searched, filepath.Join(empty, name))
+	}
+	for _, dir := range []string{"/run/wrappers/bin", "/usr/local/bin", "/usr/bin", "/bin"} {
+		for _, name := range names {
+			searched = append(searched, filepath.Join(dir, name))
+			hide(t, filepath.Join(dir, name))
+		}
+	}
+	return searched
+}
+
+// Where there is no helper at all, the error says where one was looked for.
+func TestNoHelper(t *testing.T) {
+	fusetest.NeedRoot(t)
 	dir := fusetest.Dir(t, user)
-	var want []string
-	for _, name := range []string{"fusermount3", "fusermount"} {
-		want = append(want, filepath.Join(empty, name))
-	}
-	for _, d := range dirs {
-		want = append(want, d+"/fusermount3", d+"/fusermount")
-	}
+	searched := noHelper(t)
 	mount := func(o *fusermount.Options) error {
 		return as(user, func() error {
 			_, err := fusermount.Mount(within(t), dir, o)
@@ -91,8 +94,8 @@ func TestNoHelper(t *testing.T) {
 		err := mount(o)
 		wantError(t, err, fusermount.ErrHelperNotFound)
 		var notFound *fusermount.HelperNotFoundError
-		if !errors.As(err, &notFound) || !slices.Equal(notFound.Searched, want) {
-			t.Errorf("%v\nwant %q", err, want)
+		if !errors.As(err, &notFound) || !slices.Equal(notFound.Searched, searched) {
+			t.Errorf("%v\nwant %q", err, searched)
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v is fs.ErrNotExist, as an absent mountpoint", err)

@@ -77,24 +77,10 @@ func roundTrip(t *testing.T, w way, dir string, i int) (id uint64, err error) {
 func TestHygiene(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		stop := make(chan struct{})
-		var children, mounts sync.WaitGroup
 		inherited := make(chan string, 1)
+		var children, mounts sync.WaitGroup
 		for range 4 {
-			children.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					if links := childsDescriptors(t); links != "" {
-						select {
-						case inherited <- links:
-						default:
-						}
-					}
-				}
-			})
+			children.Go(func() { startChildren(t, stop, inherited) })
 		}
 		for i := range 8 {
 			dir := fusetest.Dir(t, w.uid)
@@ -120,6 +106,23 @@ func TestHygiene(t *testing.T) {
 		default:
 		}
 	})
+}
+
+// startChildren starts one child after the other, and tells what one of them has.
+func startChildren(t *testing.T, stop <-chan struct{}, inherited chan<- string) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		if links := childsDescriptors(t); links != "" {
+			select {
+			case inherited <- links:
+			default:
+			}
+		}
+	}
 }
 
 // childsDescriptors gives what a child has open besides what this process was

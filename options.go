@@ -54,8 +54,9 @@ type Options struct {
 	// AutoUnmount has the mount taken away when this process ends without
 	// having unmounted, however it ends. A process of the helper stays for that,
 	// so a helper is needed, and it mounts, too; with ForceDirect it is run
-	// after the mount only to watch (fusermount3 --auto-unmount, which that of
-	// libfuse 3.14 does not know).
+	// after the mount only to watch (fusermount3 --auto-unmount). The helper of
+	// libfuse 3.14 does not know that, and of users' own mounts it takes away only
+	// those with AllowOther.
 	AutoUnmount bool
 
 	// SyncInit, if not nil, is called once with the device, and has to have

@@ -3,7 +3,6 @@ package fusermount
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -215,80 +214,4 @@ func (p *process) hasEnded() bool {
 		p.status, p.reaped = syscall.WaitStatus(status), true
 	}
 	return true
-}
-
-// end ends a helper that nobody wants any more, or that has ended. It is asked
-// to by the end of its socket, then killed, with its children. One that not even
-// that ends is left to a goroutine that reaps it: it holds nothing of ours.
-//
-// A device that it still sent is given to late, and closed. More calls do nothing.
-func (p *process) end(late func(device int)) {
-	if p.socket < 0 {
-		return
-	}
-	p.alarm.close() // the context has had its say
-	p.drain(late)
-	closeAll(p.socket)
-	p.socket = -1
-	if p.waitUntil(time.Now().Add(grace)) != nil {
-		// It is not reaped, so no other can have its number.
-		if unix.Kill(-p.pid, unix.SIGKILL) == nil {
-			_ = p.waitUntil(time.Now().Add(mercy))
-		}
-	}
-	if !p.reaped {
-		go reap(p.pid)
-	}
-	p.said.finish()
-	closeAll(p.pidfd)
-	p.pidfd = -1
-}
-
-func reap(pid int) {
-	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
-			return
-		}
-	}
-}
-
-// drain takes what lies in the socket.
-func (p *process) drain(late func(device int)) {
-	for {
-		device, err := fdpass.Receive(p.socket)
-		switch {
-		case err == nil:
-			if late != nil {
-				late(device)
-			}
-			closeAll(device)
-		case !errors.Is(err, fdpass.ErrReply):
-			return
-		}
-	}
-}
-
-// exitStatus is what Error has of a helper's end.
-func (p *process) exitStatus() int {
-	if !p.reaped {
-		return -1
-	}
-	return p.status.ExitStatus()
-}
-
-// failure says why a helper that has ended did not do what it was to. It is
-// valid after end.
-func (p *process) failure() error {
-	if err := decisive(p.said.messages()); err != nil && p.exitStatus() != 0 {
-		return err
-	}
-	switch {
-	case !p.reaped:
-		return errors.New("it does not end")
-	case p.status.Signaled():
-		return fmt.Errorf("it was ended by a signal: %v", p.status.Signal())
-	case p.status.ExitStatus() == 0:
-		return because("it sent no device and said that all is well", ErrBadReply)
-	}
-	return fmt.Errorf("exit status %d, without a word", p.status.ExitStatus())
 }
