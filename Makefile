@@ -31,25 +31,33 @@ test: build ## all tests that need nothing but this machine's kernel
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v '/attacks$$')
 
+test-race: build ## the client package under Go's race detector (needs a C compiler)
+	@if command -v gcc >/dev/null; then \
+		CGO_ENABLED=1 FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -race -count=1 -timeout 480s .; \
+	else \
+		echo 'SKIPPED: the race detector needs a C compiler: apt-get install gcc libc6-dev'; \
+		[ "$$FUSERMOUNT_TEST_NOSKIP" != 1 ]; \
+	fi
+
 test-attacks: build ## races at every system call, and mutants of the helper that must lose (root)
-	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 600s
+	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
 
 test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
-
-test-manuals: build ## manual pages and completions, by mandoc, man, bash, zsh and fish (root installs them)
-	[ "$$(id -u)" != 0 ] || sh testdata/install.sh mandoc man-db groff-base bash-completion zsh fish
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./manuals
 
 VM := build/vm
 
 test-vm: build ## the same tests on other kernels, under qemu (root, installs it; UPDATE=1 writes the table)
 	[ "$$(id -u)" != 0 ] || sh testdata/install.sh qemu-system-x86 strace util-linux
 	sh testdata/vm-packages.sh $(VM)/packages
-	mkdir -p $(VM)/bin
-	go test -c -o $(VM)/bin/ ./internal/mtab ./internal/priv ./internal/confine
-	cd tools && go test -c -o ../$(VM)/bin/ ./conformance && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
+	mkdir -p $(VM)/bin/tests
+	go test -c -o $(VM)/bin/tests/ ./internal/mtab ./internal/priv ./internal/confine ./internal/fusectl
+	cd tools && go test -c -o ../$(VM)/bin/tests/ ./conformance && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
 	$(VM)/bin/vm -dir $(VM) -helper $(HELPER) -update=$(if $(UPDATE),true,false)
+
+test-manuals: build ## manual pages and completions, by mandoc, man, bash, zsh and fish (root installs them)
+	[ "$$(id -u)" != 0 ] || sh testdata/install.sh mandoc man-db groff-base bash-completion zsh fish
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./manuals
 
 test-reference: build ## Debian's C helper through the same command tests (root, installs it)
 	sh testdata/install.sh fuse3
@@ -57,7 +65,7 @@ test-reference: build ## Debian's C helper through the same command tests (root,
 
 examples: build ## real FUSE libraries (Go and C) mounting through our helper (root)
 	[ "$$(id -u)" != 0 ] || sh testdata/install.sh fuse3 libfuse3-dev gcc pkg-config
-	cd examples && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 120s ./...
+	cd examples && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./...
 
 fuzz: ## fuzz every parser for FUZZTIME each
 	sh testdata/fuzz.sh $(FUZZTIME)
@@ -65,10 +73,12 @@ fuzz: ## fuzz every parser for FUZZTIME each
 lint: ## gofumpt, go vet, staticcheck, and the rules of the house
 	sh testdata/lint.sh
 
-bench: build ## time a mount and an unmount against Debian's C helper (root, installs it)
+bench: build ## time the helper against Debian's, the client package against go-fuse (root, installs fuse3)
 	sh testdata/install.sh fuse3
 	cd tools && go build -buildvcs=false -o ../build/bench ./bench
 	build/bench -helper $(HELPER) -reference $(REFERENCE)
+	cd examples && go build -buildvcs=false -o ../build/bench-client ./bench
+	build/bench-client -helper $(HELPER)
 
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' MODE='$(MODE)' sh packaging/install.sh
 
@@ -83,4 +93,4 @@ include packaging/release.mk
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build demo test test-vm test-attacks test-manuals test-clients test-reference examples fuzz lint bench install uninstall clean
+.PHONY: help build demo test test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz lint bench install uninstall clean

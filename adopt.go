@@ -38,10 +38,10 @@ func (m *mounting) adopt(device int, err error) (*Mounted, error) {
 		return nil, err
 	}
 	unix.CloseOnExec(device)
-	m.path = m.given
-	entry := mtab.Entry{}
-	if number, known := connectionOf(device); known {
-		entry, _ = byConnection(number)
+	m.was.path = m.given
+	entry, found := byConnection(device)
+	if !found {
+		entry = mtab.Entry{}
 	}
 	mounted := m.mounted(newDevice(device), entry, false)
 	mounted.adopted = true

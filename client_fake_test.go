@@ -2,10 +2,12 @@ package fusermount_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,6 +39,8 @@ var fakes = map[string]func() int{
 	"null":      func() int { return send([]int{openFile("/dev/null")}) },
 	"unmounted": func() int { return send([]int{openDevice()}) },
 
+	"elsewhere": fakeElsewhere,
+
 	"mount-die":  func() int { mountIt(); return die() },
 	"mount-hang": func() int { mountIt(); return hang() },
 	"send-die":   func() int { send([]int{mountIt()}); return die() },
@@ -52,7 +56,7 @@ var fakes = map[string]func() int{
 
 func runFake(name string) int {
 	fake, ok := fakes[name]
-	if len(os.Args) > 1 && os.Args[1] == "-u" && name != "hang" {
+	if len(os.Args) > 1 && os.Args[1] == "-u" && name != "hang" && name != "elsewhere" {
 		return 1
 	}
 	if !ok {
@@ -111,6 +115,24 @@ func fakeHeld() int {
 	}
 	fmt.Fprintln(os.Stderr, os.Args[0]+": mount failed: Invalid argument")
 	return 1
+}
+
+// fakeElsewhere is a wrapper that leads into another mount namespace, which lives
+// a while longer, and unmounts there.
+func fakeElsewhere() int {
+	if os.Args[1] == "-u" {
+		return 0
+	}
+	runtime.LockOSThread()
+	if err := errors.Join(unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 98
+	}
+	device := mountIt()
+	if err := exec.Command("sleep", "1").Start(); err != nil {
+		return 98
+	}
+	return send([]int{device})
 }
 
 func fakeFlood() int {

@@ -138,9 +138,8 @@ func childsDescriptors(t *testing.T) (surplus string) {
 	return surplus
 }
 
-// A helper gets its streams and the socket, and nothing that this process has
-// open without close-on-exec by somebody else's mistake but what it must.
-func TestHelperInherits(t *testing.T) {
+// A helper is in a process group of its own, and out of ^C's way.
+func TestHelperGroup(t *testing.T) {
 	helper := ours(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, &fusermount.Options{Helper: helper, AutoUnmount: true})
@@ -148,12 +147,12 @@ func TestHelperInherits(t *testing.T) {
 	if len(pid) != 1 {
 		t.Fatalf("watchers %v", pid)
 	}
-	session, err := os.ReadFile("/proc/" + pid[0] + "/stat")
+	stat, err := os.ReadFile("/proc/" + pid[0] + "/stat")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f := strings.Fields(string(session[strings.LastIndex(string(session), ")")+1:])); f[3] != pid[0] {
-		t.Errorf("session %s of process %s", f[3], pid[0])
+	if f := strings.Fields(string(stat[strings.LastIndex(string(stat), ")")+1:])); f[2] != pid[0] {
+		t.Errorf("process group %s of process %s", f[2], pid[0])
 	}
 	if err := m.Unmount(within(t)); err != nil {
 		t.Error(err)

@@ -143,3 +143,30 @@ func TestUserNamespace(t *testing.T) {
 		}
 	}
 }
+
+// A helper may be a wrapper that mounts in another namespace, where nothing is
+// known of the mount but the device.
+func TestElsewhere(t *testing.T) {
+	fusetest.NeedRoot(t)
+	dir := fusetest.Dir(t, 0)
+	check := wantNoLeak(t)
+	o := &fusermount.Options{Helper: fakeHelper(t, "elsewhere"), ForceHelper: true}
+	m := mountAs(t, 0, dir, o)
+	wantNothing(t, dir)
+	if m.ID() != 0 || m.Mountpoint() != dir || m.File() == nil {
+		t.Errorf("id %d, on %s", m.ID(), m.Mountpoint())
+	}
+	here := mountAs(t, 0, dir, nil)
+	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted)
+	if err := here.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := m.Unmount(within(t)); err != nil {
+		t.Error(err)
+	}
+	<-m.Done()
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	check()
+}

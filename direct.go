@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -31,20 +32,20 @@ type direct struct {
 const maxParameter = 255
 
 // prepareDirect does all that comes before the kernel makes a file system.
-func prepareDirect(r *request, path string, who caller) (d *direct, err error) {
+func prepareDirect(r *request, was before, who caller) (d *direct, err error) {
 	if len(r.unknown) > 0 {
 		return nil, because("unknown option '"+r.unknown[0]+"'", ErrUnknownOption, unix.EINVAL)
 	}
-	d = &direct{r: r, who: who, before: look(path), at: -1, context: -1}
-	if err := d.prepare(path); err != nil {
+	d = &direct{r: r, who: who, before: was, at: -1, context: -1}
+	if err := d.prepare(); err != nil {
 		d.giveUp()
 		return nil, err
 	}
 	return d, nil
 }
 
-func (d *direct) prepare(path string) (err error) {
-	if err := d.pin(path); err != nil {
+func (d *direct) prepare() (err error) {
+	if err := d.pin(); err != nil {
 		return err
 	}
 	if len(d.r.source()) <= maxParameter && len(d.r.typed.Subtype) <= maxParameter {
@@ -55,7 +56,7 @@ func (d *direct) prepare(path string) (err error) {
 	if d.device, err = openDevice(); err != nil { // after fsopen, which loads the module
 		return err
 	}
-	d.file = newDevice(d.device)
+	d.file = os.NewFile(uintptr(d.device), devicePath)
 	d.sync = d.r.SyncInit != nil && askSync(d.device)
 	if d.context < 0 {
 		return nil
@@ -68,17 +69,21 @@ func (d *direct) prepare(path string) (err error) {
 	return d.explain(err)
 }
 
-func (d *direct) pin(path string) (err error) {
-	if d.at, err = openPath(path, 0); err != nil {
+func (d *direct) pin() (err error) {
+	if d.at, err = openPath(d.before.path, 0); err != nil {
 		return err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(d.at, &st); errors.Is(err, unix.ENOTCONN) {
+	var st unix.Statx_t
+	flags := unix.AT_EMPTY_PATH | unix.AT_STATX_DONT_SYNC
+	if mountopts.IsFuse(d.before.below.Type) {
+		flags = unix.AT_EMPTY_PATH | unix.AT_STATX_FORCE_SYNC // a dead one is no good
+	}
+	if err := unix.Statx(d.at, "", flags, unix.STATX_TYPE, &st); errors.Is(err, unix.ENOTCONN) {
 		return because(ErrStale.Error(), ErrStale, err)
 	} else if err != nil {
 		return err
 	}
-	d.mode = st.Mode & unix.S_IFMT
+	d.mode = uint32(st.Mode) & unix.S_IFMT
 	if d.mode != unix.S_IFDIR && d.mode != unix.S_IFREG {
 		return because("the mountpoint is not a directory or a regular file", unix.ENOTDIR)
 	}
@@ -114,7 +119,7 @@ func (d *direct) closeContext() {
 func (d *direct) giveUp() {
 	d.release()
 	if d.file != nil {
-		closeQuietly(d.file)
+		_ = d.file.Close() // nothing was written to it
 	}
 }
 

@@ -60,9 +60,9 @@
 //
 // Everything that this package opens is close-on-exec from the start, so that no
 // other child of the process inherits a device or a socket and keeps a mount alive
-// or a helper waiting. The helper itself runs in a session of its own, with this
-// process's environment, where _FUSE_COMMFD is set, and with /dev/null, a pipe for
-// its messages, and its socket.
+// or a helper waiting. The helper itself runs in a process group of its own, with
+// this process's environment, where _FUSE_COMMFD is set, and with /dev/null, a pipe
+// for its messages, and its socket.
 //
 // [Options.AutoUnmount] is for a process that may be killed: a process of the
 // helper stays, and takes the mount away when this one has gone.

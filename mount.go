@@ -43,7 +43,7 @@ func Mount(ctx context.Context, mountpoint string, opts *Options) (*Mounted, err
 type mounting struct {
 	ctx   context.Context
 	given string
-	path  string // given, but for links
+	was   before
 	who   caller
 	r     *request
 
@@ -60,7 +60,7 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	if device, ok, err := adoptable(m.given); ok || err != nil {
 		return m.adopt(device, err)
 	}
-	if m.path, err = await(m.ctx, func() (string, error) { return resolved(m.given) }, func(string, error) {}); err != nil {
+	if m.was, err = lookUp(m.ctx, m.given, func() (before, error) { return survey(m.given) }); err != nil {
 		return nil, err
 	}
 	if m.r.ReplaceStale {

@@ -2,6 +2,7 @@ package fusermount
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func (m *mounting) directly() (*Mounted, error) {
 			return nil, err
 		}
 	}
-	d, err := await(m.ctx, func() (*direct, error) { return prepareDirect(m.r, m.path, m.who) },
+	d, err := unlessCalm(m, m.ctx, func() (*direct, error) { return prepareDirect(m.r, m.was, m.who) },
 		func(d *direct, err error) {
 			if err == nil {
 				d.giveUp()
@@ -61,7 +62,7 @@ func (m *mounting) createAndServe(d *direct) (mtab.Entry, error) {
 	if err != nil {
 		return entry, err
 	}
-	if err := m.served(d); err != nil {
+	if err := m.callBack(d.file); err != nil {
 		return entry, also(err, m.undo(entry), d.file.Close())
 	}
 	return entry, nil
@@ -72,7 +73,7 @@ func (m *mounting) createAndServe(d *direct) (mtab.Entry, error) {
 // the device, a mount has to be tried: nothing else would end that read. So when
 // the context ends, the kernel gets its answer from here.
 func (m *mounting) createServed(d *direct) (mtab.Entry, error) {
-	if err := m.served(d); err != nil {
+	if err := m.callBack(d.file); err != nil {
 		d.giveUp()
 		return mtab.Entry{}, err
 	}
@@ -103,36 +104,47 @@ func (m *mounting) createServed(d *direct) (mtab.Entry, error) {
 // create makes and attaches the mount. When it fails, now or after the
 // context's end, nothing is left of it and of d.
 func (m *mounting) create(ctx context.Context, d *direct) (mtab.Entry, error) {
-	return await(ctx, func() (mtab.Entry, error) {
+	f := func() (mtab.Entry, error) {
 		entry, err := d.mount()
 		d.release()
 		if err != nil {
 			d.giveUp()
 		}
 		return entry, err
-	}, func(entry mtab.Entry, err error) {
+	}
+	late := func(entry mtab.Entry, err error) {
 		if err == nil {
 			_ = m.undo(entry) // nobody is there to be told
 			d.giveUp()
 		}
-	})
+	}
+	if d.sync {
+		return await(ctx, f, late)
+	}
+	return unlessCalm(m, ctx, f, late)
 }
 
-// served has the caller serve the device.
-func (m *mounting) served(d *direct) error { return m.callBack(d.file) }
+// unlessCalm is await, but where nothing that f does asks a daemon.
+func unlessCalm[T any](m *mounting, ctx context.Context, f func() (T, error), late func(T, error)) (T, error) {
+	if m.was.calm && ctx.Err() == nil {
+		return f()
+	}
+	return await(ctx, f, late)
+}
 
 // watchDirect starts a helper that watches a mount which was made without it,
 // as libfuse does.
 func (m *mounting) watchDirect(mounted *Mounted, path string) error {
-	p, err := startProcess(path, []string{"--auto-unmount", "--", mounted.Mountpoint()}, m.r.Stderr)
+	p, err := startProcess(m.ctx, path, []string{"--auto-unmount", "--", mounted.Mountpoint()}, m.r.Stderr)
 	if err != nil {
 		return err
 	}
 	m.helper = p
-	if err := p.watches(m.ctx); err != nil {
+	if err := p.watches(); err != nil {
 		p.end(nil)
 		return err
 	}
+	p.alarm.close()
 	mounted.watcher = p
 	return nil
 }
@@ -140,30 +152,26 @@ func (m *mounting) watchDirect(mounted *Mounted, path string) error {
 // watches waits until a helper either has let go of its streams and goes on,
 // which is how a watch begins, or ends. Nothing tells when the helper of a wrapper
 // has, so that one is believed after a while.
-func (p *process) watches(ctx context.Context) error {
-	select {
-	case <-p.said.closed():
-		if !p.exiting() {
-			return nil
-		}
-		p.within(mercy)
-	case <-p.exited:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(mercy):
-	}
-	select {
-	case <-p.exited:
+func (p *process) watches() error {
+	late := time.Now().Add(mercy)
+	ended := false
+	err := p.poll(-1, late, func(e bool) bool {
+		ended = e
+		return ended || p.said.closed() && !p.exiting()
+	})
+	switch {
+	case ended:
 		p.end(nil)
 		return p.failure()
-	default:
+	case errors.Is(err, errLate):
 		return nil
 	}
+	return err
 }
 
 // exiting says whether a helper is about to end: it closes its streams then, too.
 func (p *process) exiting() bool {
-	text, err := rawfile.Text("/proc/" + strconv.Itoa(p.proc.Pid) + "/stat")
+	text, err := rawfile.Text("/proc/" + strconv.Itoa(p.pid) + "/stat")
 	if err != nil {
 		return true
 	}

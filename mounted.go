@@ -25,6 +25,9 @@ type Mounted struct {
 	direct  bool
 	sync    bool
 	adopted bool
+	// elsewhere says that the mount lies in another mount namespace: the helper
+	// is a wrapper that leads out of this one.
+	elsewhere bool
 
 	gone     chan struct{} // closed when the mount has gone, or with the Mounted
 	goneOnce sync.Once
@@ -36,11 +39,10 @@ type Mounted struct {
 	watched bool
 }
 
-// mounted makes a Mounted of what is mounted now. Without an entry the mount lies
-// in another mount namespace: a helper was a wrapper that leads out of this one.
+// mounted makes a Mounted of what is mounted now, which may have no entry here.
 func (m *mounting) mounted(file *os.File, entry mtab.Entry, direct bool) *Mounted {
 	return &Mounted{
-		path: m.path, entry: entry, known: entry.ID != 0, options: m.unmountOptions(Fail),
+		path: m.was.path, entry: entry, known: entry.ID != 0, options: m.unmountOptions(Fail),
 		file: file, direct: direct, gone: make(chan struct{}),
 	}
 }
@@ -168,8 +170,9 @@ func (m *Mounted) setGone() { m.goneOnce.Do(func() { close(m.gone) }) }
 // otherwise; the helper makes sure by itself that what it takes away is the
 // caller's. When it was not the right one after all, Unmount says so.
 //
-// For a mount in another mount namespace (see ID) a helper is asked by the path;
-// an adopted one (see Mount) is not unmounted then.
+// For a mount in another mount namespace (see ID) a helper is asked by the path,
+// unless there is a FUSE mount here, too; an adopted one (see Mount) is not
+// unmounted then.
 func (m *Mounted) Unmount(ctx context.Context, opts ...UnmountOption) error {
 	o := m.options
 	for _, option := range opts {
@@ -180,11 +183,11 @@ func (m *Mounted) Unmount(ctx context.Context, opts ...UnmountOption) error {
 	switch {
 	case m.known:
 		err = u.run(ctx)
-	case m.adopted:
-		err = because("this mount is not in the mount table of this process", ErrNotMounted)
-	default:
+	case m.elsewhere:
 		u.entry.Mountpoint = m.path
-		err = u.retry(ctx, u.byHelper)
+		err = u.retry(ctx, u.elsewhere)
+	default:
+		err = because("this mount is not in the mount table of this process", ErrNotMounted)
 	}
 	if err == nil || errors.Is(err, ErrNotMounted) {
 		m.endWatch()

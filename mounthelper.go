@@ -1,17 +1,16 @@
 package fusermount
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
-	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
 // byHelper has a helper mount.
@@ -25,36 +24,40 @@ func (m *mounting) byHelper() (*Mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	was, err := await(m.ctx, func() (before, error) { return look(m.path), nil }, func(before, error) {})
-	if err != nil {
-		return nil, err
-	}
 	if m.r.SyncInit == nil {
-		return m.classic(path, was)
+		return m.classic(path)
 	}
 	// As libfuse does it: who does not know the flag, or cannot do it here, ends
 	// without having sent a device, and is asked again without it.
 	stderr := &hold{to: m.r.Stderr}
-	mounted, refused, err := m.twoPhases(path, was, stderr)
+	mounted, refused, err := m.twoPhases(path, stderr)
 	if refused && m.ctx.Err() == nil {
-		return m.classic(path, was)
+		return m.classic(path)
 	}
 	stderr.release()
 	return mounted, err
 }
 
 // classic runs a helper that mounts and then sends the device.
-func (m *mounting) classic(path string, was before) (*Mounted, error) {
-	p, err := startProcess(path, m.r.arguments(m.path), m.r.Stderr)
+func (m *mounting) classic(path string) (*Mounted, error) {
+	p, err := startProcess(m.ctx, path, m.r.arguments(m.was.path), m.r.Stderr)
 	if err != nil {
-		return nil, because("start "+path+": "+err.Error(), err)
+		return nil, err
 	}
 	m.helper = p
-	device, err := p.receive(m.ctx)
+	// The device is there when the helper has ended. To be woken for it before
+	// that would only take the processor from the helper.
+	device := -1
+	if !m.r.typed.AutoUnmount {
+		err = p.succeeded()
+	}
+	if err == nil {
+		device, err = p.receive()
+	}
 	if err == nil {
 		err = m.ended(p)
 	}
-	mounted, err := m.finish(p, device, was, err)
+	mounted, err := m.finish(p, device, err)
 	if err != nil {
 		return nil, err
 	}
@@ -70,44 +73,49 @@ func (m *mounting) ended(p *process) error {
 	if m.r.typed.AutoUnmount {
 		return nil
 	}
-	if err := p.wait(m.ctx); err != nil {
+	if err := p.succeeded(); err != nil {
 		return err
 	}
-	if p.exitStatus() != 0 {
-		return io.EOF // tidy finds the words
-	}
-	extra, err := p.receive(m.ctx)
+	extra, err := p.receive()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
-	if err == nil {
-		_ = unix.Close(extra) // nothing was written to it
-	}
+	closeAll(extra)
 	return because("it sent more than one device", ErrBadReply)
+}
+
+// succeeded waits for the end, and wants it to be a good one. The error is io.EOF
+// for another: failure finds words for it.
+func (p *process) succeeded() error {
+	err := p.wait()
+	if err == nil && p.exitStatus() != 0 {
+		err = io.EOF
+	}
+	return err
 }
 
 // finish makes a Mounted of a device that a helper has sent, or tidies up after
 // it: err says how it went so far, io.EOF that there was no device.
-func (m *mounting) finish(p *process, device int, was before, err error) (*Mounted, error) {
+func (m *mounting) finish(p *process, device int, err error) (*Mounted, error) {
 	if err == nil {
 		err = checkDevice(device)
 	}
 	if err != nil {
-		err = m.tidy(p, device, was, err)
-		if device >= 0 {
-			_ = unix.Close(device) // nothing was written to it
-		}
+		err = m.tidy(p, device, err)
+		closeAll(device)
 		return nil, err
 	}
-	return m.handedOver(p, newDevice(device), device, was), nil
+	return m.handedOver(p, newDevice(device), device), nil
 }
 
 // handedOver makes a Mounted of a device that is mounted.
-func (m *mounting) handedOver(p *process, file *os.File, device int, was before) *Mounted {
-	entry, _ := servedBy(device, m.r, was, m.who.uid)
+func (m *mounting) handedOver(p *process, file *os.File, device int) *Mounted {
+	entry, found := servedBy(device, m.r, m.was, m.who.uid)
 	mounted := m.mounted(file, entry, false)
+	mounted.elsewhere = !found && isMounted(device)
 	m.helper = nil // what fails from here on is not its fault
 	if m.r.typed.AutoUnmount {
+		p.alarm.close()
 		mounted.watcher = p
 	} else {
 		p.end(nil)
@@ -130,25 +138,20 @@ func checkDevice(device int) error {
 // it has mounted. A helper that ends by itself with an error does that itself;
 // of any other it is found out by its device or, where it sent none, by what has
 // appeared at the mountpoint. device stays open, and may be -1.
-func (m *mounting) tidy(p *process, device int, was before, err error) error {
+func (m *mounting) tidy(p *process, device int, err error) error {
 	if errors.Is(err, io.EOF) { // its words are worth the time that the caller has
-		if waited := p.wait(m.ctx); waited != nil {
+		if waited := p.wait(); waited != nil {
 			err = waited
 		}
 	}
-	number, known := uint32(0), false
-	seen := func(device int) {
-		if n, ok := connectionOf(device); ok {
-			number, known = n, true
+	entry, found := byConnection(device)
+	p.end(func(late int) {
+		if !found {
+			entry, found = byConnection(late)
 		}
-	}
-	seen(device)
-	p.end(seen)
-	entry, found := mtab.Entry{}, false
-	if known {
-		entry, found = byConnection(number)
-	} else if !errors.Is(err, io.EOF) || p.exitStatus() <= 0 {
-		entry, found = was.new(m.r, m.who.uid)
+	})
+	if !found && (!errors.Is(err, io.EOF) || p.exitStatus() <= 0) {
+		entry, found = m.was.new(m.r, m.who.uid)
 	}
 	if errors.Is(err, io.EOF) {
 		err = p.failure()
@@ -164,25 +167,25 @@ func (m *mounting) tidy(p *process, device int, was before, err error) error {
 // twoPhases runs a helper with --sync-init: it sends the device, mounts when it
 // is told that the device is served, and then sends how that went. refused says
 // that it ended before it sent anything.
-func (m *mounting) twoPhases(path string, was before, stderr io.Writer) (mounted *Mounted, refused bool, err error) {
-	p, err := startProcess(path, m.r.arguments(m.path, "--sync-init"), stderr)
+func (m *mounting) twoPhases(path string, stderr io.Writer) (mounted *Mounted, refused bool, err error) {
+	p, err := startProcess(m.ctx, path, m.r.arguments(m.was.path, "--sync-init"), stderr)
 	if err != nil {
-		return nil, false, because("start "+path+": "+err.Error(), err)
+		return nil, false, err
 	}
 	m.helper = p
-	device, err := p.receive(m.ctx)
+	device, err := p.receive()
 	if err == nil && !isFuseDevice(device) {
 		err = also(because("it sent something that is not the fuse device", ErrBadReply), unix.Close(device))
 	}
 	if err != nil {
 		nothing := errors.Is(err, io.EOF)
-		err = m.tidy(p, -1, was, err)
+		err = m.tidy(p, -1, err)
 		return nil, nothing && p.exitStatus() > 0, err
 	}
 	file := newDevice(device)
-	if mounted, err = m.secondPhase(p, file, device, was); err != nil {
-		err = m.tidy(p, device, was, err)
-		closeQuietly(file)
+	if mounted, err = m.secondPhase(p, file, device); err != nil {
+		err = m.tidy(p, device, err)
+		_ = file.Close() // nothing was written to it
 		return nil, false, err
 	}
 	if !mounted.sync {
@@ -194,7 +197,7 @@ func (m *mounting) twoPhases(path string, was before, stderr io.Writer) (mounted
 	return mounted, false, nil
 }
 
-func (m *mounting) secondPhase(p *process, file *os.File, device int, was before) (*Mounted, error) {
+func (m *mounting) secondPhase(p *process, file *os.File, device int) (*Mounted, error) {
 	sync := askSync(device)
 	if sync {
 		if err := m.callBack(file); err != nil {
@@ -204,7 +207,7 @@ func (m *mounting) secondPhase(p *process, file *os.File, device int, was before
 	if err := p.send(); err != nil {
 		return nil, io.EOF // it has ended: its words say why
 	}
-	if err := p.status(m.ctx); err != nil {
+	if err := p.mountStatus(); err != nil {
 		return nil, err
 	}
 	if err := m.ended(p); err != nil {
@@ -213,16 +216,16 @@ func (m *mounting) secondPhase(p *process, file *os.File, device int, was before
 	if !isMounted(device) {
 		return nil, because("its device is not mounted", ErrBadReply)
 	}
-	mounted := m.handedOver(p, file, device, was)
+	mounted := m.handedOver(p, file, device)
 	mounted.sync = sync
 	return mounted, nil
 }
 
-// status waits for the four bytes that say how the second phase went: 0 or the
+// mountStatus waits for the four bytes that say how the second phase went: 0 or the
 // negative of an errno.
-func (p *process) status(ctx context.Context) error {
+func (p *process) mountStatus() error {
 	var buf [4]byte
-	if err := p.receiveFull(ctx, buf[:]); err != nil {
+	if err := p.receiveFull(buf[:]); err != nil {
 		return err
 	}
 	errno := unix.Errno(-int32(binary.NativeEndian.Uint32(buf[:])))
@@ -230,7 +233,7 @@ func (p *process) status(ctx context.Context) error {
 		return nil
 	}
 	// What it says is better than a number, and it has nothing left to do.
-	p.within(grace)
+	_ = p.waitUntil(time.Now().Add(grace))
 	p.said.finish()
 	text := fmt.Sprintf("it could not mount: %v", errno)
 	if said := decisive(p.said.messages()); said != nil {

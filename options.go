@@ -105,28 +105,37 @@ func (o *Options) resolve() (*request, error) {
 	if o.ForceHelper && o.ForceDirect {
 		return nil, because("options: ForceHelper and ForceDirect exclude each other", unix.EINVAL)
 	}
-	r := &request{Options: o}
-	list := o.list().String()
-	if o.AllowRoot {
-		list += ",allow_root"
+	r := &request{Options: o, typed: o.list()}
+	if err := r.parseExtra(); err != nil {
+		return nil, err
 	}
-	for _, extra := range o.Extra {
+	text := r.typed.FSName + r.typed.Subtype + strings.Join(append(r.unknown, r.typed.Userspace...), "")
+	if strings.IndexByte(text, 0) >= 0 {
+		return nil, because("options: NUL in a name", unix.EINVAL)
+	}
+	r.typed.AllowOther = r.typed.AllowOther || r.typed.AllowRoot
+	r.typed.AllowRoot = false
+	return r, nil
+}
+
+// parseExtra adds the extra options to the typed ones, of which later ones win.
+func (r *request) parseExtra() error {
+	if len(r.Extra) == 0 {
+		return nil
+	}
+	list := r.typed.String()
+	for _, extra := range r.Extra {
 		if _, err := mountopts.Parse(list + "," + extra); unknown(err) {
 			r.unknown = append(r.unknown, extra)
 		} else {
 			list += "," + extra
 		}
 	}
-	if text := list + strings.Join(r.unknown, ","); strings.IndexByte(text, 0) >= 0 {
-		return nil, because("options: NUL in "+text, unix.EINVAL)
-	}
 	var err error
 	if r.typed, err = mountopts.Parse(list); err != nil {
-		return nil, because("options: "+err.Error(), err, unix.EINVAL)
+		return because("options: "+err.Error(), err, unix.EINVAL)
 	}
-	r.typed.AllowOther = r.typed.AllowOther || r.typed.AllowRoot
-	r.typed.AllowRoot = false
-	return r, nil
+	return nil
 }
 
 func unknown(err error) bool {
@@ -138,7 +147,7 @@ func (o *Options) list() mountopts.Options {
 	return mountopts.Options{
 		FSName: o.FSName, Subtype: o.Subtype, ReadOnly: o.ReadOnly, NoExec: o.NoExec,
 		NoAtime: o.NoAtime, NoSymfollow: o.NoSymFollow, Sync: o.Sync, DirSync: o.DirSync,
-		Suid: o.Suid, Dev: o.Dev, AllowOther: o.AllowOther, DefaultPermissions: o.DefaultPermissions,
+		Suid: o.Suid, Dev: o.Dev, AllowOther: o.AllowOther, AllowRoot: o.AllowRoot, DefaultPermissions: o.DefaultPermissions,
 		MaxRead:     mountopts.Number{Given: o.MaxRead != 0, Value: o.MaxRead},
 		AutoUnmount: o.AutoUnmount,
 	}

@@ -49,17 +49,25 @@ func resolved(path string) (string, error) {
 	return os.Readlink(procFD(fd))
 }
 
-// before is what lies at a mountpoint before a helper is run: should the helper
-// have to be given up, that tells a mount of its making from any other.
+// before is a mountpoint before anything is mounted there. Should a helper have
+// to be given up, it tells a mount of its making from any other.
 type before struct {
-	path  string
+	path  string // resolved
 	known bool
 	below mtab.Entry
+	root  bool // of below
+	// calm: nothing that is done here asks a daemon.
+	calm bool
 }
 
-func look(path string) before {
-	e, _, err := mtab.At(path)
-	return before{path: path, known: err == nil, below: e}
+func survey(path string) (b before, err error) {
+	if b.path, err = resolved(path); err != nil {
+		return b, err
+	}
+	e, isRoot, err := mtab.At(b.path)
+	b.below, b.root, b.known = e, isRoot, err == nil
+	b.calm = b.known && !mountopts.IsFuse(e.Type) && calm(b.path) // it may be another path by now
+	return b, nil
 }
 
 // new gives the mount that has appeared since, directly on top of what was
@@ -77,7 +85,8 @@ func (b before) new(r *request, uid uint32) (mtab.Entry, bool) {
 
 // connectionOf gives the number of the connection that a device serves, which is
 // also that of the file system's device. Recent kernels tell it (6.18 does, 6.12
-// does not); of others, and of a device that is not mounted, ok is false.
+// does not); of others, and of a device that is not mounted, ok is false. A device
+// whose connection has ended keeps a number that may be another's by now.
 func connectionOf(device int) (n uint32, ok bool) {
 	return connectionIn("/proc/self/fdinfo/" + strconv.Itoa(device))
 }
@@ -108,24 +117,29 @@ func servedBy(device int, r *request, b before, uid uint32) (mtab.Entry, bool) {
 	}
 	e, isRoot, err := mtab.At(b.path)
 	if err == nil && isRoot && mountopts.IsFuse(e.Type) && connection(e) == number {
-		return e, true
+		return e, isMounted(device)
 	}
-	if e, found := byConnection(number); found {
+	if e, found := byConnection(device); found {
 		return e, true
 	}
 	return b.new(r, uid)
 }
 
-// byConnection looks for a mount in the whole table. Of several, which are bind
-// mounts, the oldest is the one that was mounted.
-func byConnection(number uint32) (mtab.Entry, bool) {
+// byConnection looks for a device's mount in the whole table. Of several, which
+// are bind mounts, the oldest is the one that was mounted. That the device is
+// mounted afterwards shows that the number was its own all the time.
+func byConnection(device int) (mtab.Entry, bool) {
+	number, known := connectionOf(device)
+	if !known {
+		return mtab.Entry{}, false
+	}
 	all, err := mtab.FuseMounts()
 	if err != nil {
 		return mtab.Entry{}, false
 	}
 	for _, e := range all {
 		if connection(e) == number {
-			return e, true
+			return e, isMounted(device)
 		}
 	}
 	return mtab.Entry{}, false

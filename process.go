@@ -3,6 +3,7 @@ package fusermount
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -13,21 +14,25 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 )
 
-// process is a helper at work: its socket, what it says, and its end.
+// process is a helper at work: its socket, what it says, and its end. All that is
+// done with it happens in the goroutine that calls, which waits for all of that
+// at once: a mount takes a helper a millisecond, and what is handed from one
+// thread to another on a busy machine waits far longer than that.
 //
-// It is started by the goroutine that calls this package and not by another, so
-// that a caller on a thread of its own ids gets a helper with these. It gets
-// /dev/null, the pipe of its messages and its end of the socket, and nothing
-// else: whatever this process opens meanwhile is close-on-exec from the start.
+// It is started on the thread of that goroutine, so that a caller with ids of its
+// own gets a helper with these. It gets /dev/null, the pipe of its messages and
+// its end of the socket, and nothing else: whatever this process opens meanwhile
+// is close-on-exec from the start.
 type process struct {
 	path   string
-	proc   *os.Process
-	socket *os.File // our end, known to the runtime's poller
+	pid    int
+	pidfd  int // readable when the process has ended; -1 where there is none
+	socket int // our end; -1 once closed
 	said   *said
+	alarm  *alarm // the end of the caller's context
 
-	exited chan struct{} // closed when it was reaped; valid then:
-	state  *os.ProcessState
-	err    error
+	reaped bool
+	status syscall.WaitStatus
 }
 
 const (
@@ -36,76 +41,86 @@ const (
 	grace = time.Second
 	// mercy is for a killed one. It may be in a system call that no signal ends.
 	mercy = 2 * time.Second
+	// blink is between two looks at a process without a pidfd (before Linux 5.2,
+	// or forbidden by a filter).
+	blink = 10 * time.Millisecond
 )
 
-func startProcess(path string, args []string, stderr io.Writer) (*process, error) {
-	p := &process{path: path, exited: make(chan struct{})}
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+// errLate says that something did not happen in the time given.
+var errLate = errors.New("timed out")
+
+func startProcess(ctx context.Context, path string, args []string, stderr io.Writer) (p *process, err error) {
+	var opened []int
+	defer func() {
+		if err != nil {
+			closeAll(opened...)
+			err = because("start "+path+": "+err.Error(), err)
+		}
+	}()
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
 	}
-	theirs := os.NewFile(uintptr(fds[1]), "comm socket")
-	defer closeQuietly(theirs)
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]))
+	opened = append(opened, sockets[:]...)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
 	}
-	p.socket = os.NewFile(uintptr(fds[0]), "comm socket")
-	var output *os.File
-	if p.said, output, err = newSaid(stderr); err != nil {
-		return nil, errors.Join(err, p.socket.Close())
+	opened = append(opened, pipe[:]...)
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
 	}
-	defer closeQuietly(output)
-	if err := p.start(args, output, theirs); err != nil {
-		return nil, errors.Join(err, p.socket.Close(), p.said.abandon())
+	opened = append(opened, null)
+	p = &process{path: path, pidfd: -1, socket: sockets[0], said: newSaid(pipe[0], path, stderr)}
+	if p.alarm, err = newAlarm(ctx); err != nil {
+		return nil, err
 	}
-	p.said.start(path)
-	go p.reap()
+	if err := p.start(args, null, pipe[1], sockets[1]); err != nil {
+		p.alarm.close()
+		return nil, err
+	}
+	closeAll(null, pipe[1], sockets[1])
 	return p, nil
 }
 
-func (p *process) start(args []string, output, theirs *os.File) error {
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return err
+// closeAll closes descriptors to which nothing was written that could fail now.
+func closeAll(fds ...int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
 	}
-	defer closeQuietly(null)
-	p.proc, err = os.StartProcess(p.path, append([]string{p.path}, args...), &os.ProcAttr{
+}
+
+func (p *process) start(args []string, null, output, socket int) (err error) {
+	p.pid, _, err = syscall.StartProcess(p.path, append([]string{p.path}, args...), &syscall.ProcAttr{
 		Env:   helperEnvironment(),
-		Files: []*os.File{null, output, output, theirs},
-		// A session of its own: ^C is for this process, which ends the helper
-		// in order; and a wrapper can be killed with its children.
-		Sys: &syscall.SysProcAttr{Setsid: true},
+		Files: []uintptr{uintptr(null), uintptr(output), uintptr(output), uintptr(socket)},
+		// A process group of its own: ^C is for this process, which ends the
+		// helper in order; and a wrapper can be killed with its children. (A
+		// session of its own makes Linux schedule it apart from us, which took
+		// half as long again on a busy machine.)
+		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &p.pidfd},
 	})
 	return err
 }
 
-// closeQuietly closes what was only read or handed on.
-func closeQuietly(f *os.File) { _ = f.Close() }
-
-func (p *process) reap() {
-	p.state, p.err = p.proc.Wait()
-	close(p.exited)
-	p.wake() // a child of the helper's may hold the socket; nobody waits for that one
-}
-
-// wake ends a wait on the socket. It fails only when the socket is closed.
-func (p *process) wake() { _ = p.socket.SetReadDeadline(time.Unix(1, 0)) }
-
 // receive waits for the device. The error is io.EOF when there will be none.
-func (p *process) receive(ctx context.Context) (device int, err error) {
+func (p *process) receive() (device int, err error) {
 	device = -1
-	err = p.read(ctx, func(socket int) (err error) {
-		device, err = fdpass.Receive(socket)
+	err = p.read(func() (err error) {
+		device, err = fdpass.Receive(p.socket)
 		return err
 	})
 	return device, err
 }
 
 // receiveFull waits for all of buf.
-func (p *process) receiveFull(ctx context.Context, buf []byte) error {
-	return p.read(ctx, func(socket int) error {
+func (p *process) receiveFull(buf []byte) error {
+	return p.read(func() error {
 		for len(buf) > 0 {
-			n, err := fdpass.ReceiveSome(socket, buf)
+			n, err := fdpass.ReceiveSome(p.socket, buf)
 			if err != nil {
 				return err
 			}
@@ -116,93 +131,137 @@ func (p *process) receiveFull(ctx context.Context, buf []byte) error {
 }
 
 // read calls f, which does not wait, whenever something arrives, until it gives
-// anything but EAGAIN. It ends with io.EOF after the helper's end, and with
-// the context's error.
-func (p *process) read(ctx context.Context, f func(socket int) error) error {
-	stop := context.AfterFunc(ctx, p.wake)
-	defer stop()
-	raw, err := p.socket.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var result error
-	err = raw.Read(func(fd uintptr) bool {
-		result = f(int(fd))
-		return !errors.Is(result, unix.EAGAIN)
+// anything but EAGAIN. It ends with io.EOF when the helper has ended, whoever
+// else may hold its socket, and with the context's error.
+func (p *process) read(f func() error) (err error) {
+	waited := p.poll(p.socket, time.Time{}, func(ended bool) bool {
+		err = f()
+		if ended && errors.Is(err, unix.EAGAIN) {
+			err = io.EOF
+		}
+		return !errors.Is(err, unix.EAGAIN)
 	})
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return errors.Join(err, result)
+	if waited != nil {
+		return waited
 	}
-	// What came before the wait was broken off counts.
-	if err := raw.Control(func(fd uintptr) { result = f(int(fd)) }); err != nil {
-		return err
-	}
-	if !errors.Is(result, unix.EAGAIN) {
-		return result
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return io.EOF
+	return err
 }
 
 // send tells the helper that the device is served.
-func (p *process) send() error {
-	raw, err := p.socket.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var result error
-	return errors.Join(raw.Control(func(fd uintptr) { result = fdpass.SendByte(int(fd)) }), result)
-}
+func (p *process) send() error { return fdpass.SendByte(p.socket) }
 
 // wait waits for the end.
-func (p *process) wait(ctx context.Context) error {
-	select {
-	case <-p.exited:
-		return p.err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+func (p *process) wait() error { return p.waitUntil(time.Time{}) }
+
+// waitUntil waits for the end, until a time if one is given.
+func (p *process) waitUntil(end time.Time) error {
+	return p.poll(-1, end, func(ended bool) bool { return ended })
 }
 
-// within says whether the helper ends within a time.
-func (p *process) within(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-p.exited:
-		return true
-	case <-timer.C:
-		return false
+// poll waits until done says so, which is asked first, and whenever the socket,
+// if it is of interest, has something or the helper has ended. What the helper
+// says is taken meanwhile. It ends with the context's error, and with errLate.
+func (p *process) poll(socket int, end time.Time, done func(ended bool) bool) error {
+	for !done(p.hasEnded()) {
+		if err := p.alarm.err(); err != nil {
+			return err
+		}
+		timeout := time.Duration(-1)
+		if !end.IsZero() {
+			if timeout = time.Until(end); timeout <= 0 {
+				return errLate
+			}
+		}
+		if p.pidfd < 0 && (timeout < 0 || timeout > blink) {
+			timeout = blink
+		}
+		fds := []unix.PollFd{
+			{Fd: int32(p.said.fd), Events: unix.POLLIN},
+			{Fd: int32(p.pidfd), Events: unix.POLLIN},
+			{Fd: int32(socket), Events: unix.POLLIN},
+			{Fd: int32(p.alarm.fd), Events: unix.POLLIN},
+		}
+		if _, err := unix.Poll(fds, milliseconds(timeout)); err != nil && !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("poll", err)
+		}
+		if fds[0].Revents != 0 {
+			p.said.read()
+		}
 	}
+	return nil
+}
+
+// milliseconds rounds up; negative means for ever.
+func milliseconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+// hasEnded looks whether the helper has ended, and reaps it.
+func (p *process) hasEnded() bool {
+	for !p.reaped {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(p.pid, &status, unix.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil && pid == 0:
+			return false
+		}
+		// ECHILD: somebody in this process reaps all there is. The device
+		// says how it went, then.
+		p.status, p.reaped = syscall.WaitStatus(status), true
+	}
+	return true
 }
 
 // end ends a helper that nobody wants any more, or that has ended. It is asked
 // to by the end of its socket, then killed, with its children. One that not even
-// that ends is left to the goroutine that reaps it: it holds nothing of ours.
+// that ends is left to a goroutine that reaps it: it holds nothing of ours.
 //
-// A device that it still sent is given to late, and closed.
+// A device that it still sent is given to late, and closed. More calls do nothing.
 func (p *process) end(late func(device int)) {
+	if p.socket < 0 {
+		return
+	}
+	p.alarm.close() // the context has had its say
 	p.drain(late)
-	closeQuietly(p.socket)
-	if !p.within(grace) && unix.Kill(-p.proc.Pid, unix.SIGKILL) == nil {
-		p.within(mercy)
+	closeAll(p.socket)
+	p.socket = -1
+	if p.waitUntil(time.Now().Add(grace)) != nil {
+		// It is not reaped, so no other can have its number.
+		if unix.Kill(-p.pid, unix.SIGKILL) == nil {
+			_ = p.waitUntil(time.Now().Add(mercy))
+		}
+	}
+	if !p.reaped {
+		go reap(p.pid)
 	}
 	p.said.finish()
+	closeAll(p.pidfd)
+	p.pidfd = -1
+}
+
+func reap(pid int) {
+	for {
+		if _, err := unix.Wait4(pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
 }
 
 // drain takes what lies in the socket.
 func (p *process) drain(late func(device int)) {
-	p.wake()
 	for {
-		device, err := p.receive(context.Background())
+		device, err := fdpass.Receive(p.socket)
 		switch {
 		case err == nil:
 			if late != nil {
 				late(device)
 			}
-			_ = unix.Close(device) // nothing was written to it
+			closeAll(device)
 		case !errors.Is(err, fdpass.ErrReply):
 			return
 		}
@@ -211,14 +270,10 @@ func (p *process) drain(late func(device int)) {
 
 // exitStatus is what Error has of a helper's end.
 func (p *process) exitStatus() int {
-	select {
-	case <-p.exited:
-		if p.state != nil {
-			return p.state.ExitCode()
-		}
-	default:
+	if !p.reaped {
+		return -1
 	}
-	return -1
+	return p.status.ExitStatus()
 }
 
 // failure says why a helper that has ended did not do what it was to. It is
@@ -227,11 +282,13 @@ func (p *process) failure() error {
 	if err := decisive(p.said.messages()); err != nil && p.exitStatus() != 0 {
 		return err
 	}
-	if p.state == nil {
-		return errors.Join(errors.New("it did not end"), p.err)
-	}
-	if p.state.Success() {
+	switch {
+	case !p.reaped:
+		return errors.New("it does not end")
+	case p.status.Signaled():
+		return fmt.Errorf("it was ended by a signal: %v", p.status.Signal())
+	case p.status.ExitStatus() == 0:
 		return because("it sent no device and said that all is well", ErrBadReply)
 	}
-	return errors.New(p.state.String() + ", without a word")
+	return fmt.Errorf("exit status %d, without a word", p.status.ExitStatus())
 }

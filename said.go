@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,11 +14,10 @@ import (
 // helper runs, so that a full pipe never blocks it. Of a flood the end is kept:
 // the reason for a failure stands there.
 type said struct {
-	r      *os.File
+	fd     int // of the pipe; -1 at its end
 	copyTo io.Writer
 	names  []string // the helper's, one of which is before each message
 	kept   []byte
-	done   chan struct{} // closed when the goroutine has ended
 }
 
 const (
@@ -29,36 +25,37 @@ const (
 	maxPipe = 1 << 20 // no pipe holds more (fs.pipe-max-size for users)
 )
 
-// newSaid gives also the helper's end of the pipe.
-func newSaid(copyTo io.Writer) (*said, *os.File, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, nil, err
+// newSaid owns the pipe. A wrapper runs the helper by another name than path.
+func newSaid(pipe int, path string, copyTo io.Writer) *said {
+	return &said{fd: pipe, copyTo: copyTo, names: append([]string{path, filepath.Base(path)}, helperNames...)}
+}
+
+// read takes what is there; it waits where there is nothing. At the pipe's end
+// it closes it.
+func (s *said) read() (n int) {
+	buf := make([]byte, 4096)
+	n, err := unix.Read(s.fd, buf)
+	if errors.Is(err, unix.EINTR) {
+		return 0
 	}
-	return &said{r: r, copyTo: copyTo, done: make(chan struct{})}, w, nil
+	if err != nil || n <= 0 {
+		s.close()
+		return 0
+	}
+	s.add(buf[:n])
+	return n
 }
 
-// abandon gives up a pipe that nobody will write to.
-func (s *said) abandon() error { return s.r.Close() }
-
-// start starts the reading. A wrapper runs the helper by another name.
-func (s *said) start(path string) {
-	s.names = append([]string{path, filepath.Base(path)}, helperNames...)
-	go func() {
-		defer close(s.done)
-		buf := make([]byte, 4096)
-		for {
-			n, err := s.r.Read(buf)
-			s.add(buf[:n])
-			if err != nil { // the end, or finish
-				return
-			}
-		}
-	}()
+func (s *said) close() {
+	closeAll(s.fd)
+	s.fd = -1
 }
+
+// closed says that nobody has the helper's streams any more.
+func (s *said) closed() bool { return s.fd < 0 }
 
 func (s *said) add(text []byte) {
-	if s.copyTo != nil && len(text) > 0 {
+	if s.copyTo != nil {
 		if _, err := s.copyTo.Write(text); err != nil {
 			s.copyTo = nil // whoever cannot listen does not want to
 		}
@@ -72,35 +69,21 @@ func (s *said) add(text []byte) {
 // finish takes what was written so far without waiting for a child of the
 // helper's that still has the pipe, and closes it.
 func (s *said) finish() {
-	_ = s.r.SetReadDeadline(time.Unix(1, 0)) // fails only when it is closed
-	<-s.done
-	if raw, err := s.r.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { s.rest(int(fd)) })
-	}
-	closeQuietly(s.r)
-}
-
-func (s *said) rest(fd int) {
-	buf := make([]byte, 4096)
-	for taken := 0; taken < maxPipe; {
-		n, err := unix.Read(fd, buf)
+	for taken := 0; !s.closed() && taken < maxPipe; {
+		fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if err != nil || n <= 0 {
-			return
+		if err != nil || n == 0 {
+			break
 		}
-		s.add(buf[:n])
-		taken += n
+		taken += s.read()
 	}
+	s.close()
 }
 
-// closed is closed when the helper has let go of its streams, or finish was
-// called.
-func (s *said) closed() <-chan struct{} { return s.done }
-
-// messages gives the lines, without the helper's name. It is valid after
-// finish.
+// messages gives the lines, without the helper's name.
 func (s *said) messages() (lines []string) {
 	text := s.kept[max(0, len(s.kept)-maxKept):]
 	for line := range strings.Lines(string(text)) {
@@ -123,15 +106,12 @@ func (s *said) nameless(line string) string {
 // hold is a writer that keeps what it gets until it is released, so that the
 // complaints of a helper that did not know a flag can be dropped.
 type hold struct {
-	mu       sync.Mutex
 	to       io.Writer // may be nil
 	kept     []byte
 	released bool
 }
 
 func (h *hold) Write(text []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	switch {
 	case h.to == nil:
 	case h.released:
@@ -143,8 +123,6 @@ func (h *hold) Write(text []byte) (int, error) {
 }
 
 func (h *hold) release() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.released = true
 	if h.to != nil && len(h.kept) > 0 {
 		_, _ = h.to.Write(h.kept) // as in add, who cannot listen does not want to

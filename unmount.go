@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,7 +71,7 @@ func Unmount(ctx context.Context, path string, opts ...UnmountOption) error {
 
 // fuseMountAt gives the topmost mount at a path, which is to be FUSE.
 func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
-	return await(ctx, func() (e mtab.Entry, err error) {
+	return lookUp(ctx, filepath.Dir(path), func() (e mtab.Entry, err error) {
 		if path, err = resolved(path); err != nil {
 			return e, err
 		}
@@ -86,7 +87,7 @@ func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
 			return e, because("what is mounted there is of type "+e.Type+", not FUSE", ErrNotMounted)
 		}
 		return e, nil
-	}, func(mtab.Entry, error) {})
+	})
 }
 
 // unmounting is one unmount of one mount.
@@ -180,6 +181,11 @@ func (u *unmounting) umount() error {
 // check looks whether the mount is still there and topmost at its mountpoint,
 // and gives that.
 func (u *unmounting) check() (path string, err error) {
+	path = u.entry.Mountpoint
+	top, isRoot, err := mtab.At(path)
+	if err == nil && isRoot && mtab.Same(top, u.entry) {
+		return path, nil
+	}
 	now, err := mtab.Again(u.entry)
 	if errors.Is(err, mtab.ErrNotListed) {
 		return "", ErrNotMounted
@@ -187,18 +193,17 @@ func (u *unmounting) check() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	e, isRoot, err := mtab.At(now.Mountpoint)
-	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) {
-		return "", err
+	path = now.Mountpoint // it was moved
+	top, isRoot, err = mtab.At(path)
+	switch {
+	case err == nil && isRoot && mtab.Same(top, u.entry):
+		return path, nil
+	case err == nil:
+		return "", because(ErrCovered.Error()+" of "+path+", of type "+top.Type, ErrCovered, unix.EBUSY)
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
+		return "", because(ErrCovered.Error()+" of "+path, ErrCovered, unix.EBUSY)
 	}
-	if err != nil || !isRoot || !mtab.Same(e, u.entry) {
-		text := ErrCovered.Error() + " of " + now.Mountpoint
-		if err == nil {
-			text += ", of type " + e.Type
-		}
-		return "", because(text, ErrCovered, unix.EBUSY)
-	}
-	return now.Mountpoint, nil
+	return "", err
 }
 
 // confirm wants the mount to be gone.
@@ -207,6 +212,15 @@ func (u *unmounting) confirm() error {
 		return because("another mount was exchanged for this one meanwhile, and was unmounted in its place", ErrCovered)
 	}
 	return nil
+}
+
+// elsewhere has a helper unmount what lies in another mount namespace. What lies
+// in this one at the same path is another's.
+func (u *unmounting) elsewhere(ctx context.Context) error {
+	if e, isRoot, err := mtab.At(u.entry.Mountpoint); err == nil && isRoot && mountopts.IsFuse(e.Type) {
+		return because("it lies in another mount namespace, and another mount here", ErrNotMounted)
+	}
+	return u.byHelper(ctx)
 }
 
 // byHelper has a helper unmount. What it is to unmount is looked at right before
@@ -218,7 +232,7 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	}
 	path := u.entry.Mountpoint
 	if u.entry.ID != 0 {
-		path, err = await(ctx, u.check, func(string, error) {})
+		path, err = lookUp(ctx, filepath.Dir(path), u.check)
 	}
 	if err != nil {
 		return err
@@ -227,12 +241,12 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	if u.options.policy == Lazy {
 		args = []string{"-u", "-z", "--", path}
 	}
-	p, err := startProcess(program, args, u.options.stderr)
+	p, err := startProcess(ctx, program, args, u.options.stderr)
 	if err != nil {
-		return because("start "+program+": "+err.Error(), err)
+		return err
 	}
 	u.helper = p
-	err = p.wait(ctx)
+	err = p.wait()
 	p.end(nil)
 	if err != nil {
 		return err

@@ -70,12 +70,12 @@ func debianHelpers(t *testing.T) []string {
 	return files
 }
 
-// asUser is a command of the unprivileged user.
-func asUser(program string, args ...string) *exec.Cmd {
+// as is a command of some user.
+func as(uid int, program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(program, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=/"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	cmd.WaitDelay = patience
 	return cmd
 }
@@ -83,7 +83,12 @@ func asUser(program string, args ...string) *exec.Cmd {
 // fusermount runs the installed helper as the user, and returns what it said.
 func fusermount(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := asUser(installed, args...).CombinedOutput()
+	return fusermountAs(t, user, args...)
+}
+
+func fusermountAs(t *testing.T, uid int, args ...string) string {
+	t.Helper()
+	out, err := as(uid, installed, args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", installed, strings.Join(args, " "), err, out)
 	}
@@ -122,8 +127,13 @@ type daemon struct {
 // start runs an example as the user, and waits for its mount.
 func start(t *testing.T, program string, args ...string) *daemon {
 	t.Helper()
-	d := &daemon{dir: fusetest.Dir(t, user), ended: make(chan struct{})}
-	d.cmd = asUser(program, append(args, d.dir)...)
+	return startAs(t, user, program, args...)
+}
+
+func startAs(t *testing.T, uid int, program string, args ...string) *daemon {
+	t.Helper()
+	d := &daemon{dir: fusetest.Dir(t, uint32(uid)), ended: make(chan struct{})}
+	d.cmd = as(uid, program, append(args, d.dir)...)
 	d.cmd.Stdout, d.cmd.Stderr = &d.output, &d.output
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,4 +1,5 @@
-// Package examples has one tiny file system for each of several FUSE
-// libraries. None of them knows our helper: they call fusermount3, and mount
-// through it unchanged, which the tests of this package show.
+// Package examples has one tiny file system for each of several FUSE libraries.
+// The programs hello-* call the helper as their libraries do, and know nothing of
+// ours; client-* mount with the client package. The tests of this package show
+// both.
 package examples

@@ -83,18 +83,23 @@ func TestLibfuseKilledAutoUnmount(t *testing.T) {
 // checkServes wants a safe mount of the user's, and the file in it.
 func checkServes(t *testing.T, d *daemon) {
 	t.Helper()
+	checkServesTo(t, user, d)
+}
+
+func checkServesTo(t *testing.T, uid int, d *daemon) {
+	t.Helper()
 	line, found := fusetest.FindMount(t, d.dir)
 	if !found || line.FSType != "fuse.hello" || line.Source != "hello" {
 		t.Errorf("mount %+v", line)
 	}
-	for _, option := range []string{"ro", "nosuid", "nodev", fmt.Sprintf("user_id=%d", user)} {
+	for _, option := range []string{"ro", "nosuid", "nodev", fmt.Sprintf("user_id=%d", uid)} {
 		if !line.HasOption(option) {
 			t.Errorf("no option %s in %+v", option, line)
 		}
 	}
 	var names []string
 	var text string
-	err := fusetest.AsUser(user, user, func() (err error) {
+	err := fusetest.AsUser(uint32(uid), uint32(uid), func() (err error) {
 		if names, err = list(d.dir); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -17,37 +18,54 @@ var harmless = []error{
 	unix.EACCES, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTDIR, unix.EOVERFLOW,
 }
 
-// settings reads /etc/fuse.conf as the caller.
+// conf is what was found of the settings.
+type conf struct {
+	settings fuseconf.Settings
+	lines    []fuseconf.Line
+	absent   bool
+	unused   string // why the file is not used, though nobody is kept from mounting
+}
+
+// settings reads /etc/fuse.conf as the caller, and tells him what is wrong with it.
 func (h *helper) settings() (fuseconf.Settings, error) {
+	c, err := h.readConf()
+	if c.unused != "" {
+		h.report.warn(c.unused)
+	}
+	for _, line := range c.lines {
+		for _, w := range line.Warnings {
+			h.report.warn(w)
+		}
+	}
+	return c.settings, err
+}
+
+func (h *helper) readConf() (conf, error) {
+	c := conf{settings: fuseconf.Defaults()}
 	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		return fuseconf.Defaults(), nil
+		c.absent = true
+		return c, nil
 	case err != nil:
 		failed := fmt.Errorf("failed to open %s: %s", fuseconf.Path, kernel.Strerror(err))
-		for _, e := range harmless {
-			if errors.Is(err, e) {
-				h.report.fail(failed)
-				return fuseconf.Defaults(), nil
-			}
+		if slices.ContainsFunc(harmless, func(e error) bool { return errors.Is(err, e) }) {
+			c.unused = failed.Error()
+			return c, nil
 		}
-		return fuseconf.Settings{}, failed
+		return c, failed
 	}
 	defer unix.Close(fd)
 	if problem, err := h.untrusted(fd); err != nil || problem != "" {
 		if problem != "" {
-			h.report.warn(fuseconf.Path + " ignored: " + problem)
+			c.unused = fuseconf.Path + " ignored: " + problem
 		}
-		return fuseconf.Defaults(), err
+		return c, err
 	}
-	s, warnings, err := fuseconf.Parse(rawfile.Reader(fd))
-	if err != nil {
-		return fuseconf.Settings{}, fmt.Errorf("reading %s: read failed (%s)", fuseconf.Path, kernel.Strerror(err))
+	if c.settings, c.lines, err = fuseconf.ParseLines(rawfile.Reader(fd)); err != nil {
+		return c, fmt.Errorf("reading %s: read failed (%s)", fuseconf.Path, kernel.Strerror(err))
 	}
-	for _, w := range warnings {
-		h.report.warn(w)
-	}
-	return s, nil
+	return c, nil
 }
 
 // untrusted says why the settings are not the administrator's. For a caller

@@ -8,11 +8,33 @@ import (
 // only leaves the process no more rights and no more system calls than its
 // tasks need.
 func (h *helper) only(tasks confine.Task) error {
+	h.tasks = tasks
 	if err := priv.KeepOnly(rights(tasks)); err != nil {
 		return err
 	}
 	return confine.To(tasks, h.who.UID, h.who.GID)
 }
+
+// sight looks for a table of user space.
+type sight func() (seen bool, err error)
+
+// ifAny is the task of writing tables, if one is seen.
+func (h *helper) ifAny(tables ...sight) confine.Task {
+	for _, sees := range tables {
+		seen, err := sees()
+		if err != nil {
+			h.report.warn("warning: " + err.Error())
+		}
+		if seen {
+			return confine.Tables
+		}
+	}
+	return 0
+}
+
+// mayWriteTables says whether there was a table to write when the tasks were
+// chosen. One that came since is left alone: the right to write it is gone.
+func (h *helper) mayWriteTables() bool { return h.tasks&confine.Tables != 0 }
 
 // rights are the capabilities that tasks need.
 func rights(tasks confine.Task) priv.Set {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"math"
 	"os"
 	"path"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -62,6 +64,20 @@ func devicePath() string {
 		return other
 	}
 	return kernel.DevicePath
+}
+
+// calmCollector keeps the Go runtime from collecting garbage all the time where
+// the environment asks it to. It would start threads for that, and it ends a
+// program that may start none (RLIMIT_NPROC) on the spot: after the mount, and
+// before anybody has the device. Without those two variables there is far too
+// little garbage for any of it, and nothing to be done.
+func calmCollector() {
+	_, percent := os.LookupEnv("GOGC")
+	_, limit := os.LookupEnv("GOMEMLIMIT")
+	if percent || limit {
+		debug.SetGCPercent(100)
+		debug.SetMemoryLimit(math.MaxInt64)
+	}
 }
 
 // secure fails closed: what the kernel does not say is taken for yes.

@@ -16,6 +16,7 @@ func (h *helper) hint(err error) string {
 	var access *kernel.AccessError
 	var mount *kernel.MountError
 	var unmount *kernel.UnmountError
+	var abort *abortError
 	switch {
 	case errors.Is(err, errNoSocket):
 		return "FUSE programs such as sshfs call this one to mount, and give it a socket; to unmount, add -u"
@@ -28,9 +29,13 @@ func (h *helper) hint(err error) string {
 	case errors.As(err, &mount) && errors.Is(err, unix.EPERM),
 		errors.As(err, &unmount) && errors.Is(err, unix.EPERM):
 		return h.who.Origin.Explain()
+	case errors.As(err, &mount) && errors.Is(err, unix.EACCES),
+		errors.As(err, &unmount) && errors.Is(err, unix.EACCES):
+		return profileHint()
 	case errors.As(err, &unmount) && errors.Is(err, unix.EBUSY):
-		return "something still uses it: an open file, a working directory, or a mount inside; " +
-			"-z detaches it now and cleans up when it is no longer used"
+		return h.busyHint(unmount)
+	case errors.As(err, &abort):
+		return abortHint(abort)
 	case errors.As(err, &unmount) && errors.Is(err, unix.EINVAL):
 		return "the mount was exchanged meanwhile, or comes from outside of this namespace, where alone it can be unmounted"
 	}

@@ -66,10 +66,11 @@ func (h *helper) tasksOfMount() confine.Task {
 	if h.mentions("auto_unmount") {
 		tasks |= confine.Leave | confine.Watch
 	}
-	if mtab.HasMtab() || h.mentions("x-") && mtab.HasUtab() {
-		tasks |= confine.Tables
+	tables := []sight{mtab.SeesMtab}
+	if h.mentions("x-") {
+		tables = append(tables, mtab.SeesUtab)
 	}
-	return tasks
+	return tasks | h.ifAny(tables...)
 }
 
 // mentions says whether an option may be among those that are asked for: what
@@ -179,7 +180,7 @@ func (h *helper) tryTakeBack(mounted *kernel.Mounted) error {
 // record writes the mount into the tables of user space, if there are any. A
 // failure is a warning: the mount is there.
 func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) (recorded bool) {
-	if len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.HasMtab() {
 		return false
 	}
 	r, err := mounted.Record(plan.Userspace())

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/priv"
 )
 
@@ -18,11 +20,13 @@ type helper struct {
 	who    priv.Identity
 	req    cmdline.Request
 	report *reporter
+	tasks  confine.Task // what is left to be done
 }
 
 // run is the whole story: become the caller, read the request, carry it out,
 // say what went wrong. Nothing escapes it: a panic is a failure, too.
 func run(argv []string) (status int) {
+	calmCollector()
 	report := newReporter(argv)
 	defer func() {
 		if p := recover(); p != nil {
@@ -42,6 +46,9 @@ func run(argv []string) (status int) {
 	}
 	h := &helper{who: who, req: req, report: report}
 	if err := h.carryOut(); err != nil {
+		if errors.Is(err, errTold) {
+			return exitFailure
+		}
 		report.failHint(err, h.hint(err))
 		return exitFailure
 	}
@@ -57,6 +64,12 @@ func (h *helper) carryOut() error {
 		return h.unmount()
 	case cmdline.Watch:
 		return h.watchMounted()
+	case cmdline.List:
+		return h.list()
+	case cmdline.Check:
+		return h.check()
+	case cmdline.Abort:
+		return h.abort()
 	default:
 		return h.mount()
 	}

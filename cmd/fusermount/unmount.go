@@ -18,7 +18,7 @@ func (h *helper) unmount() error {
 	if h.req.Quiet {
 		h.report.mute()
 	}
-	if err := h.only(tasksOfUnmount()); err != nil {
+	if err := h.only(h.tasksOfUnmount()); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -33,11 +33,8 @@ func (h *helper) unmount() error {
 	return nil
 }
 
-func tasksOfUnmount() confine.Task {
-	if mtab.HasMtab() || mtab.HasUtab() {
-		return confine.Unmount | confine.Tables
-	}
-	return confine.Unmount
+func (h *helper) tasksOfUnmount() confine.Task {
+	return confine.Unmount | h.ifAny(mtab.SeesMtab, mtab.SeesUtab)
 }
 
 // target pins what is mounted topmost at the mountpoint.
@@ -72,7 +69,7 @@ func absentHint(err error) string {
 // judge decides about a pinned mount from the kernel's table.
 func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry, isRoot := target.Entry()
-	below, stacked, err := target.Below()
+	below, err := target.Below()
 	if err != nil {
 		return policy.UnmountPlan{}, err
 	}
@@ -82,8 +79,9 @@ func (h *helper) judge(target *kernel.Target, lazy bool) (policy.UnmountPlan, er
 		Lazy:       lazy,
 		Mountpoint: isRoot,
 		Top:        judged(entry),
-		Stacked:    stacked,
-		Below:      judged(below),
+	}
+	for _, e := range below {
+		facts.Below = append(facts.Below, judged(e))
 	}
 	if facts.AsksInside() && mountopts.IsFuse(entry.Type) {
 		inside, err := mtab.Inside(entry)
@@ -119,7 +117,7 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 // recorded finds the mount's line in the tables, while the mount can still be
 // asked for its ids. No trouble with a table keeps a mount from being unmounted.
 func (h *helper) recorded(target *kernel.Target) (r mtab.Record, found bool) {
-	if !mtab.HasMtab() && !mtab.HasUtab() {
+	if !h.mayWriteTables() {
 		return mtab.Record{}, false
 	}
 	r, err := target.Record()

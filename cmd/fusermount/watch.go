@@ -17,7 +17,7 @@ func (h *helper) watchMounted() error {
 	if err != nil {
 		return err
 	}
-	if err := h.only(tasksOfUnmount() | confine.Leave | confine.Watch); err != nil {
+	if err := h.only(h.tasksOfUnmount() | confine.Leave | confine.Watch); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -52,6 +52,7 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if recorded {
 		tasks |= confine.Tables
 	}
+	h.tasks = tasks
 	// A root caller's other rights go, too. One stays, by which he reaches the
 	// mountpoint in another user's directory.
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {

@@ -7,14 +7,14 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log"
 	"os"
-	"syscall"
 
 	"bazil.org/fuse"
 	"bazil.org/fuse/fs"
+
+	"github.com/go-fusermount/fusermount/examples/hellofs/bazilfs"
 )
 
 func main() {
@@ -35,44 +35,5 @@ func serve(mountpoint string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	return fs.Serve(conn, helloFS{}) // until it is unmounted
+	return fs.Serve(conn, bazilfs.FS{}) // until it is unmounted
 }
-
-// helloFS is the file system.
-type helloFS struct{}
-
-func (helloFS) Root() (fs.Node, error) { return root{}, nil }
-
-// root is the directory at the mountpoint.
-type root struct{}
-
-func (root) Attr(_ context.Context, a *fuse.Attr) error {
-	a.Inode = 1
-	a.Mode = os.ModeDir | 0o555
-	return nil
-}
-
-func (root) Lookup(_ context.Context, name string) (fs.Node, error) {
-	if name != "hello" {
-		return nil, syscall.ENOENT
-	}
-	return file{}, nil
-}
-
-func (root) ReadDirAll(context.Context) ([]fuse.Dirent, error) {
-	return []fuse.Dirent{{Inode: 2, Name: "hello", Type: fuse.DT_File}}, nil
-}
-
-// file is hello.
-type file struct{}
-
-const content = "hello, world\n"
-
-func (file) Attr(_ context.Context, a *fuse.Attr) error {
-	a.Inode = 2
-	a.Mode = 0o444
-	a.Size = uint64(len(content))
-	return nil
-}
-
-func (file) ReadAll(context.Context) ([]byte, error) { return []byte(content), nil }

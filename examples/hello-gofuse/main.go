@@ -7,12 +7,13 @@
 package main
 
 import (
-	"context"
 	"log"
 	"os"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/go-fusermount/fusermount/examples/hellofs/gofusefs"
 )
 
 func main() {
@@ -23,7 +24,7 @@ func main() {
 	}
 	// The library looks for fusermount3 in PATH, then in /bin. It would mount
 	// by itself only with DirectMount, which stays false here.
-	server, err := fs.Mount(os.Args[1], &root{}, &fs.Options{
+	server, err := fs.Mount(os.Args[1], &gofusefs.Root{}, &fs.Options{
 		MountOptions: fuse.MountOptions{
 			FsName:  "hello",        // the source in the mount table
 			Name:    "hello",        // the type there: fuse.hello
@@ -34,16 +35,4 @@ func main() {
 		log.Fatal(err)
 	}
 	server.Wait() // until it is unmounted
-}
-
-// root is the directory at the mountpoint.
-type root struct{ fs.Inode }
-
-// OnAdd is called once, when the file system is mounted.
-func (r *root) OnAdd(ctx context.Context) {
-	hello := &fs.MemRegularFile{
-		Data: []byte("hello, world\n"),
-		Attr: fuse.Attr{Mode: 0o444},
-	}
-	r.AddChild("hello", r.NewPersistentInode(ctx, hello, fs.StableAttr{}), false)
 }

@@ -18,6 +18,9 @@ const (
 	Mount Mode = iota
 	Unmount
 	Watch // --auto-unmount
+	List
+	Check
+	Abort
 	Help
 	Version
 	Features
@@ -27,11 +30,12 @@ const (
 // Request is what the command line asks for.
 type Request struct {
 	Mode       Mode
-	Mountpoint string   // never empty where the mode has one
+	Mountpoint string   // never empty where the mode has one; with Check it may be empty
 	Options    []string // of each -o, comma-separated
 	SyncInit   bool
 	Lazy       bool
 	Quiet      bool
+	JSON       bool
 	CommFD     string // as it was given
 	HasCommFD  bool
 }
@@ -40,6 +44,7 @@ type Request struct {
 func Parse(argv []string) (Request, error) {
 	var req Request
 	var unmount, watch, help, version bool
+	var list, check, abort bool
 	var features string
 	flags := pflag.NewFlagSet("fusermount3", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -50,6 +55,10 @@ func Parse(argv []string) (Request, error) {
 	flags.StringVar(&req.CommFD, "comm-fd", "", "")
 	flags.BoolVar(&watch, "auto-unmount", false, "")
 	flags.BoolVar(&req.SyncInit, "sync-init", false, "")
+	flags.BoolVar(&list, "list", false, "")
+	flags.BoolVar(&check, "check", false, "")
+	flags.BoolVar(&abort, "abort", false, "")
+	flags.BoolVar(&req.JSON, "json", false, "")
 	flags.StringVar(&features, "features", "", "")
 	flags.Lookup("features").NoOptDefVal = "mask"
 	flags.BoolVarP(&version, "version", "V", false, "")
@@ -73,6 +82,17 @@ func Parse(argv []string) (Request, error) {
 		return req, nil
 	case flags.Changed("features"):
 		return req.wantFeatures(features)
+	case list:
+		req.Mode = List
+		return req.alone(flags)
+	case check:
+		req.Mode = Check
+		return req.alone(flags)
+	case abort:
+		req.Mode = Abort
+		return req.alone(flags)
+	case req.JSON:
+		return Request{}, errors.New("--json can only be used with --list or --check")
 	case req.SyncInit && (unmount || watch):
 		return Request{}, errors.New("--sync-init can only be used to mount")
 	case unmount:

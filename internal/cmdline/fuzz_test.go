@@ -12,6 +12,7 @@ import (
 // switches, in another way than Parse does.
 type reading struct {
 	on         map[string]bool
+	given      []string
 	values     map[string][]string
 	positional []string
 	bad        bool
@@ -20,7 +21,7 @@ type reading struct {
 
 var (
 	shortNames = map[byte]string{'u': "unmount", 'z': "lazy", 'q': "quiet", 'V': "version", 'h': "help", 'o': "options"}
-	switches   = []string{"unmount", "lazy", "quiet", "version", "help", "auto-unmount", "sync-init"}
+	switches   = []string{"unmount", "lazy", "quiet", "version", "help", "auto-unmount", "sync-init", "list", "check", "abort", "json"}
 	withValue  = []string{"options", "comm-fd"}
 )
 
@@ -62,6 +63,7 @@ func (r *reading) cluster(letters string, args []string) []string {
 
 // flag takes a flag in, and the next argument where that is its value.
 func (r *reading) flag(name, value string, given bool, args []string) []string {
+	r.given = append(r.given, name)
 	switch {
 	case slices.Contains(switches, name):
 		on, err := strconv.ParseBool(value)
@@ -86,7 +88,9 @@ func (r *reading) flag(name, value string, given bool, args []string) []string {
 
 // request says what is asked for; ok is false where it has to be refused.
 func (r *reading) request() (q Request, ok bool) {
-	q = Request{SyncInit: r.on["sync-init"], Lazy: r.on["lazy"], Quiet: r.on["quiet"], Options: r.values["options"]}
+	q = Request{
+		SyncInit: r.on["sync-init"], Lazy: r.on["lazy"], Quiet: r.on["quiet"], JSON: r.on["json"], Options: r.values["options"],
+	}
 	if fds := r.values["comm-fd"]; len(fds) > 0 {
 		q.CommFD, q.HasCommFD = fds[len(fds)-1], true
 	}
@@ -103,6 +107,17 @@ func (r *reading) request() (q Request, ok bool) {
 	case asked:
 		q.Mode = FeaturesText
 		return q, features[0] == "text"
+	case r.on["list"]:
+		return r.forPeople(q, List, 0, "list", "json")
+	case r.on["check"]:
+		return r.forPeople(q, Check, 1, "check", "json")
+	case r.on["abort"]:
+		if len(r.positional) == 0 {
+			return Request{}, false
+		}
+		return r.forPeople(q, Abort, 1, "abort")
+	case q.JSON:
+		return Request{}, false
 	case q.SyncInit && (r.on["unmount"] || r.on["auto-unmount"]), q.Lazy && !r.on["unmount"],
 		len(r.positional) != 1, r.positional[0] == "":
 		return Request{}, false
@@ -113,6 +128,19 @@ func (r *reading) request() (q Request, ok bool) {
 		} else if r.on["auto-unmount"] {
 			q.Mode = Watch
 		}
+	}
+	return q, true
+}
+
+// forPeople is a mode with at most so many mountpoints and no flags but these.
+func (r *reading) forPeople(q Request, mode Mode, most int, flags ...string) (Request, bool) {
+	q.Mode = mode
+	if slices.ContainsFunc(r.given, func(name string) bool { return !slices.Contains(flags, name) }) || len(r.positional) > most {
+		return Request{}, false
+	}
+	if len(r.positional) > 0 {
+		q.Mountpoint = r.positional[0]
+		return q, q.Mountpoint != ""
 	}
 	return q, true
 }
@@ -155,6 +183,51 @@ func TestRefusesFlagsOfGoTest(t *testing.T) {
 	for _, args := range [][]string{{"--", "-test.v"}, {"-u", "test.v"}, {"-otest.x", "/m"}} {
 		if _, err := Parse(append([]string{"x"}, args...)); err != nil {
 			t.Errorf("Parse(%q): %v", args, err)
+		}
+	}
+}
+
+func TestForPeople(t *testing.T) {
+	for _, args := range [][]string{
+		{"--list", "/m"},
+		{"--list", "-u"},
+		{"--list", "--check"},
+		{"--list", "-q"},
+		{"--list", "-o", "ro"},
+		{"--list", "--comm-fd=3"},
+		{"--check", "/m", "/n"},
+		{"--check", ""},
+		{"--check", "-z"},
+		{"--check", "--sync-init"},
+		{"--check", "--abort", "/m"},
+		{"--abort"},
+		{"--abort", ""},
+		{"--abort", "/m", "/n"},
+		{"--abort", "-u", "/m"},
+		{"--abort", "-z", "/m"},
+		{"--abort", "--json", "/m"},
+		{"--json", "/m"},
+		{"-u", "--json", "/m"},
+		{"--auto-unmount", "--json", "/m"},
+		{"--list", "--auto-unmount"},
+	} {
+		if got, err := Parse(append([]string{"x"}, args...)); err == nil {
+			t.Errorf("Parse(%q) = %+v", args, got)
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		want Request
+	}{
+		{[]string{"--list"}, Request{Mode: List}},
+		{[]string{"--json", "--list"}, Request{Mode: List, JSON: true}},
+		{[]string{"--check"}, Request{Mode: Check}},
+		{[]string{"--check", "/m", "--json"}, Request{Mode: Check, JSON: true, Mountpoint: "/m"}},
+		{[]string{"--check", "--", "--list"}, Request{Mode: Check, Mountpoint: "--list"}},
+		{[]string{"/m", "--abort"}, Request{Mode: Abort, Mountpoint: "/m"}},
+	} {
+		if got, err := Parse(append([]string{"x"}, c.args...)); err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("Parse(%q) = %+v, %v; want %+v", c.args, got, err, c.want)
 		}
 	}
 }

@@ -60,7 +60,16 @@ var (
 	}
 	leaveCalls = list{free: []uintptr{unix.SYS_SETSID, unix.SYS_CHDIR, unix.SYS_SECCOMP}}
 	watchCalls = list{free: []uintptr{unix.SYS_PPOLL, unix.SYS_DUP3}}
+	askCalls   = list{when: []rule{
+		{nr: unix.SYS_IOCTL, arg: 1, mask: all, value: unix.TIOCGWINSZ},
+		{nr: unix.SYS_IOCTL, arg: 1, mask: all, value: unix.NS_GET_USERNS},
+		{nr: unix.SYS_IOCTL, arg: 1, mask: all, value: fuseSyncInit},
+		{nr: unix.SYS_FSCONFIG, arg: 0, mask: all, value: all}, // on no context: only to see whether there is the call
+	}}
 )
+
+// fuseSyncInit is FUSE_DEV_IOC_SYNC_INIT (linux/fuse.h).
+const fuseSyncInit = 229<<8 | 3
 
 // tableCalls write tables, as root and as the caller: as nobody else.
 func tableCalls(uid, gid uint32) list {
@@ -90,12 +99,14 @@ func filterFor(tasks Task, uid, gid uint32) *filter {
 		task  Task
 		calls []list
 	}{
-		{Mount | Unmount, []list{lookCalls, lookCallsHere, socketCalls, unmountCalls}},
+		{Mount | Unmount | Look, []list{lookCalls, lookCallsHere}},
+		{Mount | Unmount, []list{socketCalls, unmountCalls}},
 		{Mount, []list{mountCalls}},
 		{OldMount, []list{oldMountCalls}},
 		{Answer, []list{answerCalls}},
 		{Leave, []list{leaveCalls}},
 		{Watch, []list{watchCalls}},
+		{Look, []list{askCalls}},
 	} {
 		if tasks&t.task == 0 {
 			continue

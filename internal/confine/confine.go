@@ -41,6 +41,8 @@ const (
 	Leave
 	// Watch: let go of the streams, and wait for the socket's end.
 	Watch
+	// Look: find out, and print.
+	Look
 )
 
 // To confines the process to tasks, for a caller with these ids. Later calls can

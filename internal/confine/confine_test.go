@@ -50,6 +50,7 @@ func tries() []try {
 		{"linkat", unix.SYS_LINKAT, [6]uintptr{noFD, path, noFD, path, 0}, unix.ENOENT, 0},
 		{"fchmodat", unix.SYS_FCHMODAT, [6]uintptr{noFD, path, 0}, unix.ENOENT, 0},
 		{"ioctl", unix.SYS_IOCTL, [6]uintptr{noFD}, unix.EBADF, 0},
+		{"ioctl TIOCSTI", unix.SYS_IOCTL, [6]uintptr{noFD, unix.TIOCSTI}, unix.EBADF, 0},
 		{"bpf", unix.SYS_BPF, [6]uintptr{^uintptr(0)}, unix.EINVAL, 0},
 		{"memfd_create", unix.SYS_MEMFD_CREATE, [6]uintptr{path, ^uintptr(0)}, unix.EINVAL, 0},
 		{"process_vm_readv", unix.SYS_PROCESS_VM_READV, [6]uintptr{0, 0, 0, 0, 0, 1}, unix.EINVAL, 0},
@@ -63,11 +64,16 @@ func tries() []try {
 	}
 	return append(never,
 		try{"mmap", sysMmap, [6]uintptr{0, 0, 0, unix.MAP_PRIVATE, noFD, 0}, unix.EBADF, always},
-		try{"openat", unix.SYS_OPENAT, [6]uintptr{noFD, path, 0}, unix.ENOENT, Mount | Unmount | Tables},
+		try{"openat", unix.SYS_OPENAT, [6]uintptr{noFD, path, 0}, unix.ENOENT, Mount | Unmount | Tables | Look},
 		try{"openat to create", unix.SYS_OPENAT, [6]uintptr{noFD, path, unix.O_CREAT}, unix.ENOENT, Tables},
 		try{"openat of no name", unix.SYS_OPENAT, [6]uintptr{noFD, path, unix.O_TMPFILE | unix.O_RDWR}, unix.ENOENT, Tables},
 		try{"unlinkat", unix.SYS_UNLINKAT, [6]uintptr{noFD, path, 0}, unix.ENOENT, Tables},
 		try{"setfsuid as nobody else", sysSetfsuid, [6]uintptr{12345}, notDenied, 0},
+		try{"ioctl TIOCGWINSZ", unix.SYS_IOCTL, [6]uintptr{noFD, unix.TIOCGWINSZ}, unix.EBADF, Look},
+		try{"ioctl NS_GET_USERNS", unix.SYS_IOCTL, [6]uintptr{noFD, unix.NS_GET_USERNS}, unix.EBADF, Look},
+		try{"ioctl FUSE_DEV_IOC_SYNC_INIT", unix.SYS_IOCTL, [6]uintptr{noFD, fuseSyncInit}, unix.EBADF, Look},
+		try{"fsconfig on nothing", unix.SYS_FSCONFIG, [6]uintptr{noFD}, unix.EINVAL, Mount | Look},
+		try{"fsconfig", unix.SYS_FSCONFIG, [6]uintptr{1 << 20}, unix.EINVAL, Mount},
 		try{"fsopen", unix.SYS_FSOPEN, [6]uintptr{path, ^uintptr(0)}, unix.EINVAL, Mount},
 		try{"move_mount", unix.SYS_MOVE_MOUNT, [6]uintptr{noFD, path, noFD, path, 0}, unix.ENOENT, Mount},
 		try{"mount", unix.SYS_MOUNT, [6]uintptr{path, path, path, unix.MS_BIND, 0}, unix.ENOENT, OldMount},
@@ -84,7 +90,7 @@ const notDenied = unix.Errno(0)
 
 // combinations are those that the program uses, and each task alone.
 var combinations = []Task{
-	Print, Mount, OldMount, Unmount, Tables, Answer, Leave, Watch,
+	Print, Mount, OldMount, Unmount, Tables, Answer, Leave, Watch, Look,
 	Mount | OldMount, Mount | OldMount | Tables | Leave | Watch, Mount | Answer | Leave | Watch, Unmount | Tables, Unmount | Watch,
 }
 

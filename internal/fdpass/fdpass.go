@@ -50,6 +50,10 @@ func Check(fd int) error {
 	if err != nil || (kind != unix.SOCK_STREAM && kind != unix.SOCK_SEQPACKET) {
 		return fmt.Errorf("file descriptor %d is neither a stream nor a seqpacket socket, can't send fuse fd", fd)
 	}
+	// One that never had a peer would never tell of its end, either.
+	if _, err := unix.Getpeername(fd); err != nil {
+		return fmt.Errorf("file descriptor %d is not connected, can't send fuse fd", fd)
+	}
 	return nil
 }
 

@@ -88,6 +88,13 @@ func TestCheck(t *testing.T) {
 	if err := Check(a); err != nil {
 		t.Errorf("a Unix socket: %v", err)
 	}
+	lonely, peer := pair(t, unix.SOCK_SEQPACKET)
+	if err := unix.Shutdown(peer, unix.SHUT_RDWR); err != nil {
+		t.Fatal(err)
+	}
+	if err := Check(lonely); err != nil { // this shows when the device is sent
+		t.Errorf("a Unix socket that was connected: %v", err)
+	}
 	file, err := os.Open("/")
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +105,12 @@ func TestCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(inet)
-	for name, fd := range map[string]int{"a directory": int(file.Fd()), "closed": 1 << 20, "internet": inet} {
+	alone, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(alone)
+	for name, fd := range map[string]int{"a directory": int(file.Fd()), "closed": 1 << 20, "internet": inet, "unconnected": alone} {
 		if Check(fd) == nil {
 			t.Errorf("%s: accepted", name)
 		}

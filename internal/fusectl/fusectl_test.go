@@ -15,21 +15,6 @@ func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
 
 const owner, stranger = 4242, 4343
 
-// mountControl mounts fusectl for a test.
-func mountControl(t *testing.T) {
-	t.Helper()
-	fusetest.NeedRoot(t)
-	fusetest.NeedDevice(t)
-	if err := unix.Mount("fusectl", Path, "fusectl", 0, ""); err != nil {
-		fusetest.Skip(t, "have fusectl, of which the kernel says: "+err.Error())
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(Path, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // served mounts a file system of owner's.
 func served(t *testing.T, options fusetest.Options) (s *fusetest.Server, dir string, number uint32) {
 	t.Helper()
@@ -73,7 +58,7 @@ func wantStatus(t *testing.T, number uint32, want Status) {
 }
 
 func TestStatus(t *testing.T) {
-	mountControl(t)
+	fusetest.Control(t)
 	s, dir, number := served(t, fusetest.Options{})
 	<-s.Ready()
 	wantStatus(t, number, Status{})
@@ -85,7 +70,7 @@ func TestStatus(t *testing.T) {
 			return unix.Stat(dir+"/absent", &st)
 		})
 	}()
-	s.AwaitRequest(t, fusetest.OpLookup)
+	s.AwaitAsked(t, 0)
 	wantStatus(t, number, Status{Waiting: 1})
 	asked := len(s.Asked())
 	if err := s.Close(); err != nil {
@@ -111,13 +96,13 @@ func TestStatus(t *testing.T) {
 
 // A daemon that never answered INIT has one request waiting.
 func TestStatusBeforeInit(t *testing.T) {
-	mountControl(t)
+	fusetest.Control(t)
 	_, _, number := served(t, fusetest.Options{HangBeforeInit: true})
 	wantStatus(t, number, Status{Waiting: 1})
 }
 
 func TestAbort(t *testing.T) {
-	mountControl(t)
+	fusetest.Control(t)
 	s, _, number := served(t, fusetest.Options{})
 	<-s.Ready()
 	abort := func(uid uint32) error {

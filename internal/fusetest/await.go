@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// AwaitRequest waits until the server has got a request of this kind, and fails
-// the test when none comes.
-func (s *Server) AwaitRequest(t testing.TB, op Opcode) {
+// AwaitAsked waits until accesses have caused more than so many requests (see
+// Asked), and fails the test when none comes.
+func (s *Server) AwaitAsked(t testing.TB, n int) {
 	t.Helper()
 	const patience = 10 * time.Second
-	for deadline := time.Now().Add(patience); s.Count(op) == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(patience); len(s.Asked()) <= n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("no %v within %v", op, patience)
+			t.Fatalf("nobody has asked within %v", patience)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -30,7 +31,7 @@ type response struct {
 
 // housekeeping are the calls by which the Go runtime runs its threads and
 // memory. They come at no foreseeable moment, so they are never shown. A clone
-// that makes a thread is one more; see [filterProgram].
+// that makes a thread is one more; see tell.
 var housekeeping = []uintptr{
 	unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_RT_SIGRETURN, unix.SYS_RESTART_SYSCALL, unix.SYS_TGKILL,
 	unix.SYS_SIGALTSTACK, unix.SYS_MADVISE, unix.SYS_MUNMAP, sysMmap,
@@ -41,13 +42,25 @@ var housekeeping = []uintptr{
 // for who has not got it yet. No program under test uses it.
 const handOver = unix.SYS_SENDMMSG
 
+const listenerFlags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+
+// NeedIntercept skips the test where the kernel cannot show system calls to a
+// [Call]'s Intercept.
+func NeedIntercept(t testing.TB) {
+	t.Helper()
+	// A kernel that knows the flags goes on to look for the filter.
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, listenerFlags, 0)
+	if errno == unix.EINVAL || errno == unix.ENOSYS {
+		Skip(t, "run a kernel with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)")
+	}
+}
+
 // installListener installs a filter that has calls wait for an answer on the
 // listener, which it sends over control. A signal to the program does not
 // interrupt a call that is being looked at.
 func installListener(prog []unix.SockFilter, control int) error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV // Linux 5.19
-	listener, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&fprog)))
+	listener, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, listenerFlags, uintptr(unsafe.Pointer(&fprog)))
 	runtime.KeepAlive(prog)
 	if errno != 0 {
 		return os.NewSyscallError("seccomp", errno)

@@ -49,38 +49,47 @@ func installFilter(prog []unix.SockFilter) error {
 	return nil
 }
 
-// filterProgram is the classic BPF: compare the architecture, then one number
-// after the other. What is left is allowed, or told to a listener, but for what
-// is to be hidden from it.
+// The instructions of classic BPF that are used.
+const (
+	opLoad  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	opEqual = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	opHas   = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+	opRet   = unix.BPF_RET | unix.BPF_K
+)
+
+var allow = unix.SockFilter{Code: opRet, K: unix.SECCOMP_RET_ALLOW}
+
+// filterProgram compares the architecture, then one number after the other. What
+// is left is allowed, or told to a listener, but for what is to be hidden from it.
 func filterProgram(deny []Denied, listen bool, hide []string) ([]unix.SockFilter, error) {
 	arch, ok := auditArchs[runtime.GOARCH]
 	if !ok {
 		return nil, fmt.Errorf("seccomp: no audit architecture known for %s", runtime.GOARCH)
 	}
-	const (
-		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
-		equal  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
-		ret    = unix.BPF_RET | unix.BPF_K
-		nrAt   = 0 // offsets in struct seccomp_data
-		archAt = 4
-	)
-	allow := unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_ALLOW}
+	const nrAt, archAt = 0, 4 // in struct seccomp_data
 	prog := []unix.SockFilter{
-		{Code: load, K: archAt},
-		{Code: equal, K: arch, Jt: 1},
+		{Code: opLoad, K: archAt},
+		{Code: opEqual, K: arch, Jt: 1},
 		allow,
-		{Code: load, K: nrAt},
+		{Code: opLoad, K: nrAt},
 	}
 	for _, d := range deny {
 		nr, action, err := d.rule()
 		if err != nil {
 			return nil, err
 		}
-		prog = append(prog, unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1}, unix.SockFilter{Code: ret, K: action})
+		prog = append(prog, unix.SockFilter{Code: opEqual, K: uint32(nr), Jf: 1}, unix.SockFilter{Code: opRet, K: action})
 	}
 	if !listen {
 		return append(prog, allow), nil
 	}
+	rest, err := tell(hide)
+	return append(prog, rest...), err
+}
+
+// tell is the part for a listener: housekeeping, threads and what else is to be
+// hidden pass, and the rest is told.
+func tell(hide []string) (prog []unix.SockFilter, err error) {
 	hidden := slices.Clone(housekeeping)
 	for _, name := range hide {
 		nr, err := number(name)
@@ -90,14 +99,14 @@ func filterProgram(deny []Denied, listen bool, hide []string) ([]unix.SockFilter
 		hidden = append(hidden, nr)
 	}
 	for _, nr := range hidden {
-		prog = append(prog, unix.SockFilter{Code: equal, K: uint32(nr), Jf: 1}, allow)
+		prog = append(prog, unix.SockFilter{Code: opEqual, K: uint32(nr), Jf: 1}, allow)
 	}
 	return append(prog,
-		unix.SockFilter{Code: equal, K: unix.SYS_CLONE, Jf: 3},
-		unix.SockFilter{Code: load, K: cloneFlagsAt()},
-		unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: unix.CLONE_THREAD, Jf: 1},
+		unix.SockFilter{Code: opEqual, K: unix.SYS_CLONE, Jf: 3},
+		unix.SockFilter{Code: opLoad, K: cloneFlagsAt()},
+		unix.SockFilter{Code: opHas, K: unix.CLONE_THREAD, Jf: 1},
 		allow,
-		unix.SockFilter{Code: ret, K: unix.SECCOMP_RET_USER_NOTIF},
+		unix.SockFilter{Code: opRet, K: unix.SECCOMP_RET_USER_NOTIF},
 	), nil
 }
 

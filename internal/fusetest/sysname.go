@@ -21,7 +21,7 @@ var syscallNumbers = map[string]uintptr{
 	"close": unix.SYS_CLOSE, "close_range": unix.SYS_CLOSE_RANGE, "dup3": unix.SYS_DUP3, "fcntl": unix.SYS_FCNTL,
 	"flock": unix.SYS_FLOCK, "ioctl": unix.SYS_IOCTL, "ppoll": unix.SYS_PPOLL,
 	"unlinkat": unix.SYS_UNLINKAT, "renameat2": unix.SYS_RENAMEAT2, "fchdir": unix.SYS_FCHDIR, "chdir": unix.SYS_CHDIR,
-	"socket": unix.SYS_SOCKET, "getsockopt": unix.SYS_GETSOCKOPT, "sendmsg": unix.SYS_SENDMSG,
+	"socket": unix.SYS_SOCKET, "getsockopt": unix.SYS_GETSOCKOPT, "getpeername": unix.SYS_GETPEERNAME, "sendmsg": unix.SYS_SENDMSG,
 	"recvmsg": unix.SYS_RECVMSG, "sendto": unix.SYS_SENDTO, "recvfrom": unix.SYS_RECVFROM,
 	"getpid": unix.SYS_GETPID, "gettid": unix.SYS_GETTID, "setsid": unix.SYS_SETSID,
 	"getresuid": sysGetresuid, "getresgid": sysGetresgid, "setresuid": sysSetresuid, "setresgid": sysSetresgid,

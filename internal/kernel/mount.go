@@ -170,7 +170,7 @@ func (m *Mounted) Release() error {
 // other. It takes over the descriptor. Without one, after Release or when called
 // once more, the mount is looked for at its name in the pinned parent, and then,
 // by its id, wherever it lies.
-func (m *Mounted) Target() (*Target, error) {
+func (m *Mounted) Target() (t *Target, err error) {
 	if fd := m.fd; fd >= 0 {
 		m.fd = -1
 		return newTarget(m.place, fd)
@@ -178,10 +178,15 @@ func (m *Mounted) Target() (*Target, error) {
 	if m.entry == (mtab.Entry{}) {
 		return nil, errors.New("the new mount cannot be read back")
 	}
-	if t, err := m.place.targetOf(m.entry); err == nil {
-		return t, nil
+	for range maxLooks {
+		if t, err = m.place.targetOf(m.entry); err == nil {
+			return t, nil
+		}
+		if t, err = Again(m.entry); err == nil || errors.Is(err, mtab.ErrNotListed) {
+			return t, err
+		}
 	}
-	return Again(m.entry)
+	return nil, err
 }
 
 // Entry is the mount's entry in the kernel's table.

@@ -33,7 +33,7 @@ func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 // Examine finds out anew what policy wants to know of the pinned mountpoint.
 func (m *Mountpoint) Examine(uid uint32) (err error) {
 	path := m.facts.Path
-	if m.facts, err = examine(m.fd, path, uid); err != nil {
+	if m.facts, err = Describe(m.fd, path, uid); err != nil {
 		return &AccessError{Path: path, Errno: err}
 	}
 	return nil
@@ -42,7 +42,9 @@ func (m *Mountpoint) Examine(uid uint32) (err error) {
 // Facts says what was found out.
 func (m *Mountpoint) Facts() policy.Mountpoint { return m.facts }
 
-func examine(fd int, path string, uid uint32) (policy.Mountpoint, error) {
+// Describe finds out what policy wants to know of what fd is, by the rights of the
+// caller. It asks the daemon, if there is one.
+func Describe(fd int, path string, uid uint32) (policy.Mountpoint, error) {
 	facts := policy.Mountpoint{Path: path}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

@@ -118,6 +118,7 @@ func (t *Target) Close() error {
 // UnmountError is a failed unmount.
 type UnmountError struct {
 	Path  string
+	Mount mtab.Entry
 	Errno error
 }
 
@@ -127,18 +128,24 @@ func (e *UnmountError) Error() string {
 
 func (e *UnmountError) Unwrap() error { return e.Errno }
 
-// Below gives the mount on whose root t lies, if it lies on one: it would come to
-// light at the same name if t were gone.
-func (t *Target) Below() (below mtab.Entry, stacked bool, err error) {
-	direct, err := mtab.LiesOn(t.entry, t.place.parent)
-	if err != nil || direct {
-		return mtab.Entry{}, false, err
+// Below gives the mounts on whose roots t lies, the next one first: they would come
+// to light at the same name, one after the other, if t and those above them were
+// gone. One that cannot be seen from here ends the list, as an empty entry.
+func (t *Target) Below() (stack []mtab.Entry, err error) {
+	for e := t.entry; ; {
+		direct, err := mtab.LiesOn(e, t.place.parent)
+		if err != nil || direct {
+			return stack, err
+		}
+		if e, err = mtab.Parent(e); err != nil || len(stack) == maxStack {
+			return append(stack, mtab.Entry{}), nil
+		}
+		stack = append(stack, e)
 	}
-	if below, err = mtab.Parent(t.entry); err != nil {
-		return mtab.Entry{}, true, nil // not to be seen from here: somebody else's
-	}
-	return below, true, nil
 }
+
+// maxStack bounds the look at a stack that somebody made high.
+const maxStack = 16
 
 // Unmount takes t away by plan.
 //
@@ -154,7 +161,7 @@ func (t *Target) Unmount(plan policy.UnmountPlan) error {
 		return errNotGranted
 	}
 	if err := t.unmount(lazy); err != nil {
-		return &UnmountError{Path: t.place.path, Errno: err}
+		return &UnmountError{Path: t.place.path, Mount: t.entry, Errno: err}
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func TestEscapesDoNotSmuggle(t *testing.T) {
 			t.Errorf("Parse(%q) = %+v, %v; want no allow_other", list, o, err)
 		}
 	}
-	for _, list := range []string{`fsname=a\\,allow_other`, `x-a\,allow_other`, `fsname='a,allow_other`} {
+	for _, list := range []string{`fsname=a\\,allow_other`, `x-a\,allow_other`, `x-a=b\,allow_other`, `fsname='a,allow_other`} {
 		if o, err := Parse(list); err != nil || !o.AllowOther {
 			t.Errorf("Parse(%q) = %+v, %v; want allow_other seen", list, o, err)
 		}

@@ -20,21 +20,33 @@ const (
 // maxTable bounds what is read of a table in bytes: it is copied whole.
 const maxTable = 64 << 20
 
-// HasUtab says whether libmount's table exists here. Where it does not,
-// nobody reads it, and none is made.
-func HasUtab() bool { return isTable(utabPath) }
+// SeesUtab says whether libmount's table exists here. Where it does not, nobody
+// reads it, and none is made. After an error the answer is no: who keeps a
+// privilege because of the table does not do so in doubt.
+func SeesUtab() (bool, error) { return isTable(utabPath) }
 
-// HasMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
-func HasMtab() bool { return isTable(mtabPath) }
+// SeesMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
+func SeesMtab() (bool, error) { return isTable(mtabPath) }
 
-// isTable says whether there is a regular file. What cannot be looked at is taken
-// for one: who then writes it succeeds after all, or says what failed.
-func isTable(path string) bool {
+// HasUtab is SeesUtab with the other answer in doubt: to write the table succeeds
+// after all, or says what failed.
+func HasUtab() bool { return orInDoubt(SeesUtab()) }
+
+// HasMtab is SeesMtab in the same way.
+func HasMtab() bool { return orInDoubt(SeesMtab()) }
+
+func orInDoubt(yes bool, err error) bool { return yes || err != nil }
+
+func isTable(path string) (bool, error) {
 	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return !isHidden(err)
+	err := unix.Lstat(path, &st)
+	switch {
+	case err == nil:
+		return st.Mode&unix.S_IFMT == unix.S_IFREG, nil
+	case isHidden(err):
+		return false, nil
 	}
-	return st.Mode&unix.S_IFMT == unix.S_IFREG
+	return false, fmt.Errorf("%s not looked at: %w", path, err)
 }
 
 // isHidden says that there is nothing to be found for this caller.
@@ -74,7 +86,7 @@ func Add(r Record) error {
 // Remove takes a mount out of the tables, under the same conditions as Add.
 func Remove(r Record) error {
 	var errs []error
-	if InUtab(r) {
+	if HasUtab() && InUtab(r) {
 		errs = append(errs, edit(utabPath, lockUtab, func(text string) (string, bool) {
 			return utabRemove(text, r)
 		}))

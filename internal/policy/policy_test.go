@@ -157,7 +157,7 @@ func TestUnmount(t *testing.T) {
 		hint  string
 	}{
 		"mine":                              {UnmountFacts{Caller: user, Mountpoint: true, Top: mine}, true, ""},
-		"not a mountpoint":                  {UnmountFacts{Caller: user, Top: mine}, false, "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside"},
+		"not a mountpoint":                  {UnmountFacts{Caller: user, Top: mine}, false, "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside; 'fusermount3 --list' shows what is mounted"},
 		"a neighbour's uid":                 {UnmountFacts{Caller: user, Mountpoint: true, Top: theirs}, false, "it was mounted by uid 100, and you are uid 1000: that user or root can unmount it"},
 		"no owner":                          {UnmountFacts{Caller: user, Mountpoint: true, Top: Mounted{Type: "fuse"}}, false, "the kernel does not say whose mount it is"},
 		"no owner, caller's id 0 is root's": {UnmountFacts{Caller: Caller{}, Mountpoint: true, Top: Mounted{Type: "fuse"}}, true, ""},
@@ -169,12 +169,10 @@ func TestUnmount(t *testing.T) {
 		"lazy, theirs inside":               {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{mine, theirs}}, false, "a lazy unmount would take it away as well; it has to be unmounted first"},
 		"lazy, other inside":                {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{tmpfs}}, false, "a lazy unmount would take it away as well; it has to be unmounted first"},
 		"not lazy, kernel's job":            {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Inside: []Mounted{tmpfs}}, true, ""},
-		"stacked":                           {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Stacked: true}, true, ""},
-		"stacked on mine":                   {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Stacked: true, Below: mine}, true, ""},
-		"stacked on theirs":                 {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Stacked: true, Below: theirs}, true, ""},
-		"stacked, mine inside":              {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Stacked: true, Inside: []Mounted{mine}}, false, "a mount of type fuse.sshfs lies inside"},
-		"stacked, other inside, root":       {UnmountFacts{Mountpoint: true, Top: mine, Stacked: true, Inside: []Mounted{tmpfs}}, false, "a mount of type tmpfs lies inside"},
-		"stacked, lazy, mine inside":        {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Stacked: true, Lazy: true, Inside: []Mounted{mine}}, true, ""},
+		"stacked":                           {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}}, true, ""},
+		"stacked, mine inside":              {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}, Inside: []Mounted{mine}}, false, "a mount of type fuse.sshfs lies inside"},
+		"stacked, other inside, root":       {UnmountFacts{Mountpoint: true, Top: mine, Below: []Mounted{{}}, Inside: []Mounted{tmpfs}}, false, "a mount of type tmpfs lies inside"},
+		"stacked, lazy, mine inside":        {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}, Lazy: true, Inside: []Mounted{mine}}, true, ""},
 	} {
 		plan, err := Unmount(c.facts)
 		id, lazy, granted := plan.Terms()
@@ -182,8 +180,32 @@ func TestUnmount(t *testing.T) {
 		if granted != c.ok || (err == nil) != c.ok || (errors.As(err, &refusal) && refusal.Hint != c.hint) {
 			t.Errorf("%s: granted %v, %v; want %v, hint %q", name, granted, err, c.ok, c.hint)
 		}
-		if granted && (id != c.facts.Top.ID || lazy != (c.facts.Lazy || c.facts.Stacked && c.facts.Below.Owner != user.UID)) {
+		if granted && (id != c.facts.Top.ID || lazy != c.facts.Detaches()) {
 			t.Errorf("%s: plan for %d lazy %v", name, id, lazy)
+		}
+	}
+}
+
+// A mount goes by its name only where nothing but the caller's own could come to
+// light there.
+func TestDetaches(t *testing.T) {
+	mine := Mounted{Type: "fuse", Owner: 1000, HasOwner: true}
+	theirs := Mounted{Type: "fuse", Owner: 100, HasOwner: true}
+	for name, c := range map[string]struct {
+		lazy  bool
+		below []Mounted
+		want  bool
+	}{
+		"on a directory":      {false, nil, false},
+		"lazy":                {true, nil, true},
+		"on mine":             {false, []Mounted{mine, mine}, false},
+		"on theirs":           {false, []Mounted{theirs}, true},
+		"on mine on theirs":   {false, []Mounted{mine, theirs}, true},
+		"on mine on no FUSE":  {false, []Mounted{mine, {Type: "tmpfs", Owner: 1000, HasOwner: true}}, true},
+		"on mine, and unseen": {false, []Mounted{mine, {}}, true},
+	} {
+		if got := (UnmountFacts{Caller: user, Lazy: c.lazy, Below: c.below}).Detaches(); got != c.want {
+			t.Errorf("%s: %v", name, got)
 		}
 	}
 }

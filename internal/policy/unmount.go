@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
@@ -24,10 +25,9 @@ type UnmountFacts struct {
 	// mounted there, topmost.
 	Mountpoint bool
 	Top        Mounted
-	// Stacked says that Top lies on the root of another mount, Below, which would
-	// come to light at the same name.
-	Stacked bool
-	Below   Mounted
+	// Below are the mounts on whose roots Top lies, which would come to light at the
+	// same name.
+	Below []Mounted
 	// Inside are the mounts below Top, where AsksInside.
 	Inside []Mounted
 }
@@ -46,10 +46,13 @@ func (p UnmountPlan) Terms() (id uint64, lazy, ok bool) { return p.id, p.lazy, p
 
 // Detaches says whether the mount goes by its descriptor, though it may be in
 // use. The other kind of unmount goes by the name, and so would hit what is below
-// if Top were gone in that moment: it may, if that is the caller's own.
+// if Top were gone in that moment. It may, if all of that is the caller's own: he
+// can take away a whole stack in that moment.
 func (f UnmountFacts) Detaches() bool { return f.Lazy || f.onOthers() }
 
-func (f UnmountFacts) onOthers() bool { return f.Stacked && !ownedFuse(f.Below, f.Caller) }
+func (f UnmountFacts) onOthers() bool {
+	return slices.ContainsFunc(f.Below, func(m Mounted) bool { return !ownedFuse(m, f.Caller) })
+}
 
 // AsksInside says whether mounts inside matter: to detach takes them along, while
 // the kernel itself refuses the other kind. Root's word for -z is enough.
@@ -92,7 +95,8 @@ func takenAlong(f UnmountFacts) error {
 func notOurs(f UnmountFacts) string {
 	switch {
 	case !f.Mountpoint:
-		return "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside"
+		return "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside; " +
+			"'fusermount3 --list' shows what is mounted"
 	case !mountopts.IsFuse(f.Top.Type):
 		return "what is mounted there is of type " + f.Top.Type + ", not FUSE: see umount(8)"
 	case f.Caller.root() || ownedFuse(f.Top, f.Caller):

@@ -22,6 +22,7 @@ const (
 	SetGID        Set = 1 << unix.CAP_SETGID
 	SetUID        Set = 1 << unix.CAP_SETUID
 	SysAdmin      Set = 1 << unix.CAP_SYS_ADMIN
+	SysPtrace     Set = 1 << unix.CAP_SYS_PTRACE
 
 	setPCap Set = 1 << unix.CAP_SETPCAP
 )

@@ -2,8 +2,9 @@
 # bash-completion/completions/fusermount3. It runs no program, and looks at no
 # mountpoint: the daemon behind it may hang.
 
-_fusermount3_flags='-u --unmount -z --lazy -q --quiet -o --options --auto-unmount
-	--sync-init --comm-fd --features --features=text -V --version -h --help'
+_fusermount3_flags='-u --unmount -z --lazy -q --quiet --list --check --json
+	--abort -o --options --auto-unmount --sync-init --comm-fd --features
+	--features=text -V --version -h --help'
 
 _fusermount3_options='ro rw nosuid suid nodev dev noexec exec sync async dirsync
 	noatime atime nodiratime norelatime nostrictatime nosymfollow symfollow
@@ -147,7 +148,8 @@ _fusermount3_seen() {
 		case $word in
 		--) ended=yes ;;
 		--options | --comm-fd) wants=$word ;;
-		--unmount | --auto-unmount) mode=unmount ;;
+		--unmount | --abort | --auto-unmount) mode=unmount ;;
+		--check | --list) mode=${word#--} ;;
 		--*) ;;
 		-*)
 			[[ ${word%%o*} != *u* ]] || mode=unmount
@@ -155,6 +157,12 @@ _fusermount3_seen() {
 			;;
 		esac
 	done
+}
+
+# _fusermount3_mountpoint completes the mountpoint word as the mode wants it.
+_fusermount3_mountpoint() {
+	[[ $mode != @(unmount|check) ]] || _fusermount3_unmountable
+	[[ $mode != @(mount|check) ]] || compopt -o default
 }
 
 _fusermount3() {
@@ -173,10 +181,8 @@ _fusermount3() {
 		_fusermount3_option "${word#*o}"
 	elif [[ ! $ended && $word == -* ]]; then
 		_fusermount3_flag
-	elif [[ $mode == unmount ]]; then
-		_fusermount3_unmountable
 	else
-		compopt -o default
+		_fusermount3_mountpoint
 	fi
 }
 

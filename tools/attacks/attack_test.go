@@ -2,6 +2,7 @@ package attacks
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +22,12 @@ type attack struct {
 	// names says that the change is of names alone, so that calls on
 	// descriptors cannot notice it.
 	names bool
-	// link says that the change is to a symlink.
-	link bool
+	// byName says that who unmounts by a name cannot notice the change after his
+	// last look: another mount stands there.
+	byName bool
+	// stack is how many mounts of hers lie below the one that she has to begin
+	// with.
+	stack int
 	// covers says that root mounts something on the helper's target, which
 	// goes along with it.
 	covers bool
@@ -47,7 +52,7 @@ func swap(l lure, c component, elsewhere bool) attack {
 		strike: flip,
 		back:   flip,
 		names:  true,
-		link:   l.link,
+		byName: elsewhere && !l.link,
 	}
 }
 
@@ -86,6 +91,9 @@ func unmounted(w *world) error { return helperRun(w, "-u") }
 
 func detached(w *world) error { return helperRun(w, "-u", "-z") }
 
+// detachedAll takes away a mount of hers, and the one below.
+func detachedAll(w *world) error { return errors.Join(detached(w), detached(w)) }
+
 // replaced is what others do in the same moment: alice's mount goes, and root
 // mounts in its place.
 func replaced(w *world) error {
@@ -101,8 +109,9 @@ var changes = []attack{
 	{name: "alice detaches meanwhile", strike: detached},
 	{name: "alice unmounts meanwhile, on a mount of root's", setUp: doorstep, strike: unmounted},
 	{name: "alice detaches meanwhile, on a mount of root's", setUp: doorstep, strike: detached},
-	{name: "root mounts there meanwhile", strike: covered, covers: true},
-	{name: "root mounts there meanwhile, on a mount of root's", setUp: doorstep, strike: covered, covers: true},
-	{name: "alice detaches and root mounts there", strike: replaced},
-	{name: "alice detaches and root mounts there, on a mount of root's", setUp: doorstep, strike: replaced},
+	{name: "alice detaches two meanwhile, on a mount of root's", setUp: doorstep, stack: 1, strike: detachedAll},
+	{name: "root mounts there meanwhile", strike: covered, byName: true, covers: true},
+	{name: "root mounts there meanwhile, on a mount of root's", setUp: doorstep, strike: covered, byName: true, covers: true},
+	{name: "alice detaches and root mounts there", strike: replaced, byName: true},
+	{name: "alice detaches and root mounts there, on a mount of root's", setUp: doorstep, strike: replaced, byName: true},
 }

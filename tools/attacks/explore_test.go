@@ -53,7 +53,9 @@ func (tr *trial) do(t *testing.T, w *world) *world {
 	t.Helper()
 	strangers, held := len(w.strangers), len(w.held)
 	if tr.mode.mount {
-		must(t, w.fuse(w.m, alice))
+		for range 1 + tr.attack.stack {
+			must(t, w.fuse(w.m, alice))
+		}
 		if tr.mode.dead {
 			must(t, w.release(held))
 		}
@@ -62,7 +64,7 @@ func (tr *trial) do(t *testing.T, w *world) *world {
 	must(t, err)
 	tr.run(w)
 	bad, err := tr.violations(w, before)
-	must(t, tr.scripts, err)
+	must(t, tr.broken, err)
 	if len(bad) > 0 && !tr.known() {
 		t.Fatalf("%s\n%s", tr, strings.Join(bad, "\n"))
 	}

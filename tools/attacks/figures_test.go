@@ -49,8 +49,8 @@ func (tr *trial) inWindow() bool { return tr.strike.step > 0 && tr.acted }
 
 // known says whether what came out is a limit that SECURITY.md names: the change
 // came after the helper's last look, and no system call could have seen it.
-// Non-lazy, the act goes by the name, but through no symlink; by the descriptor, it
-// still takes along what was mounted on top or inside.
+// Non-lazy, the act goes by the name; by the descriptor, it still takes along what
+// was mounted on top or inside.
 func (tr *trial) known() bool {
 	if tr.strike.call == "" || !tr.acted {
 		return false
@@ -64,5 +64,5 @@ func (tr *trial) known() bool {
 			return false
 		}
 	}
-	return tr.byName && !tr.attack.link || tr.attack.covers
+	return tr.byName && tr.mode.byName && tr.attack.byName || tr.attack.covers
 }

@@ -12,14 +12,16 @@ import (
 
 // mode is one way through the helper.
 type mode struct {
-	name  string
-	args  []string // before the mountpoint
-	call  fusetest.Call
-	from  string                       // the call from which on attacks are tried
-	mount bool                         // alice has a mount to begin with
-	dead  bool                         // its daemon is dead
-	fails bool                         // the helper exits 1
-	talk  func(p *fusetest.Proc) error // what the caller does meanwhile
+	name     string
+	args     []string // before the mountpoint
+	call     fusetest.Call
+	from     string                       // the call from which on attacks are tried
+	mount    bool                         // alice has a mount to begin with
+	dead     bool                         // its daemon is dead
+	fails    bool                         // the helper exits 1
+	byName   bool                         // it has to unmount by a name
+	onlyLast bool                         // is like another mode: one component shows what differs
+	talk     func(p *fusetest.Proc) error // what the caller does meanwhile
 }
 
 var (
@@ -35,16 +37,16 @@ var noSocket = fusetest.Call{Socket: fusetest.NoSocket}
 var modes = []mode{
 	{name: "mount"},
 	{name: "mount by mount(2)", args: []string{"-o", tooLong}},
-	{name: "mount by mount(2), table as text", call: fusetest.Call{Deny: slices.Concat(byCall, byText)}},
+	{name: "mount by mount(2), table as text", onlyLast: true, call: fusetest.Call{Deny: slices.Concat(byCall, byText)}},
 	{name: "failed send", call: fusetest.Call{HangUp: true}, fails: true},
-	{name: "failed send, mount(2)", args: []string{"-o", tooLong}, call: fusetest.Call{HangUp: true}, fails: true},
+	{name: "failed send, mount(2)", onlyLast: true, args: []string{"-o", tooLong}, call: fusetest.Call{HangUp: true}, fails: true},
 	{name: "sync-init", args: []string{"--sync-init"}, talk: answer},
-	{name: "-u", args: []string{"-u"}, call: noSocket, mount: true},
-	{name: "-u, table as text", args: []string{"-u"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: byText}, mount: true},
+	{name: "-u", args: []string{"-u"}, call: noSocket, mount: true, byName: true},
+	{name: "-u, table as text", onlyLast: true, args: []string{"-u"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: byText}, mount: true, byName: true},
 	{name: "-u -z", args: []string{"-u", "-z"}, call: noSocket, mount: true},
-	{name: "-u -z, table as text", args: []string{"-u", "-z"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: byText}, mount: true},
+	{name: "-u -z, table as text", onlyLast: true, args: []string{"-u", "-z"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: byText}, mount: true},
 	{name: "auto_unmount", args: []string{"-o", "auto_unmount"}, from: "recvfrom", talk: die},
-	{name: "auto_unmount, table as text", args: []string{"-o", "auto_unmount"}, call: fusetest.Call{Deny: byText}, from: "recvfrom", talk: die},
+	{name: "auto_unmount, table as text", onlyLast: true, args: []string{"-o", "auto_unmount"}, call: fusetest.Call{Deny: byText}, from: "recvfrom", talk: die},
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mount: true, dead: true, talk: hangUp},
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
@@ -25,7 +26,7 @@ type trial struct {
 	acted   bool   // after the strike
 	byName  bool   // it unmounted what a name led to, and not a descriptor
 	result  fusetest.Result
-	scripts error // what went wrong with the attack itself
+	broken  error // what went wrong with the attack itself
 }
 
 // moment is the call before which something was done.
@@ -51,13 +52,16 @@ func (tr *trial) run(w *world) {
 	if tr.mode.from != "" {
 		call.InterceptFrom = tr.mode.from
 	}
+	call.InterceptNot = blind
 	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
-		tr.step(w, s)
+		if !s.Child {
+			tr.step(w, s)
+		}
 		return fusetest.Continue
 	}
 	p, err := call.Start(ctx)
 	if err != nil {
-		tr.scripts = err
+		tr.broken = err
 		return
 	}
 	var talked error
@@ -65,7 +69,7 @@ func (tr *trial) run(w *world) {
 		talked = tr.mode.talk(p)
 	}
 	tr.result = p.Wait() // the helper is stopped no more: the trial is ours again
-	tr.scripts = errors.Join(tr.scripts, talked, tr.result.Err)
+	tr.broken = errors.Join(tr.broken, talked, tr.result.Err)
 }
 
 // step is called before each call of the helper.
@@ -87,21 +91,26 @@ func (tr *trial) step(w *world, s fusetest.Syscall) {
 		}
 	case tr.backAt:
 		if tr.strike.call != "" {
-			tr.scripts = errors.Join(tr.scripts, tr.attack.back(w))
+			tr.broken = errors.Join(tr.broken, tr.attack.back(w))
 			tr.back = now
 		}
 	}
 }
 
 // blind are calls that no attack of ours can change the outcome of: on the
-// process itself, on sockets, and on contexts that nobody else has.
-var blind = map[string]bool{
-	"getpid": true, "gettid": true, "getresuid": true, "getresgid": true, "setresuid": true, "setresgid": true,
-	"capget": true, "capset": true, "prctl": true, "prlimit64": true, "umask": true, "rt_sigaction": true,
-	"rt_sigprocmask": true, "seccomp": true, "setsid": true, "dup3": true, "fcntl": true, "getdents64": true,
-	"socket": true, "getsockopt": true, "sendto": true, "recvfrom": true, "sendmsg": true, "poll": true, "ppoll": true,
-	"clock_gettime": true, "wait4": true, "exit_group": true, "fsopen": true, "fsconfig": true, "fsmount": true, "write": true,
-}
+// process itself, on sockets, and on contexts that nobody else has. They are not
+// shown.
+var blind = slices.DeleteFunc([]string{
+	"getpid", "gettid", "getresgid", "setresuid", "setresgid", "capget", "capset", "prctl", "prlimit64", "umask",
+	"rt_sigaction", "rt_sigprocmask", "seccomp", "dup3", "fcntl", "getdents64", "socket", "getsockopt", "getpeername", "sendto", "sendmsg",
+	"poll", "ppoll", "clock_gettime", "clone", "wait4", "exit_group", "fsopen", "fsconfig", "fsmount", "write",
+}, func(name string) bool {
+	_, known := fusetest.SyscallNumber(name) // some are not on every architecture
+	return !known
+})
+
+// landmarks are shown to know where the helper is.
+var landmarks = []string{"getresuid", "setsid", "recvfrom"}
 
 // onDescriptors are calls on descriptors that are open already: a name has no
 // part in them.
@@ -119,7 +128,7 @@ func (tr *trial) notices(w *world, s fusetest.Syscall) bool {
 	again := s.Name == "read" && tr.last == "read" // the kernel wrote the text at the first
 	tr.last = s.Name
 	tr.leaving = (tr.leaving || s.Name == "setsid") && s.Name != "recvfrom"
-	if again || tr.leaving || blind[s.Name] || tr.attack.names && onDescriptors[s.Name] {
+	if again || tr.leaving || slices.Contains(landmarks, s.Name) || tr.attack.names && onDescriptors[s.Name] {
 		return false
 	}
 	arg, hasPath := pathOf[s.Name]
@@ -132,6 +141,6 @@ func (tr *trial) notices(w *world, s fusetest.Syscall) bool {
 
 func (tr *trial) text(s fusetest.Syscall, arg int) string {
 	text, err := s.Text(arg)
-	tr.scripts = errors.Join(tr.scripts, err)
+	tr.broken = errors.Join(tr.broken, err)
 	return text
 }

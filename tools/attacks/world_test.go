@@ -40,7 +40,7 @@ func newWorld(t *testing.T) *world {
 	base := fusetest.Dir(t, 0)
 	w := &world{base: base, roots: filepath.Join(base, "roots"), home: filepath.Join(base, "home")}
 	w.m = filepath.Join(w.home, middle, "m")
-	must(t, w.mkdir(w.roots, 0), w.mkdirs(w.roots, 0, "m"), w.mkdir(w.home, alice), w.mkdirs(w.home, alice, "m"))
+	must(t, w.mkdirs(w.roots, 0), w.mkdirs(w.home, alice))
 	var err error
 	w.here, err = fusetest.NewThread(alice, alice, false)
 	must(t, err)
@@ -68,16 +68,14 @@ func (w *world) mkdir(path string, uid int) error {
 	return errors.Join(os.Mkdir(path, 0o755), os.Chmod(path, 0o755), os.Chown(path, uid, uid))
 }
 
-// mkdirs makes the directories down to the mountpoint's parent, and last in it.
-func (w *world) mkdirs(top string, uid int, last string) error {
-	path := top
-	for _, name := range []string{"top", "mid", "par", last} {
-		path = filepath.Join(path, name)
-		if err := w.mkdir(path, uid); err != nil {
-			return err
-		}
+// mkdirs makes top, and the directories down to m in it.
+func (w *world) mkdirs(top string, uid int) error {
+	err := w.mkdir(top, uid)
+	for _, name := range []string{"top", "mid", "par", "m"} {
+		top = filepath.Join(top, name)
+		err = errors.Join(err, w.mkdir(top, uid))
 	}
-	return nil
+	return err
 }
 
 // fuse mounts a FUSE file system of uid's that nobody serves.

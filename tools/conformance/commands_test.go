@@ -38,6 +38,7 @@ var commands = map[string]func(ts *script, neg bool, args []string){
 		ts.Check(os.Symlink(expand(ts, args[0]), expand(ts, args[1])))
 	},
 	"mount":   cmdMount,
+	"control": cmdControl,
 	"mounted": cmdMounted,
 	"read":    cmdRead,
 	"hold":    cmdHold,
@@ -98,7 +99,7 @@ func cmdComm(ts *script, _ bool, args []string) {
 
 // cmdOut: out TEXT wants standard output to match a regular expression.
 func cmdOut(ts *script, _ bool, args []string) {
-	if !regexp.MustCompile("(?m)" + args[0]).MatchString(of(ts).result.Stdout) {
+	if !regexp.MustCompile("(?m)" + expand(ts, args[0])).MatchString(of(ts).result.Stdout) {
 		ts.Fatalf("standard output %q does not match %q", of(ts).result.Stdout, args[0])
 	}
 }

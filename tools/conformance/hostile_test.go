@@ -129,6 +129,18 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
+// A process that may start no thread ends as any other, also where its
+// environment asks the Go runtime to collect garbage all the time.
+func TestNoThreads(t *testing.T) {
+	call, mountpoint := asUser(t)
+	call.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_NPROC}}
+	call.Env = []string{"GOGC=1", "GOMEMLIMIT=1B"}
+	for range 20 {
+		wantMounted(t, run(t, call), mountpoint)
+		unmount(t, call, mountpoint)
+	}
+}
+
 // A lock that somebody holds for ever costs a bounded wait and a warning.
 func TestHeldLock(t *testing.T) {
 	call, mountpoint := asUser(t)

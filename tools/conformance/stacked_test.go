@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -25,16 +26,20 @@ func wantDoorstep(t *testing.T, mountpoint string) {
 	}
 }
 
-// meanwhile runs -u before a call of another run of the helper.
-func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, before func(fusetest.Syscall) bool) fusetest.Result {
+// meanwhile runs -u, once or more often, before a call of another run of the
+// helper.
+func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, times int, before func(fusetest.Syscall) bool) fusetest.Result {
 	t.Helper()
+	fusetest.NeedIntercept(t)
 	other, done := unmountCall(call, mountpoint), false
 	call.InterceptFrom = "getresuid"
 	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
 		if !done && before(s) {
 			done = true
-			if r := other.Run(t.Context()); r.Err != nil || r.Exit != 0 {
-				t.Errorf("the other run: %+v", r)
+			for range times {
+				if r := other.Run(t.Context()); r.Err != nil || r.Exit != 0 {
+					t.Errorf("the other run: %+v", r)
+				}
 			}
 		}
 		return fusetest.Continue
@@ -46,20 +51,25 @@ func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, before func(
 	return r
 }
 
-// Two runs of -u at the same time take away one mount, and not what is below.
+// Runs of -u at the same time take away the caller's mounts, one or a stack of
+// them, and not what is below.
 func TestUnmountTwice(t *testing.T) {
 	for read, deny := range waysToRead {
-		t.Run(read, func(t *testing.T) {
-			call, mountpoint := asUser(t)
-			call.Deny = deny
-			doorstep(t, mountpoint)
-			wantMounted(t, run(t, call), mountpoint)
-			r := meanwhile(t, unmountCall(call, mountpoint), mountpoint, func(s fusetest.Syscall) bool { return s.Name == "umount2" })
-			if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to unmount "+mountpoint+": Invalid argument") {
-				t.Errorf("exit %d, %q", r.Exit, r.Stderr)
-			}
-			wantDoorstep(t, mountpoint)
-		})
+		for _, own := range []int{1, 2, 3} {
+			t.Run(fmt.Sprintf("%s/%d", read, own), func(t *testing.T) {
+				call, mountpoint := asUser(t)
+				call.Deny = deny
+				doorstep(t, mountpoint)
+				for range own {
+					mounted(t, call, fusetest.Tree{})
+				}
+				r := meanwhile(t, unmountCall(call, mountpoint), mountpoint, own, func(s fusetest.Syscall) bool { return s.Name == "umount2" })
+				if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to unmount "+mountpoint+": Invalid argument") {
+					t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+				}
+				wantDoorstep(t, mountpoint)
+			})
+		}
 	}
 }
 
@@ -73,7 +83,7 @@ func TestUnmountedBeforeFound(t *testing.T) {
 			doorstep(t, mountpoint)
 			call.Args = []string{"-o", "fsname=" + strings.Repeat("x", 300), mountpoint} // the caller chooses the way
 			mounted := false
-			r := meanwhile(t, call, mountpoint, func(s fusetest.Syscall) bool {
+			r := meanwhile(t, call, mountpoint, 1, func(s fusetest.Syscall) bool {
 				was := mounted
 				mounted = mounted || s.Name == "mount"
 				return was
@@ -110,6 +120,25 @@ func TestUnmountStacked(t *testing.T) {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
 	wantDoorstep(t, mountpoint)
+}
+
+// The watcher takes its own mount alone: another dead one on top stays.
+func TestWatchDeadOnTop(t *testing.T) {
+	lower := watch(t)
+	<-lower.server.Ready()
+	upper := startWatch(t, lower.call, lower.mountpoint)
+	<-upper.server.Ready()
+	if err := upper.server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lower.die(t)
+	lower.wantExit(t, 0)
+	if n := len(fusetest.MountsAt(t, lower.mountpoint)); n != 2 {
+		t.Errorf("%d mounts, want both", n)
+	}
+	upper.closeSocket(t)
+	upper.wantExit(t, 0)
+	unmount(t, lower.call, lower.mountpoint)
 }
 
 // On a mount of the caller's own a mount that is in use stays, as anywhere.

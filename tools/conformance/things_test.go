@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
 // The commands that make what a script needs: directories, files, devices,
@@ -76,6 +78,12 @@ func cmdWrite(ts *script, _ bool, args []string) {
 	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
 	ts.Check(os.WriteFile(path, []byte(text), 0o644))
 	ts.Check(os.Chmod(path, fs.FileMode(mode)))
+}
+
+// cmdControl: control mounts fusectl until the script ends.
+func cmdControl(ts *script, _ bool, _ []string) {
+	ts.Check(unix.Mount("fusectl", fusetest.ControlPath, "fusectl", 0, ""))
+	ts.Defer(func() { ts.Check(unix.Unmount(fusetest.ControlPath, unix.MNT_DETACH)) })
 }
 
 // cmdMount: mount TYPE PATH [OPTIONS] mounts something else, as root.

@@ -17,10 +17,14 @@ import (
 func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
 	poll, _ := fusetest.SyscallNumber("ppoll")
-	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["SigIgn"] != "fffffffffffbfeff" || !inSyscall(t, pid, poll); {
+	// It leads a session of its own by then.
+	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["NSsid"] != strconv.Itoa(pid) || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {
-			t.Fatalf("SigIgn is %s", status(t, pid)["SigIgn"])
+			t.Fatal("the watcher does not wait")
 		}
+	}
+	if ignored := status(t, pid)["SigIgn"]; ignored != "fffffffffffbfeff" {
+		t.Fatalf("the watcher waits, and SigIgn is %s", ignored)
 	}
 }
 

@@ -83,7 +83,7 @@ func helper(t *testing.T) []source {
 func TestPurePackages(t *testing.T) {
 	impure := []string{"os", "syscall", "unsafe", "time", "net", "golang.org/x/sys/unix"}
 	for _, s := range helper(t) {
-		pure := []string{"cmdline", "mountopts", "fuseconf", "policy", "printable"}
+		pure := []string{"cmdline", "mountopts", "fuseconf", "policy", "printable", "people"}
 		if !slices.ContainsFunc(pure, func(name string) bool { return s.in("internal/" + name) }) {
 			continue
 		}
@@ -123,6 +123,8 @@ func TestFlow(t *testing.T) {
 		"fusectl":   {},
 		"mtab":      {"mountopts", "rawfile", "fusectl"},
 		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile"},
+		"people":    {"fuseconf", "printable"},
+		"look":      {"fusectl", "kernel", "mountopts", "mtab", "people", "rawfile"},
 	}
 	for _, s := range helper(t) {
 		if !s.in("internal") {

@@ -4,8 +4,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
-	"os/exec"
 	"reflect"
 	"regexp"
 	"slices"
@@ -110,14 +108,7 @@ func text(t *testing.T, e ast.Expr) string {
 
 func flagsOfHelp(t *testing.T) (names []string) {
 	t.Helper()
-	program := os.Getenv("FUSERMOUNT_HELPER")
-	if program == "" {
-		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test-manuals' does")
-	}
-	out, err := exec.Command(program, "--help").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	out := printed(t, "--help")
 	for _, m := range regexp.MustCompile(`(?m)^ (-.*?)(  |$)`).FindAllStringSubmatch(string(out), -1) {
 		for part := range strings.SplitSeq(m[1], ", ") {
 			names = append(names, strings.Fields(part)[0])

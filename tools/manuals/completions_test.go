@@ -31,6 +31,10 @@ var typed = []struct{ keys, want string }{
 	{"-u -q --lazy {}/pl", "plain"},
 	{"--auto-unmount --comm-fd 3 {}/pl", "plain"},
 	{"-u -- {}/pl", "plain"},
+	{"--abort {}/pl", "plain"},
+	{"--abort {}/fo", "fo"},
+	{"--check --json {}/pl", "plain"},
+	{"--check {}/two", "two words"},
 	{"-u pl", "plain"},
 	{"-u ./pl", "plain"},
 	{"-u ~/pl", "plain"},
@@ -123,6 +127,9 @@ func TestWords(t *testing.T) {
 				{"-o ro ow", "-o ro own"},
 				{"-osuid ow", "-osuid own"},
 				{"-u ow", "-u ow"},
+				{"--abort ow", "--abort ow"},
+				{"--list ow", "--list ow"},
+				{"--check ow", "--check own"},
 				{"-u -- -", "-u -- -"},
 			} {
 				args := x.run(t, "fusermount3 "+c.keys+"\t")

@@ -24,6 +24,7 @@ var inGuest = place{
 	programs: "/vm",
 	helper:   "/vm/fusermount3",
 	source:   "/src",
+	scripts:  oldWays,
 	env: []string{
 		"PATH=/usr/sbin:/usr/bin", "HOME=/root", "TMPDIR=/tmp", "FUSERMOUNT_GUEST_MODULES=" + plan.Modules,
 		"FUSERMOUNT_GUEST_MODPROBE_LOG=" + plan.ModprobeLog, "FUSERMOUNT_GUEST_APPARMOR=" + plan.AppArmor,
@@ -40,8 +41,13 @@ func (s settings) onGuest(name string) (column, error) {
 	if err := img.write(base + ".initramfs"); err != nil {
 		return column{}, err
 	}
+	version, err := os.ReadFile(filepath.Join(s.dir, "packages", name, "version"))
+	if err != nil {
+		return column{}, err
+	}
+	fmt.Printf("Linux %s: %s", name, version)
 	start := time.Now()
-	bootErr := s.boot(name, base)
+	worked, bootErr := s.boot(name, base)
 	text, err := os.ReadFile(base + ".results")
 	if err != nil {
 		return column{}, errors.Join(bootErr, err)
@@ -50,7 +56,7 @@ func (s settings) onGuest(name string) (column, error) {
 	if bootErr != nil || err != nil {
 		return column{}, errors.Join(bootErr, err, fmt.Errorf("see %s.console: %s", base, tail(base+".console")))
 	}
-	c.took = time.Since(start)
+	c.took, c.worked = time.Since(start), worked
 	fmt.Println(c)
 	return c, nil
 }
@@ -70,18 +76,13 @@ func (s settings) image(name string) (image, error) {
 	}
 	img.file(plan.Path[1:], steps, 0o644)
 	for to, from := range map[string]string{
-		"init":                  filepath.Join(s.dir, "bin/guest"),
-		"vm/fusermount3":        s.helper,
-		"src/testdata/script":   "testdata/script",
-		"src/packaging":         "packaging",
-		plan.Modules[1:]:        filepath.Join(packages, name, "modules"),
-		plan.AppArmor[1:]:       filepath.Join(packages, "apparmor/apparmor.d"),
-		"vm/conformance.test":   filepath.Join(s.dir, "bin/conformance.test"),
-		"vm/mtab.test":          filepath.Join(s.dir, "bin/mtab.test"),
-		"vm/priv.test":          filepath.Join(s.dir, "bin/priv.test"),
-		"vm/confine.test":       filepath.Join(s.dir, "bin/confine.test"),
-		"src/COMPAT.md":         "COMPAT.md",
-		"usr/share/doc/version": filepath.Join(packages, name, "version"),
+		"init":                filepath.Join(s.dir, "bin/guest"),
+		"vm/fusermount3":      s.helper,
+		"src/testdata/script": "testdata/script",
+		"src/packaging":       "packaging",
+		plan.Modules[1:]:      filepath.Join(packages, name, "modules"),
+		plan.AppArmor[1:]:     filepath.Join(packages, "apparmor/apparmor.d"),
+		"vm":                  filepath.Join(s.dir, "bin/tests"),
 	} {
 		if err := img.copy(merged(to), from); err != nil {
 			return nil, err
@@ -95,7 +96,7 @@ var executed = regexp.MustCompile(`(?m)^(?:\[[^]]*\] )?!? ?exec ([a-z0-9]+)`)
 
 // programs takes what the scripts and the tests run.
 func (s settings) programs(img image) error {
-	names := []string{"sh", "umount", "losetup", "unshare", "setpriv", "strace"}
+	names := []string{"sh", "mkdir", "mount", "umount", "losetup", "unshare", "nsenter", "setpriv", "strace"}
 	scripts, err := filepath.Glob("testdata/script/*.txt")
 	if err != nil || len(scripts) == 0 {
 		return errors.Join(errors.New("no scripts"), err)
@@ -120,7 +121,7 @@ func (s settings) programs(img image) error {
 
 // boot runs a guest to its end. qemu reports success also where the kernel
 // panicked: what counts is the last record of the results.
-func (s settings) boot(name, base string) error {
+func (s settings) boot(name, base string) (worked time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", "-accel", "tcg", "-M", "pc", "-m", "512",
@@ -132,11 +133,11 @@ func (s settings) boot(name, base string) error {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("the guest did not end in %v", s.timeout)
+		return 0, fmt.Errorf("the guest did not end in %v", s.timeout)
 	case err != nil:
-		return fmt.Errorf("qemu: %w: %s", err, out)
+		return 0, fmt.Errorf("qemu: %w: %s", err, out)
 	}
-	return nil
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
 // tail gives the end of a file, for a message.

@@ -34,39 +34,42 @@ func (s settings) onHost() ([]column, error) {
 	if err != nil {
 		return nil, err
 	}
-	programs, err := filepath.Abs(filepath.Join(s.dir, "bin"))
+	programs, err := filepath.Abs(filepath.Join(s.dir, "bin/tests"))
 	if err != nil {
 		return nil, err
 	}
-	here := place{programs: programs, helper: helper, source: source, env: os.Environ()}
+	here := place{programs: programs, helper: helper, source: source, scripts: bothWays, env: os.Environ()}
 	start := time.Now()
 	var records bytes.Buffer
+	var worked time.Duration
 	for _, step := range here.steps(s.part) {
-		if err := record(&records, step); err != nil {
+		d, err := record(&records, step)
+		if err != nil {
 			return nil, err
 		}
+		worked += d
 	}
 	fmt.Fprintln(&records, plan.Done)
 	c, err := s.read(name, records.Bytes())
 	if err != nil {
 		return nil, err
 	}
-	c.took = time.Since(start)
+	c.took, c.worked = time.Since(start), worked
 	fmt.Println(c)
 	return []column{c}, nil
 }
 
 // record runs one step as a guest does.
-func record(to *bytes.Buffer, step plan.Step) error {
+func record(to *bytes.Buffer, step plan.Step) (worked time.Duration, err error) {
 	fmt.Fprintf(to, "%s%s\n", plan.Begin, step.Name)
 	cmd := exec.Command(step.Argv[0], step.Argv[1:]...)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = step.Env, step.Dir, to, to
-	err := cmd.Run()
+	err = cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		return err
+		return 0, err
 	}
 	fmt.Fprintf(to, "%s%s %d\n", plan.End, step.Name, cmd.ProcessState.ExitCode())
-	return nil
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
 // series is the kernel's version as far as it tells what the kernel can do.

@@ -26,11 +26,12 @@ type column struct {
 	failed  []string          // what went wrong, with its output
 	skipped []string          // tests that ought to have run
 	took    time.Duration
+	worked  time.Duration // of processors
 }
 
 func (c column) String() string {
-	return fmt.Sprintf("Linux %s: %d passed, %d failed, %d skipped in %v", c.kernel,
-		c.counts["pass"], c.counts["fail"], c.counts["skip"], c.took.Round(time.Second))
+	return fmt.Sprintf("Linux %s: %d passed, %d failed, %d skipped in %v, of which %v of processor time", c.kernel,
+		c.counts["pass"], c.counts["fail"], c.counts["skip"], c.took.Round(time.Second), c.worked.Round(time.Second))
 }
 
 // verdict is an error if the tests did not all do what they should.

@@ -13,6 +13,7 @@ type place struct {
 	programs string // the directory of the test programs
 	helper   string
 	source   string // what the tests read of this repository lies below
+	scripts  string // which of the scripts' ways
 	env      []string
 }
 
@@ -24,16 +25,21 @@ const (
 	stepTables   = "mtab"
 	stepRights   = "priv"
 	stepFilter   = "confine"
+	stepControl  = "fusectl"
 	stepAppArmor = "apparmor"
 )
 
-// The scripts run as the kernel makes it, and with both old ways forced. What
-// the other ways add is the same on every kernel, and 'make test' runs it here.
-const twoWays = "^TestOurs$/^(as-it-is|mount2-mountinfo)$"
+// The scripts run with both old ways forced, and as the kernel makes it: in a
+// guest under the AppArmor profile, once for both. What the other ways add is
+// the same on every kernel, and 'make test' runs it here.
+const (
+	oldWays  = "^TestOurs$/^mount2-mountinfo$"
+	bothWays = "^TestOurs$/^(as-it-is|mount2-mountinfo)$"
+)
 
 // notHere are tests that belong to other steps, that look at no kernel, or that
 // need what an image has not (a compiler).
-const notHere = "^(TestOurs|TestReference|TestCompatRows|TestModule.*|TestAppArmor.*|TestSyncInitLimit)$"
+const notHere = "^(TestOurs|TestReference|TestCompatRows|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC)$"
 
 // kernelTable are the tests of reading the kernel's table, for each of its
 // kinds. The tables of user space are the same everywhere.
@@ -44,11 +50,12 @@ func (p place) steps(part string) []plan.Step {
 	load := []string{"fuse", "loop"}
 	all := []plan.Step{
 		p.step(stepModules, "conformance", nil, "-test.run", "^TestModule"),
-		p.step(stepScripts, "conformance", load, "-test.run", twoWays),
+		p.step(stepScripts, "conformance", load, "-test.run", p.scripts),
 		p.step(stepAttacks, "conformance", load, "-test.short", "-test.skip", notHere),
 		p.step(stepTables, "mtab", load, "-test.run", kernelTable),
 		p.step(stepRights, "priv", load, "-test.run", "^Test"),
 		p.step(stepFilter, "confine", load, "-test.run", "^Test"),
+		p.step(stepControl, "fusectl", load, "-test.run", "^Test"),
 		p.step(stepAppArmor, "conformance", load, "-test.run", "^TestAppArmor"),
 	}
 	return slices.DeleteFunc(all, func(s plan.Step) bool {

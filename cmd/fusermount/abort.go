@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/go-fusermount/fusermount/internal/fusectl"
+	"github.com/go-fusermount/fusermount/internal/kernel"
+)
+
+// abortError is a connection that could not be ended.
+type abortError struct {
+	path  string
+	cause error
+}
+
+func (e *abortError) Error() string {
+	return "failed to abort the connection of " + e.path + ": " + kernel.Strerror(e.cause)
+}
+
+func (e *abortError) Unwrap() error { return e.cause }
+
+// abort is --abort: it ends the connection of what is mounted topmost at the
+// mountpoint, with the rights of the caller, and takes the mount away as -u -z
+// does. What -u -z would refuse is refused before anything is done.
+func (h *helper) abort() error {
+	if err := h.only(h.tasksOfUnmount()); err != nil {
+		return err
+	}
+	target, err := h.target()
+	if err != nil {
+		return err
+	}
+	_, err = h.judge(target, true)
+	if err == nil {
+		err = endConnection(target)
+	}
+	if err == nil {
+		err = h.unmountTarget(target, true)
+	}
+	if err != nil {
+		h.logRefusal("abort", target.Path(), err)
+		return err
+	}
+	h.log("aborted and unmounted " + cut(target.Path()))
+	return nil
+}
+
+// endConnection aborts. The target's descriptor keeps the file system, and so its
+// number, from being another's meanwhile.
+func endConnection(target *kernel.Target) error {
+	ctl, err := fusectl.Open()
+	if err != nil {
+		return &abortError{target.Path(), err}
+	}
+	entry, _ := target.Entry()
+	if err := errors.Join(ctl.Abort(fusectl.Number(entry.Major, entry.Minor)), ctl.Close()); err != nil {
+		return &abortError{target.Path(), err}
+	}
+	return nil
+}

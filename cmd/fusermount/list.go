@@ -1,0 +1,39 @@
+package main
+
+import (
+	"github.com/go-fusermount/fusermount/internal/confine"
+	"github.com/go-fusermount/fusermount/internal/look"
+	"github.com/go-fusermount/fusermount/internal/people"
+	"github.com/go-fusermount/fusermount/internal/priv"
+)
+
+// giveUp gives up, for good, every right that is not the caller's own. A root caller
+// keeps the one to read: of other users' connections, too.
+func (h *helper) giveUp() error { return priv.Shed(priv.DACReadSearch) }
+
+// onlyLook leaves the system calls that look.
+func (h *helper) onlyLook() error { return confine.To(confine.Look, h.who.UID, h.who.GID) }
+
+// list is --list.
+func (h *helper) list() error {
+	if err := h.giveUp(); err != nil {
+		return err
+	}
+	if err := h.onlyLook(); err != nil {
+		return err
+	}
+	mounts, hasFusectl, err := look.Mounts()
+	if err != nil {
+		return err
+	}
+	if h.req.JSON {
+		return h.report.print(people.ListJSON(mounts, hasFusectl))
+	}
+	if err := h.report.print(people.ListText(mounts, h.report.width())); err != nil {
+		return err
+	}
+	for _, hint := range people.ListHints(mounts, h.who.UID, hasFusectl) {
+		h.report.warn("hint: " + hint)
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+// Command client-gofuse serves one file, "hello", with the library
+// github.com/hanwen/go-fuse/v2, and mounts with the client package:
+//
+//	client-gofuse MOUNTPOINT
+//
+// It ends when somebody unmounts it, or when it is told to by a signal.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount"
+	"github.com/go-fusermount/fusermount/examples/hellofs/gofusefs"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("client-gofuse: ")
+	if len(os.Args) != 2 {
+		log.Fatal("usage: client-gofuse MOUNTPOINT")
+	}
+	if err := serve(os.Args[1]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func serve(mountpoint string) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	defer stop()
+	m, err := fusermount.Mount(ctx, mountpoint, &fusermount.Options{FSName: "hello", Subtype: "hello", ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	fd, err := m.TakeFd() // the library closes it
+	if err != nil {
+		return err
+	}
+	server, err := fs.Mount(fmt.Sprintf("/dev/fd/%d", fd), &gofusefs.Root{}, nil)
+	if err != nil {
+		return err
+	}
+	unmounted := make(chan error, 1)
+	defer context.AfterFunc(ctx, func() { unmounted <- m.Unmount(context.Background(), fusermount.Lazy) })()
+	server.Wait() // until it is unmounted
+	if ctx.Err() != nil {
+		return <-unmounted
+	}
+	return nil
+}

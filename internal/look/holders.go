@@ -1,0 +1,97 @@
+package look
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
+)
+
+// Holder is a process that uses a mount.
+type Holder struct {
+	PID  int
+	Name string // as the process calls itself
+}
+
+// Holders gives the processes that the caller may look into and that keep a mount
+// busy: by a working or root directory, a program, or an open file. The mount's
+// path narrows the search, its id decides.
+//
+// What a process has mapped into its memory without the file open is not seen:
+// that list can make its reader wait for a process that waits for the daemon.
+func Holders(e mtab.Entry) (holders []Holder, err error) {
+	pids, err := numbers("/proc")
+	if err != nil {
+		return nil, err
+	}
+	for _, pid := range pids {
+		dir := "/proc/" + strconv.Itoa(pid)
+		if pid != unix.Getpid() && holds(dir, e) {
+			holders = append(holders, Holder{PID: pid, Name: firstLine(dir + "/comm")})
+		}
+	}
+	return holders, nil
+}
+
+func holds(dir string, e mtab.Entry) bool {
+	for _, link := range []string{"/cwd", "/root", "/exe"} {
+		if leadsInto(dir+link, e) {
+			return true
+		}
+	}
+	fds, err := numbers(dir + "/fd")
+	if err != nil { // another user's process, or ended meanwhile
+		return false
+	}
+	for _, fd := range fds {
+		if leadsInto(dir+"/fd/"+strconv.Itoa(fd), e) {
+			return true
+		}
+	}
+	return false
+}
+
+// leadsInto says whether a link of procfs leads into a mount. To follow such a link
+// is not to look anything up: no daemon is asked.
+func leadsInto(link string, e mtab.Entry) bool {
+	target := linkText(link)
+	if target != e.Mountpoint && !strings.HasPrefix(target, e.Mountpoint+"/") {
+		return false
+	}
+	fd, err := rawfile.Open(link, unix.O_PATH, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	found, err := mtab.OfLike(fd, e)
+	return err == nil && mtab.Same(found, e)
+}
+
+// numbers lists the names in a directory of procfs that are numbers.
+func numbers(path string) (list []int, err error) {
+	dir, err := rawfile.Open(path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(dir)
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := unix.ReadDirent(dir, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return list, err
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if number, err := strconv.Atoi(name); err == nil {
+				list = append(list, number)
+			}
+		}
+	}
+}

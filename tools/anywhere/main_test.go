@@ -1,0 +1,69 @@
+package anywhere
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// figures are what was done in each mode, for the summary at the end.
+var figures = struct {
+	sync.Mutex
+	modes map[string]*figure
+}{modes: map[string]*figure{}}
+
+type figure struct{ calls, failed, killed int }
+
+func TestMain(m *testing.M) {
+	os.Exit(fusetest.Run(func() int {
+		code := m.Run()
+		var sum figure
+		for _, m := range modes {
+			if f, ok := figures.modes[m.name]; ok {
+				fmt.Printf("anywhere: %4d calls, %4d failures, %4d kills: %s\n", f.calls, f.failed, f.killed, m.name)
+				sum.calls, sum.failed, sum.killed = sum.calls+f.calls, sum.failed+f.failed, sum.killed+f.killed
+			}
+		}
+		if sum.calls > 0 {
+			fmt.Printf("anywhere: %4d calls, %4d failures, %4d kills in all\n", sum.calls, sum.failed, sum.killed)
+		}
+		return code
+	}))
+}
+
+// tell adds to the figures of a mode.
+func tell(m mode, add figure) {
+	figures.Lock()
+	defer figures.Unlock()
+	f, ok := figures.modes[m.name]
+	if !ok {
+		f = &figure{}
+		figures.modes[m.name] = f
+	}
+	f.calls = max(f.calls, add.calls)
+	f.failed += add.failed
+	f.killed += add.killed
+}
+
+// install copies the helper that 'make build' built to the stage, setuid root.
+func install(t *testing.T) (program string) {
+	t.Helper()
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	program = os.Getenv("FUSERMOUNT_HELPER")
+	if program == "" {
+		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test-attacks' does")
+	}
+	return fusetest.InstallHelper(t, program, fusetest.Setuid)
+}
+
+func must(t testing.TB, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,187 @@
+package anywhere
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// spot is a system call of a mode: which of its name it is, from 1, in the helper
+// or in the child that it forks.
+type spot struct {
+	child bool
+	name  string
+	nth   int
+}
+
+func (s spot) String() string {
+	if s.child {
+		return fmt.Sprintf("the child's %s %d", s.name, s.nth)
+	}
+	return fmt.Sprintf("%s %d", s.name, s.nth)
+}
+
+// fault is what befalls the helper at one spot.
+type fault struct {
+	name   string
+	does   fusetest.Verdict
+	errno  unix.Errno
+	kills  bool // the helper is killed
+	parent bool // while its child makes the call
+}
+
+// run is one run of the helper.
+type run struct {
+	world *world
+	at    spot
+	fault *fault // nil: nothing happens
+
+	calls    []spot       // as they came
+	counts   map[spot]int // of calls, by spots with nth 0
+	hit      bool
+	pid      int
+	confined bool          // it has become its caller, and got its filter
+	waiting  bool          // it waits, as the watcher of auto_unmount
+	creating chan struct{} // closed when the child has the kernel create the file system
+	retained []string      // privileges where they should be gone
+
+	dev    *os.File // what was received
+	nfds   int
+	bytes  []byte
+	result fusetest.Result
+	script error // what went wrong with the test
+}
+
+// do makes a run. What it has left is still there afterwards.
+func (w *world) do(at spot, f *fault) *run {
+	r := &run{world: w, at: at, fault: f, counts: map[spot]int{}, creating: make(chan struct{})}
+	if r.script = w.reset(); r.script != nil {
+		return r
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	p, err := r.call().Start(ctx)
+	if err != nil {
+		r.script = err
+		return r
+	}
+	if w.mode.talk != nil {
+		r.script = w.mode.talk(r, p)
+	}
+	r.result = p.Wait()
+	r.take(r.result.Received)
+	r.script = errors.Join(r.script, r.result.Err)
+	return r
+}
+
+func (r *run) call() fusetest.Call {
+	m := r.world.mode
+	call := r.world.call(m.args...)
+	if m.alone {
+		call.Args = m.args
+	}
+	call.Socket, call.HangUp, call.Deny = m.call.Socket, m.call.HangUp, m.call.Deny
+	call.Env = environment
+	call.Intercept, call.InterceptNot = r.decide, m.hides()
+	if !m.start {
+		call.InterceptFrom = from
+	}
+	return call
+}
+
+// call is alice's call of the helper.
+func (w *world) call(args ...string) fusetest.Call {
+	return fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(slices.Clone(args), w.m)}
+}
+
+// decide is asked before each system call.
+func (r *run) decide(s fusetest.Syscall) fusetest.Verdict {
+	now := spot{child: s.Child, name: s.Name}
+	r.counts[now]++
+	now.nth = r.counts[spot{child: s.Child, name: s.Name}]
+	r.calls = append(r.calls, now)
+	if s.Child {
+		if now.name == "fsconfig" && now.nth == 1 {
+			close(r.creating)
+		}
+	} else {
+		r.note(s)
+	}
+	if r.fault == nil || r.hit || now != r.at {
+		return fusetest.Continue
+	}
+	r.hit = true
+	if r.fault.parent {
+		r.script = os.NewSyscallError("kill", unix.Kill(r.pid, unix.SIGKILL))
+	}
+	return r.fault.does
+}
+
+// note notes how far the helper has come, and what it is still allowed.
+func (r *run) note(s fusetest.Syscall) {
+	r.pid = s.PID
+	r.waiting = r.waiting || r.world.mode.goal == watches && s.Name == "ppoll" && r.counts[spot{name: "dup3"}] > 0
+	r.confined = r.confined || s.Name == "seccomp"
+	// To look costs something, so runs with a fault are looked at when they end.
+	if r.confined && (s.Name == "exit_group" || r.fault == nil && !slices.Contains(bracketed, s.Name)) {
+		r.look(s)
+	}
+}
+
+// bracketed are the calls that are made with a privilege, and those that raise
+// and drop it.
+var bracketed = []string{
+	"capset", "fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "setfsuid", "setfsgid",
+	"rt_sigprocmask", "getpid", "clone", // to fork the child, which inherits the privilege
+}
+
+// look notes a privilege that should be gone.
+func (r *run) look(s fusetest.Syscall) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
+	if err != nil {
+		r.script = errors.Join(r.script, err)
+		return
+	}
+	ended := s.Name == "exit_group" && s.Args[0] == 0 && r.world.mode.goal == mounts
+	permitted := "0000000000200000" // CAP_SYS_ADMIN
+	if len(r.world.mode.tables()) > 0 {
+		permitted = "00000000002000c0" // and CAP_SETUID, CAP_SETGID
+	}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
+		none := strings.Trim(value, "0") == ""
+		if name == "CapEff" && !none || name == "CapPrm" && !none && (ended || value > permitted) {
+			r.retained = append(r.retained, fmt.Sprintf("%s %s at %v", name, value, s))
+		}
+		if ids := fmt.Sprintf("%[1]d\t%[1]d\t%[1]d\t%[1]d", alice); s.Name == "exit_group" && (name == "Uid" || name == "Gid") && value != ids {
+			r.retained = append(r.retained, fmt.Sprintf("%s %s at %v", name, value, s))
+		}
+	}
+}
+
+// String tells what happened.
+func (r *run) String() string {
+	var b strings.Builder
+	b.WriteString(r.world.mode.name)
+	if r.fault != nil {
+		fmt.Fprintf(&b, ": %s at %v", r.fault.name, r.at)
+	}
+	fmt.Fprintf(&b, "\nexit %d, signal %d, %d descriptors, %q, %q\n", r.result.Exit, r.result.Signal, r.nfds, r.bytes, r.result.Stderr)
+	for i, c := range r.calls {
+		if i > 0 && c == r.at {
+			b.WriteString(">>> ")
+		}
+		if c.child {
+			b.WriteString("child:")
+		}
+		b.WriteString(c.name + " ")
+	}
+	return b.String()
+}

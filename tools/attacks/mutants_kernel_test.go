@@ -1,0 +1,118 @@
+package attacks
+
+// gone is what a trial says when somebody else's mount was taken.
+const gone = "a mount of somebody else is gone"
+
+// kernelMutants act on something else than what was judged.
+var kernelMutants = []mutant{
+	{
+		"the mount id before -u acts",
+		[]edit{{"internal/kernel/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		"attacks", "^TestNames$/^-u$/^last_for_root's_tmpfs$", gone,
+	},
+	{
+		"-u through a symlink",
+		[]edit{{"internal/kernel/privileged.go", `unix.UMOUNT_NOFOLLOW|flags`, `flags`}},
+		"attacks", "^TestNames$/^-u$/^last_for_link_to_root's_tmpfs$", gone,
+	},
+	{
+		"-u -z by the name",
+		[]edit{{"internal/kernel/unmount.go", `err := detachTop(t.fd)`, `err := error(unix.ENOENT)`}},
+		"attacks", "^TestNames$/^-u_-z$/^last_for_bob's_fuse$", gone,
+	},
+	{
+		"the undo by the name",
+		[]edit{{"internal/kernel/unmount.go", `err := detachTop(t.fd)`, `err := error(unix.ENOENT)`}},
+		"attacks", "^TestTable$/^failed_send$/^alice_detaches_and_root_mounts_there$", gone,
+	},
+	{
+		"the watcher by the name",
+		[]edit{{"internal/kernel/unmount.go", `err := detachTop(t.fd)`, `err := error(unix.ENOENT)`}},
+		"attacks", "^TestNames$/^auto_unmount$/^last_for_root's_tmpfs$", gone,
+	},
+	{
+		"the undo by the place",
+		[]edit{{
+			"internal/kernel/mount.go",
+			"m, err := findNew(t, at, place)\n	if err != nil {\n		return nil, err",
+			"m, err := findNew(t, at, place)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
+		}},
+		"conformance", "^TestUnmountedBeforeFound$", "the mount below is gone",
+	},
+	{
+		"the undo by the place, with root's mount there",
+		[]edit{{
+			"internal/kernel/mount.go",
+			"m, err := findNew(t, at, place)\n	if err != nil {\n		return nil, err",
+			"m, err := findNew(t, at, place)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
+		}},
+		"attacks", "^TestTable$/^mount_by_mount\\(2\\)$/^root_mounts_there_meanwhile$", gone,
+	},
+	{
+		"whose mount is found after mount(2)",
+		[]edit{{
+			"internal/kernel/mount.go",
+			`if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {`,
+			`if err != nil || false && (isRoot || mountopts.IsFuse(e.Type) || owner != t.UserID) {`,
+		}},
+		"attacks", "^TestNames$/^failed_send,_mount\\(2\\)$/^last_for_bob's_fuse$", "exit 1, 0 descriptors, and 1 mounts came",
+	},
+	{
+		"on what the mount lies",
+		[]edit{{"internal/kernel/mount.go", `if !direct {`, `if false && !direct {`}},
+		"conformance", "^TestSyncInitRefusedLater$/^something_mounted_there$", "status 0, want -16",
+	},
+	{
+		"the pinned mountpoint, new API",
+		[]edit{{
+			"internal/kernel/mountcontext.go", `if err := moveMount(fd, at.fd); err != nil {`,
+			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); if err := moveMount(fd, again); err != nil {`,
+		}},
+		"attacks", "^TestNames$/^mount$/^parent_for_root's_directory$", "mounted over what belongs to uid 0",
+	},
+	{
+		"the pinned mountpoint, sync-init",
+		[]edit{{
+			"internal/kernel/mountcontext.go", `if err := moveMount(fd, at.fd); err != nil {`,
+			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); if err := moveMount(fd, again); err != nil {`,
+		}},
+		"attacks", "^TestNames$/^sync-init$/^middle_for_link_to_root's_directory$", "mounted over what belongs to uid 0",
+	},
+	{
+		"the pinned mountpoint, mount(2)",
+		[]edit{{"internal/kernel/mountcall.go", `target = "."`, `target = at.facts.Path`}},
+		"attacks", "^TestNames$/^mount_by_mount\\(2\\)$/^middle_for_root's_directory$", "mounted over what belongs to uid 0",
+	},
+	{
+		"a symlink as mountpoint",
+		[]edit{{"internal/kernel/mountpoint.go", `openPath(p.parent, p.name, unix.O_NOFOLLOW)`, `openPath(p.parent, p.name, 0)`}},
+		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "exit status 0, want 1",
+	},
+	{
+		"nosuid forgotten",
+		[]edit{{"internal/kernel/mountcontext.go", `{t.NoSuid, unix.MOUNT_ATTR_NOSUID},`, ``}},
+		"conformance", "^TestOurs$/^as-it-is$/^options$", "the kernel did not keep nosuid and nodev",
+	},
+	{
+		"nosuid forgotten, and not read back",
+		[]edit{
+			{"internal/kernel/mountcontext.go", `{t.NoSuid, unix.MOUNT_ATTR_NOSUID},`, ``},
+			{"internal/kernel/mount.go", `if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {`, `if false {`},
+		},
+		"conformance", "^TestOurs$/^as-it-is$/^options$", "has nosuid",
+	},
+	{
+		"the topmost mount",
+		[]edit{{
+			"internal/kernel/unmount.go", "if t.entry, t.isRoot, err = mtab.Of(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}",
+			"if t.entry, t.isRoot, err = mtab.Of(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}\n" +
+				"	if below, err := mtab.Find(t.entry.Parent); err == nil && mtab.Same(below, below) && below.Type == \"fuse\" {\n		t.entry = below\n	}",
+		}},
+		"conformance", "^TestOurs$/^mountinfo$/^unmount$", "exit status 0, want 1",
+	},
+	{
+		"a device in use",
+		[]edit{{"internal/kernel/child.go", `const fsconfigCreateNew = 8`, `const fsconfigCreateNew = 6`}},
+		"conformance", "^TestSyncInitRefusedLater$/^device_used_elsewhere$", "status 0, want -16",
+	},
+}

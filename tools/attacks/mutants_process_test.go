@@ -1,0 +1,116 @@
+package attacks
+
+// processMutants keep too much, or believe too much.
+var processMutants = []mutant{
+	{
+		"to become the caller",
+		[]edit{{"internal/priv/become.go", `if err := becomeReal(was); err != nil {`, `if err := error(nil); err != nil {`}},
+		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "/closed/secret: Permission denied",
+	},
+	{
+		"no_new_privs",
+		[]edit{{"internal/priv/become.go", `{"PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1, unix.PR_GET_NO_NEW_PRIVS, 1},`, ``}},
+		"conformance", "^TestWatchHolds$", "NoNewPrivs",
+	},
+	{
+		"the bounding set",
+		[]edit{{"internal/priv/become.go", `if err := dropBounding(was); err != nil {`, `if err := error(nil); err != nil {`}},
+		"conformance", "^TestWatchHolds$", "CapBnd",
+	},
+	{
+		"to drop after a bracket",
+		[]edit{{"internal/priv/bracket.go", `insist(func() error { return setCaps(own, permitted, 0) })`, `insist(func() error { return nil })`}},
+		"./internal/priv", "^TestScenarios$", "after With: CapEff is",
+	},
+	{
+		"what the watcher keeps",
+		[]edit{{"cmd/fusermount/watch.go", `priv.Shed(rights(tasks) | priv.DACReadSearch)`, `priv.KeepOnly(rights(tasks))`}},
+		"conformance", "^TestWatchRoot$", "CapPrm",
+	},
+	{
+		"the filter",
+		[]edit{{"internal/confine/confine.go", `return install(filterFor(tasks, uid, gid).program())`, `return nil`}},
+		"conformance", "^TestConfinedWhileWaiting$", "Seccomp",
+	},
+	{
+		"limits of the caller's",
+		[]edit{{"internal/priv/become.go", `if err := resetLimits(); err != nil {`, `if err := error(nil); err != nil {`}},
+		"conformance", "^TestLimits$/^umask_0777$", "mode 100000",
+	},
+	{
+		"AT_SECURE",
+		[]edit{{"cmd/fusermount/environment.go", "if secure() {\n		return kernel.DevicePath", "if false {\n		return kernel.DevicePath"}},
+		"conformance", "^TestDeviceFromEnvironment$", "mount failed: Invalid argument",
+	},
+	{
+		"any socket",
+		[]edit{
+			{"internal/fdpass/fdpass.go", `if domain != unix.AF_UNIX {`, `if domain == -1 {`},
+			{"internal/fdpass/fdpass.go", `if _, err := unix.Getpeername(fd); err != nil {`, `if false {`},
+		},
+		"conformance", "^TestCommIsNoUnixSocket$", "can't send fuse fd",
+	},
+	{
+		"to take back what was not sent",
+		[]edit{{
+			"cmd/fusermount/mount.go", "err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return also(err, h.takeBack(mounted))",
+			"err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return err",
+		}},
+		"conformance", "^TestSendFails$", "still mounted",
+	},
+	{
+		"to judge again in sync-init",
+		[]edit{{"cmd/fusermount/sync.go", `if _, _, err := policy.Mount(facts, h.req.Options...); err != nil {`, `if _ = facts; err != nil {`}},
+		"conformance", "^TestSyncInitRefusedLater$/^mount_max_reached$", "status 0, want -1",
+	},
+	{
+		"a fuse.conf that others can write",
+		[]edit{{"cmd/fusermount/conf.go", `case st.Mode&0o022 != 0:`, `case false:`}},
+		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
+	},
+	{
+		"a fuse.conf of somebody else's",
+		[]edit{{"cmd/fusermount/conf.go", `case st.Uid != 0:`, `case false:`}},
+		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
+	},
+	{
+		"a daemon that lives",
+		[]edit{{"cmd/fusermount/watch.go", `if !target.Dead() {`, `if false {`}},
+		"conformance", "^TestWatchDaemonLives$", "the mount is gone",
+	},
+	{
+		"a dead mount on top",
+		[]edit{{"internal/kernel/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		"conformance", "^TestWatchDeadOnTop$", "want both",
+	},
+	{
+		"signals to the watcher",
+		[]edit{{"cmd/fusermount/signals.go", `action.handler = 1 // SIG_IGN`, `action.handler = 0`}},
+		"conformance", "^TestWatchIgnores$", "SigIgn is",
+	},
+	{
+		"the log",
+		[]edit{{"cmd/fusermount/log.go", "func (h *helper) log(text string) {\n", "func (h *helper) log(text string) {\n	return\n"}},
+		"conformance", "^TestLog$", "i/o timeout",
+	},
+	{
+		"escapes in the log",
+		[]edit{{"cmd/fusermount/log.go", `printable.Text(text)`, `strings.Clone(printable.Text("") + text)`}},
+		"conformance", "^TestLog$", "logged",
+	},
+	{
+		"a bound for the log",
+		[]edit{{"cmd/fusermount/log.go", `if len(text) <= maxField {`, `if len(text) >= 0 {`}},
+		"conformance", "^TestLog$", "i/o timeout",
+	},
+	{
+		"escapes in messages",
+		[]edit{{"cmd/fusermount/report.go", `return &reporter{program: printable.Text(argv[0])}`, `return &reporter{program: argv[0]}`}},
+		"conformance", "^TestProgramName$", "want",
+	},
+	{
+		"escapes in tables",
+		[]edit{{"internal/mtab/escape.go", `if !strings.ContainsAny(s, escaped) {`, `if s != "\x00" {`}},
+		"conformance", "^TestOurs$/^as-it-is$/^tables$", "SRC=s t TARGET=",
+	},
+}
