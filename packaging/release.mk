@@ -2,6 +2,8 @@
 
 ARCHES ?= amd64 arm64 armv7 386 riscv64 ppc64le s390x loong64 mips64le
 RELEASE := build/release
+NFPM ?= build/bin/nfpm
+SBOM ?= build/bin/cyclonedx-gomod
 
 # The same bytes from everybody: not what "go env -w" may say, and the time of the
 # last commit.
@@ -27,30 +29,37 @@ build/android-arm64/fusermount3: FORCE
 cross: $(ARCHES:%=build/linux-%/fusermount3) build/android-arm64/fusermount3 ## build for every architecture, and vet the tests there
 	for arch in $(foreach a,$(ARCHES),$(call goarch,$(a))); do GOARCH=$$arch go vet ./... || exit; done
 
-build/bin/nfpm build/bin/cyclonedx-gomod: tools/go.mod
-	cd tools && go build -o ../build/bin/ github.com/goreleaser/nfpm/v2/cmd/nfpm github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+build/bin/nfpm: tools/go.mod
+	cd tools && go build -o ../$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
 
-packages: $(ARCHES:%=build/linux-%/fusermount3) build/bin/nfpm ## .deb, .rpm, .apk and Arch packages of ARCHES, in build/packages
+build/bin/cyclonedx-gomod: tools/go.mod
+	cd tools && go build -o ../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+
+packages: $(ARCHES:%=build/linux-%/fusermount3) $(NFPM) ## .deb, .rpm, .apk and Arch packages of ARCHES, in build/packages
 	rm -rf build/packages
 	for arch in $(ARCHES); do \
-		NFPM=build/bin/nfpm SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+		NFPM=$(NFPM) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
 		sh packaging/packages.sh $$arch build/linux-$$arch/fusermount3 build/packages $(VERSION) || exit; \
 	done
 
-release: packages build/bin/cyclonedx-gomod ## binaries, packages, SBOM and SHA256SUMS, in build/release
+release: packages $(SBOM) ## binaries, packages, SBOM and SHA256SUMS, in build/release
 	rm -rf $(RELEASE)
 	cp -r build/packages $(RELEASE)
 	for arch in $(ARCHES); do cp build/linux-$$arch/fusermount3 $(RELEASE)/fusermount3-linux-$$arch || exit; done
-	build/bin/cyclonedx-gomod bin -json -std -noserial -reproducible -version '$(VERSION)' \
+	$(SBOM) bin -json -std -noserial -notimestamp -version '$(VERSION)' \
 		-output $(RELEASE)/fusermount3.cdx.json build/linux-$(firstword $(ARCHES))/fusermount3
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
 
 test-packages: ARCHES := amd64
 test-packages: packages ## install, upgrade and remove the .deb on a small Debian; lint and list all packages (root)
-	sh testdata/install.sh lintian
+	sh testdata/install.sh lintian rpm libarchive-tools pacman-package-manager
 	lintian --fail-on error,warning --allow-root build/packages/*.deb
+	cd tools && FUSERMOUNT_PACKAGES=$(CURDIR)/build/packages go test -count=1 ./packages
 	sh testdata/packages.sh $(CURDIR)/build/packages/go-fusermount_*_amd64.deb $(CURDIR)/build/debian
+
+test-release: $(NFPM) $(SBOM) ## make a release twice, in different circumstances, and compare the bytes
+	sh testdata/reproducible.sh $(NFPM) $(SBOM)
 
 FORCE:
 
-.PHONY: cross packages release test-packages FORCE
+.PHONY: cross packages release test-packages test-release FORCE

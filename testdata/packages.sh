@@ -7,7 +7,6 @@
 set -eu
 umask 022
 
-release=bookworm
 stage=/mnt
 root=$stage/root
 uid=4242
@@ -170,6 +169,23 @@ check_install() {
 	check 'mount(8) works through mount.fuse3' from_fstab
 }
 
+# parses FILE: AppArmor's parser takes it, and loads a profile of the name given.
+parses() {
+	[ "$(in_root apparmor_parser --skip-kernel-load --skip-cache --names "/etc/apparmor.d/$1" 2>/dev/null)" = "$2" ] &&
+		in_root apparmor_parser --skip-kernel-load --skip-cache "/etc/apparmor.d/$1"
+}
+
+# The system has a profile of the same name of its own.
+check_apparmor() {
+	check 'AppArmor: our profile parses' parses "$ours" fusermount3
+	check "AppArmor: the system's profile of that name is off" parses fusermount3 ''
+	echo '/srv/** r,' >"$root/etc/apparmor.d/local/fusermount3"
+	check 'AppArmor: additions of the site parse' parses "$ours" fusermount3
+	echo nonsense >"$root/etc/apparmor.d/local/fusermount3"
+	check 'AppArmor: they count' not parses "$ours" fusermount3
+	rm "$root/etc/apparmor.d/local/fusermount3"
+}
+
 check_upgrade() {
 	check 'a newer one installs' install newer
 	check 'upgraded: the helper is ours' is_ours
@@ -218,6 +234,7 @@ check_remove() {
 	check 'removes' in_root apt-get -y remove "$ours"
 	check 'removed: as before' as_before
 	check 'removed: fuse3 is whole' in_root dpkg --verify fuse3
+	check "removed: the system's AppArmor profile is on again" parses fusermount3 fusermount3
 	serve 'removed'
 	check 'installs once more' install ours
 	check 'purges' in_root apt-get -y purge "$ours"
@@ -268,34 +285,19 @@ prepare() {
 	repack "$1" newer newer
 	for script in preinst postinst prerm postrm; do repack "$1" "failing-$script" failing "$script"; done
 	repack "$root/tmp/fuse3.deb" fuse3-moved moved
+	printf 'profile fusermount3 /usr/bin/fusermount3 {\n}\n' >"$root/etc/apparmor.d/fusermount3"
 	state >"$stage/before"
-}
-
-# debian FILE: make that Debian, unless it is there and of the last days.
-debian() {
-	[ -z "$(find "$1" -mtime -7 2>/dev/null)" ] || return 0
-	# shellcheck disable=SC2016 # in the words of apt, and of mmdebstrap
-	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' 'Origin: Debian' \
-		'Component: main' | sed -n "s/ $release\$//p" | head -n 1)
-	[ -n "$mirror" ] || die "apt's sources here do not have Debian's $release: it is needed for this test"
-	# shellcheck disable=SC2016
-	mmdebstrap --quiet --variant=minbase --include=fuse3,sshfs,bindfs,openssh-sftp-server \
-		--customize-hook='cd "$1/root" && apt-get -qq -o APT::Sandbox::User=root download fuse3' \
-		"$release" "$1.new.tar" "deb $mirror $release main"
-	mv "$1.new.tar" "$1"
 }
 
 [ "$(id -u)" = 0 ] || die 'must run as root'
 if [ "${1-}" != --inside ]; then
 	[ $# = 2 ] || die 'usage: sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE'
-	sh "$(dirname "$0")/install.sh" mmdebstrap util-linux
-	mkdir -p "$2"
-	debian "$2/$release.tar"
-	exec unshare -m --propagation private -p --fork --kill-child --mount-proc sh "$0" --inside "$1" "$2/$release.tar"
+	tar=$(sh "$(dirname "$0")/debian.sh" "$2" fuse3 fuse3 sshfs bindfs openssh-sftp-server apparmor)
+	exec unshare -m --propagation private -p --fork --kill-child --mount-proc sh "$0" --inside "$1" "$tar"
 fi
 trap 'exit 1' HUP INT TERM
 prepare "$2" "$3"
-for part in install upgrade abort override remove move; do
+for part in install apparmor upgrade abort override remove move; do
 	"check_$part"
 done
 echo "$passed passed, $failed failed"

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 func TestParseLine(t *testing.T) {
@@ -132,5 +133,16 @@ func TestMtab(t *testing.T) {
 		if got, found := mtabRemove(text, record); found || got != text {
 			t.Errorf("removed from %q: %q", text, got)
 		}
+	}
+}
+
+// The kernel reads the request by its size, as its first version.
+func TestStatmountRequest(t *testing.T) {
+	var req mntIDReq
+	if size := unsafe.Sizeof(req); size != 24 {
+		t.Errorf("struct mnt_id_req has %d bytes, want 24", size)
+	}
+	if id, param := unsafe.Offsetof(req.mntID), unsafe.Offsetof(req.param); id != 8 || param != 16 {
+		t.Errorf("mnt_id at %d and param at %d, want 8 and 16", id, param)
 	}
 }

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"os"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,13 +19,17 @@ var waysToMount = map[string][]fusetest.Denied{
 // A mount without a receiver is taken back, whatever the reason.
 func TestSendFails(t *testing.T) {
 	for way, deny := range waysToMount {
-		for name, spoil := range map[string]func(*fusetest.Call){
+		causes := map[string]func(*fusetest.Call){
 			"full socket":     func(c *fusetest.Call) { c.Prefill = true },
 			"full seqpacket":  func(c *fusetest.Call) { c.Prefill, c.Socket = true, fusetest.Seqpacket },
 			"peer gone":       func(c *fusetest.Call) { c.HangUp = true },
 			"SIGPIPE ignored": func(c *fusetest.Call) { c.HangUp, c.Ignore = true, []unix.Signal{unix.SIGPIPE} },
 			"sendmsg denied":  func(c *fusetest.Call) { c.Deny = append(c.Deny, fusetest.Deny(unix.ENOBUFS, "sendmsg")...) },
-		} {
+		}
+		if runtime.GOARCH == "386" {
+			delete(causes, "sendmsg denied") // there it is socketcall(2), whose arguments no filter sees
+		}
+		for name, spoil := range causes {
 			t.Run(way+"/"+name, func(t *testing.T) {
 				call, mountpoint := asUser(t)
 				call.Deny = deny

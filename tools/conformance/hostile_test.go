@@ -3,6 +3,7 @@ package conformance
 import (
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func wantTable(t *testing.T, before string, more int) {
 func TestNoRoom(t *testing.T) {
 	for name, limit := range map[string]fusetest.Rlimit{
 		"descriptors": {Resource: unix.RLIMIT_NOFILE, Value: 4},
-		"memory":      {Resource: unix.RLIMIT_AS, Value: 16 << 20},
+		"memory":      {Resource: unix.RLIMIT_AS, Value: strconv.IntSize / 4 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := asUser(t)

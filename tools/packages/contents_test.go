@@ -1,0 +1,241 @@
+package packages
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// entry is what a package has at one place. A mode of links is of no meaning.
+type entry struct {
+	mode string // or "-> TARGET"
+	// source has as many bytes as the entry; empty where it was compressed or made.
+	source string
+	only   []string // formats; none is all
+}
+
+// The formats, as their files' names end.
+const (
+	deb  = ".deb"
+	rpm  = ".rpm"
+	apk  = ".apk"
+	arch = ".pkg.tar.zst"
+)
+
+// unpacked are the formats that run no script to set modes.
+var unpacked = []string{rpm, apk, arch}
+
+// contents is all that the packages contain.
+var contents = map[string][]entry{
+	"usr/bin/fusermount3": {
+		{mode: "0755", source: "../../build/linux-amd64/fusermount3", only: []string{deb}},
+		{mode: "4755", source: "../../build/linux-amd64/fusermount3", only: unpacked},
+	},
+	"usr/bin/fusermount":                  {{mode: "-> fusermount3", only: []string{deb}}},
+	"usr/share/man/man1/fusermount3.1.gz": {{mode: "0644"}},
+	"usr/share/man/man1/fusermount.1.gz":  {{mode: "-> fusermount3.1.gz", only: []string{deb}}},
+	"usr/share/man/man5/fuse.conf.5.gz":   {{mode: "0644"}},
+	"usr/share/zsh/vendor-completions/_fusermount3": {
+		{mode: "0644", source: packaging + "/completions/_fusermount3", only: []string{deb}},
+	},
+	"usr/share/zsh/site-functions/_fusermount3": {
+		{mode: "0644", source: packaging + "/completions/_fusermount3", only: unpacked},
+	},
+	"usr/share/bash-completion/completions/fusermount3":    {{mode: "0644", source: packaging + "/completions/fusermount3.bash"}},
+	"usr/share/fish/vendor_completions.d/fusermount3.fish": {{mode: "0644", source: packaging + "/completions/fusermount3.fish"}},
+	"usr/lib/udev/rules.d/60-fusermount.rules":             {{mode: "0644", source: packaging + "/udev/60-fusermount.rules"}},
+	"usr/lib/modules-load.d/fusermount.conf":               {{mode: "0644", source: packaging + "/modules-load/fusermount.conf"}},
+	"usr/share/go-fusermount/apparmor/fusermount3":         {{mode: "0644", source: packaging + "/apparmor/fusermount3"}},
+	"etc/apparmor.d/go-fusermount":                         {{mode: "-> /usr/share/go-fusermount/apparmor/fusermount3", only: []string{deb}}},
+	"etc/apparmor.d/disable/fusermount3":                   {{mode: "-> ../go-fusermount", only: []string{deb}}},
+	"usr/share/doc/go-fusermount/copyright":                {{mode: "0644"}},
+	"usr/share/doc/go-fusermount/changelog.Debian.gz":      {{mode: "0644", only: []string{deb}}},
+	"usr/share/doc/go-fusermount/examples/fuse.conf":       {{mode: "0644", source: packaging + "/fuse.conf"}},
+	"usr/share/lintian/overrides/go-fusermount":            {{mode: "0644", source: packaging + "/deb/lintian-overrides", only: []string{deb}}},
+}
+
+// pack finds the package of a format for amd64.
+func pack(t *testing.T, format string) string {
+	t.Helper()
+	dir := os.Getenv("FUSERMOUNT_PACKAGES")
+	if dir == "" {
+		t.Skip("looks into packages: run 'make test-packages'")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"+format))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(name string) bool { return !strings.Contains(name, "amd64") && !strings.Contains(name, "x86_64") })
+	if len(files) != 1 {
+		t.Fatalf("there are %q for amd64 in %s", files, dir)
+	}
+	return files[0]
+}
+
+func output(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		fusetest.Skip(t, "install "+name+": 'make test-packages' does")
+	}
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		errors.As(err, &exit)
+		t.Fatalf("%s: %v: %s%s", name, err, out, exit.Stderr)
+	}
+	return string(out)
+}
+
+// archive gives what a package installs as a tar file, by dpkg or libarchive.
+func archive(t *testing.T, format string) string {
+	t.Helper()
+	if format == deb {
+		return output(t, "dpkg-deb", "--fsys-tarfile", pack(t, format))
+	}
+	return output(t, "bsdtar", "-c", "-f", "-", "--format=pax", "@"+pack(t, format))
+}
+
+func TestContents(t *testing.T) {
+	for _, format := range []string{deb, rpm, apk, arch} {
+		t.Run(format, func(t *testing.T) {
+			want, sources := map[string]string{}, map[string]string{}
+			for name, entries := range contents {
+				for _, e := range entries {
+					if len(e.only) == 0 || slices.Contains(e.only, format) {
+						want[name], sources[name] = e.mode, e.source
+					}
+				}
+			}
+			got := map[string]string{}
+			for _, h := range headers(t, archive(t, format)) {
+				name := strings.Trim(strings.TrimPrefix(h.Name, "."), "/")
+				mode := modeOf(h.FileInfo().Mode())
+				switch {
+				case h.Uid != 0 || h.Gid != 0:
+					t.Errorf("%s belongs to %d:%d", name, h.Uid, h.Gid)
+				case h.Typeflag == tar.TypeSymlink:
+					got[name] = "-> " + h.Linkname
+				case h.Typeflag != tar.TypeDir:
+					got[name] = mode
+					wantSize(t, h, sources[name])
+				case mode != "0755":
+					t.Errorf("the directory %s has mode %s", name, mode)
+				}
+			}
+			compare(t, "the package", got, want)
+		})
+	}
+}
+
+// headers lists a tar file but for the notes that apk and pacman keep in it.
+func headers(t *testing.T, text string) (all []*tar.Header) {
+	t.Helper()
+	for r := tar.NewReader(strings.NewReader(text)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(h.Name, "./") || !strings.HasPrefix(h.Name, ".") {
+			all = append(all, h)
+		}
+	}
+}
+
+func wantSize(t *testing.T, h *tar.Header, source string) {
+	t.Helper()
+	if source == "" {
+		if h.Size == 0 {
+			t.Errorf("%s is empty", h.Name)
+		}
+		return
+	}
+	info, err := os.Stat(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() != h.Size {
+		t.Errorf("%s has %d bytes, and %s has %d", h.Name, h.Size, source, info.Size())
+	}
+}
+
+// By their own tools: no format but .deb runs scripts, and what is said of
+// libfuse's package is what README.md of packaging says.
+func TestNotes(t *testing.T) {
+	t.Run(deb, func(t *testing.T) {
+		control := output(t, "dpkg-deb", "--info", pack(t, deb))
+		for _, want := range []string{" Depends: fuse3\n", " Architecture: amd64\n", " preinst ", " postinst ", " prerm ", " postrm "} {
+			if !strings.Contains(control, want) {
+				t.Errorf("it lacks %q:\n%s", want, control)
+			}
+		}
+		if strings.Contains(control, "conffiles") {
+			t.Errorf("it has settings, which would stay behind:\n%s", control)
+		}
+	})
+	t.Run(rpm, func(t *testing.T) {
+		file := pack(t, rpm)
+		output(t, "rpm", "--checksig", "--nosignature", file)
+		if scripts := output(t, "rpm", "-qp", "--scripts", "--triggers", file); scripts != "" {
+			t.Errorf("it has scripts:\n%s", scripts)
+		}
+		if conflicts := output(t, "rpm", "-qp", "--conflicts", file); conflicts != "fuse3\n" {
+			t.Errorf("it conflicts with %q", conflicts)
+		}
+		if provides := output(t, "rpm", "-qp", "--provides", file); !strings.HasPrefix(provides, "fuse3 = 3.19.0\n") {
+			t.Errorf("it provides %q", provides)
+		}
+	})
+	t.Run(apk, func(t *testing.T) {
+		for name := range strings.Lines(output(t, "bsdtar", "-tf", pack(t, apk))) {
+			if strings.HasPrefix(name, ".") && name != ".PKGINFO\n" {
+				t.Errorf("it has the script %q", name)
+			}
+		}
+		if notes := output(t, "bsdtar", "-xOf", pack(t, apk), ".PKGINFO"); !strings.Contains(notes, "\nprovides = fuse3=3.19.0\n") {
+			t.Errorf("its notes:\n%s", notes)
+		}
+	})
+	t.Run(arch, func(t *testing.T) {
+		db := fusetest.Dir(t, 0)
+		notes := output(t, "pacman", "--config", "/dev/null", "--dbpath", db, "-Qip", pack(t, arch))
+		if !strings.Contains(notes, "Conflicts With  : fuse3\n") || !strings.Contains(notes, "Install Script  : No\n") {
+			t.Errorf("its notes:\n%s", notes)
+		}
+	})
+}
+
+// Who gets a binary gets the licences of what is in it.
+func TestCopyright(t *testing.T) {
+	r := tar.NewReader(strings.NewReader(archive(t, deb)))
+	for {
+		h, err := r.Next()
+		if err != nil {
+			t.Fatal("there is no copyright: ", err)
+		}
+		if filepath.Base(h.Name) != "copyright" {
+			continue
+		}
+		text, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, holder := range []string{"The fusermount authors", "Copyright 2009 The Go Authors", "Alex Ogier"} {
+			if !bytes.Contains(text, []byte(holder)) {
+				t.Errorf("%q is not named", holder)
+			}
+		}
+		return
+	}
+}
