@@ -17,6 +17,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 const (
@@ -46,7 +48,7 @@ func Open() (Dir, error) {
 		return Dir{}, ErrNotMounted
 	}
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil || fs.Type != Magic {
+	if err := rawfile.Again(func() error { return unix.Fstatfs(fd, &fs) }); err != nil || fs.Type != Magic {
 		return Dir{}, errors.Join(ErrNotMounted, unix.Close(fd))
 	}
 	return Dir{fd: fd}, nil
@@ -82,8 +84,7 @@ func (d Dir) Abort(number uint32) error {
 	if err != nil {
 		return err
 	}
-	_, err = unix.Write(fd, []byte("1"))
-	return errors.Join(err, unix.Close(fd))
+	return errors.Join(rawfile.WriteAll(fd, "1"), unix.Close(fd))
 }
 
 func (d Dir) number(number uint32, file string) (n uint64, err error) {
@@ -93,7 +94,7 @@ func (d Dir) number(number uint32, file string) (n uint64, err error) {
 	}
 	defer unix.Close(fd)
 	var buf [32]byte
-	size, err := unix.Read(fd, buf[:])
+	size, err := rawfile.Reader(fd).Read(buf[:])
 	if err != nil {
 		return 0, err
 	}
@@ -105,10 +106,5 @@ func name(number uint32, file string) string {
 }
 
 func open(dir int, path string, flags int) (int, error) {
-	for {
-		fd, err := unix.Openat(dir, path, flags|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return fd, err
-		}
-	}
+	return rawfile.Openat(dir, path, flags|unix.O_NOFOLLOW, 0)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // Place is where a mountpoint lies: its parent directory, pinned, and its name
@@ -114,12 +116,7 @@ func canonicalDir(path string) (string, error) {
 }
 
 func openPath(dir int, name string, flags int) (int, error) {
-	for {
-		fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
-		if err != unix.EINTR {
-			return fd, err
-		}
-	}
+	return rawfile.Openat(dir, name, unix.O_PATH|flags, 0)
 }
 
 func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

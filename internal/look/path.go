@@ -10,6 +10,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // Found is where a path leads. The descriptor is O_PATH, and its owner closes it.
@@ -130,7 +131,7 @@ func (w *walk) leave() error {
 
 // pin opens a name with O_PATH and reads in which mount it lies.
 func pin(dir int, name string, flags int) (Found, error) {
-	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
+	fd, err := rawfile.Openat(dir, name, unix.O_PATH|flags, 0)
 	if err != nil {
 		return Found{}, err
 	}

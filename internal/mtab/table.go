@@ -59,7 +59,7 @@ func At(path string) (e Entry, isRoot bool, err error) {
 			return e, isRoot, nil
 		}
 	}
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := rawfile.Open(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return Entry{}, false, err
 	}

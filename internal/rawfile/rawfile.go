@@ -41,9 +41,14 @@ func Again(call func() error) error {
 }
 
 // Open opens a file, close-on-exec; perm counts for one that flags create.
-func Open(path string, flags int, perm uint32) (fd int, err error) {
+func Open(path string, flags int, perm uint32) (int, error) {
+	return Openat(unix.AT_FDCWD, path, flags, perm)
+}
+
+// Openat is Open with a path that begins at a directory.
+func Openat(dir int, path string, flags int, perm uint32) (fd int, err error) {
 	err = Again(func() (err error) {
-		fd, err = unix.Open(path, flags|unix.O_CLOEXEC, perm)
+		fd, err = unix.Openat(dir, path, flags|unix.O_CLOEXEC, perm)
 		return err
 	})
 	return fd, err

@@ -120,7 +120,7 @@ func TestFlow(t *testing.T) {
 		"priv":      {},
 		"policy":    {"mountopts", "fuseconf"},
 		"rawfile":   {},
-		"fusectl":   {},
+		"fusectl":   {"rawfile"},
 		"mtab":      {"mountopts", "rawfile", "fusectl"},
 		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile"},
 		"people":    {"fuseconf", "printable"},
