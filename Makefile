@@ -29,7 +29,7 @@ demo: build ## mount a small file system as an unprivileged user, read it, unmou
 test: build ## all tests that need nothing but this machine's kernel
 	@[ "$$(id -u)" = 0 ] || echo 'Not root: tests that need real users are skipped; "sudo make test" runs them all.'
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v '/attacks$$')
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/attacks$$' -e '/anywhere$$' -e '/hostile$$' -e '/packages$$')
 
 test-race: build ## the client package under Go's race detector (needs a C compiler)
 	@if command -v gcc >/dev/null; then \
@@ -39,8 +39,9 @@ test-race: build ## the client package under Go's race detector (needs a C compi
 		[ "$$FUSERMOUNT_TEST_NOSKIP" != 1 ]; \
 	fi
 
-test-attacks: build ## races at every system call, and mutants of the helper that must lose (root)
+test-attacks: build ## races, failures and kills at every system call, and mutants that must lose (root)
 	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
+	cd tools/anywhere && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 900s
 
 test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
