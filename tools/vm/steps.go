@@ -26,6 +26,7 @@ const (
 	stepRights   = "priv"
 	stepFilter   = "confine"
 	stepControl  = "fusectl"
+	stepLook     = "look"
 	stepAppArmor = "apparmor"
 )
 
@@ -56,6 +57,7 @@ func (p place) steps(part string) []plan.Step {
 		p.step(stepRights, "priv", load, "-test.run", "^Test"),
 		p.step(stepFilter, "confine", load, "-test.run", "^Test"),
 		p.step(stepControl, "fusectl", load, "-test.run", "^Test"),
+		p.step(stepLook, "look", load, "-test.run", "^Test"),
 		p.step(stepAppArmor, "conformance", load, "-test.run", "^TestAppArmor"),
 	}
 	return slices.DeleteFunc(all, func(s plan.Step) bool {
