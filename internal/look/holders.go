@@ -59,8 +59,8 @@ func holds(dir string, e mtab.Entry) bool {
 // is not to look anything up: no daemon is asked.
 func leadsInto(link string, e mtab.Entry) bool {
 	target := linkText(link)
-	if target != e.Mountpoint && !strings.HasPrefix(target, e.Mountpoint+"/") {
-		return false
+	if e.Mountpoint == "" || target != e.Mountpoint && !strings.HasPrefix(target, e.Mountpoint+"/") {
+		return false // the first: a mount outside of the process's root
 	}
 	fd, err := rawfile.Open(link, unix.O_PATH, 0)
 	if err != nil {

@@ -3,6 +3,7 @@
 //
 // It asks no daemon of a FUSE mount, so that none can make it wait: nothing below
 // a FUSE mount is looked up, and of its root nothing is asked but the mount's id.
+// Other file systems that hang, such as NFS, can make Find wait.
 package look
 
 import (

@@ -22,7 +22,7 @@
 //	  mountpoint  text
 //	  source      text, as the daemon chose it
 //	  type        text: fuse, fuseblk, fuse.SUBTYPE, fuseblk.SUBTYPE
-//	  owner       number: user_id, as seen in the caller's user namespace; or null
+//	  owner       number: user_id, as the user namespace of the file system has it; or null
 //	  owner_name  text: the owner's name in /etc/passwd; or null
 //	  options     array of texts: the mount's own
 //	  fs_options  array of texts: the file system's
