@@ -21,6 +21,8 @@ type mode struct {
 	utab    bool                                 // libmount's table is there
 	mtab    bool                                 // /etc/mtab is a regular file
 	mounted bool                                 // alice has a mount to begin with
+	dead    bool                                 // its daemon has died
+	fusectl bool                                 // the control file system of FUSE is mounted
 	talk    func(r *run, p *fusetest.Proc) error // what the caller does meanwhile
 	silent  bool                                 // her daemon does not answer
 	goal    goal
@@ -40,6 +42,7 @@ const (
 	unmounts             // no mount any more
 	watches              // the same, by a process that stayed behind
 	answers              // a text on standard output
+	advises              // the same, with exit status 1 where it tells of something wrong
 	fails                // an error, and no mount
 )
 
@@ -76,7 +79,7 @@ var modes = []mode{
 	{name: "mount by mount(2) on a file, table as text", file: true, call: with(byCall, byText)},
 	{name: "mount, table as text", call: with(byText)},
 	{name: "mount with utab", args: inUtab, utab: true},
-	{name: "mount with mtab", mtab: true},
+	{name: "mount with mtab, counted by fusectl", mtab: true, fusectl: true},
 	{name: "mount by mount(2) with both tables, table as text", args: inUtab, utab: true, mtab: true, call: with(byCall, byText)},
 	{name: "failed send", call: deaf(), goal: fails},
 	{name: "failed send by mount(2), table as text", call: deaf(byCall, byText), goal: fails},
@@ -94,6 +97,10 @@ var modes = []mode{
 	{name: "auto_unmount with both tables, table as text", args: []string{"-o", "auto_unmount,x-a"}, utab: true, mtab: true, call: with(byText), talk: die, goal: watches},
 	{name: "sync-init, then auto_unmount", args: []string{"--sync-init", "-o", "auto_unmount"}, talk: answerAndDie, goal: watches},
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mounted: true, talk: die, goal: watches},
+	{name: "--abort", args: []string{"--abort"}, call: alone(), mounted: true, fusectl: true, goal: unmounts},
+	{name: "--abort with both tables, table as text", args: []string{"--abort"}, call: alone(byText), mounted: true, utab: true, mtab: true, fusectl: true, goal: unmounts},
+	{name: "--list", args: []string{"--list"}, alone: true, call: alone(), mounted: true, dead: true, fusectl: true, goal: answers},
+	{name: "--check", args: []string{"--check"}, call: alone(), fusectl: true, goal: advises},
 	{name: "--version", args: []string{"--version"}, alone: true, call: alone(), goal: answers},
 	{name: "--features", args: []string{"--features"}, alone: true, call: alone(), goal: answers},
 	{name: "refused mountpoint", closed: true, goal: fails},

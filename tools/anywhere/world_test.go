@@ -38,6 +38,9 @@ func newWorld(t *testing.T, program string, m mode) *world {
 	must(t, os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNS)), os.MkdirAll("/run/mount", 0o755))
 	must(t, mountAt("/run/mount", "tmpfs", "mode=0755"), mountAt("/etc", "tmpfs", "mode=0755"))
 	must(t, os.WriteFile("/etc/fuse.conf", []byte("mount_max = 1000\n"), 0o644))
+	if m.fusectl {
+		must(t, mountAt("/sys/fs/fuse/connections", "fusectl", ""))
+	}
 	w := &world{program: program, mode: m, home: fusetest.Dir(t, alice)}
 	w.m = filepath.Join(w.home, "m")
 	must(t, w.makeMountpoint())
@@ -113,6 +116,11 @@ func (w *world) reset() error {
 			return err
 		}
 		if line, _, err = fusetest.TopMount(w.m); err != nil {
+			return err
+		}
+	}
+	if w.mode.dead {
+		if err := shut(&w.held); err != nil {
 			return err
 		}
 	}
