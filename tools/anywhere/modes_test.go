@@ -124,9 +124,9 @@ func (m mode) hides() []string {
 // patience is how long one run may take; only a failure takes it.
 const patience = 20 * time.Second
 
-// environment keeps the Go runtime from starting threads and collecting garbage
-// in between, which would put calls of its own among the helper's.
-var environment = []string{"GOMAXPROCS=1", "GOGC=off"}
+// environment keeps the Go runtime from starting threads in between, which would
+// put calls of its own among the helper's.
+var environment = []string{"GOMAXPROCS=1"}
 
 // device is what a caller of auto_unmount holds of his mount.
 func (r *run) device() **os.File {

@@ -2,7 +2,7 @@ package attacks
 
 import "slices"
 
-var mutants = slices.Concat(policyMutants, kernelMutants, processMutants)
+var mutants = slices.Concat(policyMutants, kernelMutants, processMutants, faultMutants)
 
 // policyMutants decide wrongly.
 var policyMutants = []mutant{

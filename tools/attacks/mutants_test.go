@@ -34,8 +34,11 @@ const (
 
 func TestMutants(t *testing.T) {
 	install(t) // the same needs
-	suites := map[string]string{"attacks": "/proc/self/exe", "conformance": filepath.Join(t.TempDir(), "conformance.test")}
-	goTool(t, "..", "test", "-c", "-o", suites["conformance"], "./conformance")
+	suites := map[string]string{"attacks": "/proc/self/exe"}
+	for _, suite := range []string{"conformance", "anywhere"} {
+		suites[suite] = filepath.Join(t.TempDir(), suite+".test")
+		goTool(t, "..", "test", "-c", "-o", suites[suite], "./"+suite)
+	}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

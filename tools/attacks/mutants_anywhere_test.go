@@ -1,0 +1,55 @@
+package attacks
+
+// faultMutants lose where a system call fails, or where they are killed.
+var faultMutants = []mutant{
+	{
+		"the undo after a failure",
+		[]edit{{"cmd/fusermount/mount.go", `err := h.tryTakeBack(mounted)`, `err := error(nil)`}},
+		"anywhere", "^TestFail$/^mount$", "mounted true",
+	},
+	{
+		"the second attempt of the undo",
+		[]edit{{"cmd/fusermount/mount.go", `err = h.tryTakeBack(mounted)`, `_ = mounted`}},
+		"anywhere", "^TestFail$/^failed_send$", "mounted true",
+	},
+	{
+		"the second attempt of the watcher",
+		[]edit{{"cmd/fusermount/watch.go", `err = h.cleanUp(watched)`, `_ = watched`}},
+		"anywhere", "^TestFail$/^--auto-unmount$", "still mounted",
+	},
+	{
+		"to keep no more than the tasks need",
+		[]edit{{"cmd/fusermount/confine.go", `priv.KeepOnly(rights(tasks))`, `error(nil)`}},
+		"anywhere", "^TestFail$/^mount$", "a privilege: CapPrm 00000000002000c0",
+	},
+	{
+		"to give up what is left",
+		[]edit{{"cmd/fusermount/mount.go", `priv.GiveUp()`, `priv.KeepOnly(priv.SysAdmin)`}},
+		"anywhere", "^TestFail$/^mount$", "a privilege: CapPrm 0000000000200000",
+	},
+	{
+		"to insist on a drop",
+		[]edit{{"internal/priv/bracket.go", `const attempts = 3`, `const attempts = 1`}},
+		"anywhere", "^TestFail$/^mount$", "a privilege: CapEff",
+	},
+	{
+		"the ids of file access after a failure",
+		[]edit{{"internal/priv/bracket.go", `insist(func() error { return setFileIDs(now.EUID, now.EGID) })`, `error(nil)`}},
+		"anywhere", "^TestFail$/^mount_with_utab$", "a privilege: Uid",
+	},
+	{
+		"to try again after a signal",
+		[]edit{{"internal/rawfile/rawfile.go", `if err := call(); !errors.Is(err, unix.EINTR) {`, `if err := call(); true {`}},
+		"anywhere", "^TestFail$/^mount$", "not tried again after a signal",
+	},
+	{
+		"a table under another name, then renamed",
+		[]edit{{"internal/mtab/tables.go", `temporary := path + ".fusermount"`, `temporary := path`}},
+		"anywhere", "^TestKill$/^mount_with_utab$", "no such file or directory",
+	},
+	{
+		"to remove what a killed one left",
+		[]edit{{"internal/mtab/tables.go", `if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {`, `if false {`}},
+		"anywhere", "^TestKill$/^mount_with_utab$", "afterwards: exit 0",
+	},
+}
