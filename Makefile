@@ -43,6 +43,11 @@ test-attacks: build ## races, failures and kills at every system call, and mutan
 	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
 	cd tools/anywhere && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 900s
 
+SOAKTIME ?= 60s
+
+soak: build ## users in parallel, with kills and hung daemons, for SOAKTIME; counts what is left (root)
+	cd tools/soak && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) SOAKTIME=$(SOAKTIME) go test -count=1 -timeout 0
+
 test-clients: build ## real FUSE programs of Debian with our helper in place (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
 

@@ -1,0 +1,137 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// users soak at the same time, each with some mountpoints.
+const (
+	firstUser = 5001
+	users     = 4
+	places    = 2
+)
+
+const utab = "/run/mount/utab"
+
+func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
+
+// duration is how long to go on.
+func duration(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("SOAKTIME")
+	if text == "" {
+		return 2 * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatalf("SOAKTIME: %v", err)
+	}
+	return d
+}
+
+func TestSoak(t *testing.T) {
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	program := os.Getenv("FUSERMOUNT_HELPER")
+	if program == "" {
+		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make soak' does")
+	}
+	program = fusetest.InstallHelper(t, program, fusetest.Setuid)
+	if err := os.MkdirAll("/run/mount", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(utab, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	before := descriptors(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	ctx, cancel := context.WithTimeout(t.Context(), duration(t))
+	defer cancel()
+	var all sync.WaitGroup
+	sum := newCounts()
+	for n := range uint64(users * places) {
+		uid := firstUser + uint32(n%users)
+		w := &worker{
+			t: t, program: program, uid: uid, dir: fusetest.Dir(t, uid),
+			rand: rand.New(rand.NewPCG(seed, n)), counts: sum,
+		}
+		all.Go(func() { w.work(ctx) })
+	}
+	all.Wait()
+	fmt.Println("soak:", sum)
+	wantNothingLeft(t, before)
+}
+
+// wantNothingLeft compares with what was there before.
+func wantNothingLeft(t *testing.T, before int) {
+	t.Helper()
+	for _, line := range fusetest.Mountinfo(t) {
+		if strings.HasPrefix(line.FSType, "fuse") && line.FSType != "fusectl" {
+			t.Errorf("still mounted: %+v", line)
+		}
+	}
+	text, err := os.ReadFile(utab)
+	if err != nil || len(text) != 0 {
+		t.Errorf("utab holds %q, %v", text, err)
+	}
+	names, err := os.ReadDir("/run/mount")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		// A temporary table is what a killed helper may leave; the next one
+		// overwrites it.
+		if !strings.HasPrefix(name.Name(), "utab") {
+			t.Errorf("/run/mount has %s", name.Name())
+		}
+	}
+	if after := descriptors(t); after > before {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+// descriptors counts those of this process.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}
+
+// counts is what was done, by name.
+type counts struct {
+	sync.Mutex
+	of map[string]int
+}
+
+func newCounts() *counts { return &counts{of: map[string]int{}} }
+
+func (c *counts) add(what string) {
+	c.Lock()
+	defer c.Unlock()
+	c.of[what]++
+}
+
+func (c *counts) String() string {
+	c.Lock()
+	defer c.Unlock()
+	sum := 0
+	var parts []string
+	for _, a := range actions {
+		sum += c.of[a.name]
+		parts = append(parts, fmt.Sprintf("%d %s", c.of[a.name], a.name))
+	}
+	return fmt.Sprintf("%d rounds: %s", sum, strings.Join(parts, ", "))
+}
