@@ -86,7 +86,7 @@ func TestBusyNamesHolders(t *testing.T) {
 			root.KeepRoot = true
 			wantBusy(t, root, mountpoint, s, fmt.Sprintf("used by sh (pid %d);", theirs), "")
 			first := holder(t, alice, "cd "+mountpoint)
-			wantBusy(t, call, mountpoint, s, fmt.Sprintf("used by sh (pid %d);", first), fmt.Sprint(theirs))
+			wantBusy(t, call, mountpoint, s, fmt.Sprintf("used by sh (pid %d);", first), fmt.Sprintf("(pid %d)", theirs))
 			second := holder(t, alice, "exec 5<"+mountpoint+"/hello")
 			wantBusy(t, call, mountpoint, s, fmt.Sprintf("sh (pid %d)", second), "")
 			wantBusy(t, call, mountpoint, s, fmt.Sprintf("sh (pid %d)", first), "")
