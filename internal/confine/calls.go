@@ -68,9 +68,6 @@ var (
 	}}
 )
 
-// fuseSyncInit is FUSE_DEV_IOC_SYNC_INIT (linux/fuse.h).
-const fuseSyncInit = 229<<8 | 3
-
 // tableCalls write tables, as root and as the caller: as nobody else.
 func tableCalls(uid, gid uint32) list {
 	const ask = all // an invalid id asks for the one that holds
