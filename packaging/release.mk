@@ -50,6 +50,25 @@ release: packages $(SBOM) ## binaries, packages, SBOM and SHA256SUMS, in build/r
 		-output $(RELEASE)/fusermount3.cdx.json build/linux-$(firstword $(ARCHES))/fusermount3
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
 
+test-386: build/linux-386/fusermount3 ## the tests of the program as a 32-bit one (root)
+	GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 go test -timeout 240s ./...
+	cd tools && GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 \
+		go test -count=1 -timeout 240s -skip TestBuiltWithC ./conformance # which would want a C compiler for 32 bits
+
+# In qemu's emulation of a machine many tests cannot run, and skip. It also loses
+# mount ids, and descriptors of a message that is cut.
+BEYOND_QEMU := ExampleUnmount|TestReceiveMalformed/as_many_as_go
+test-arch: build build/linux-arm64/fusermount3 ## unit tests of other architectures under qemu, and what arm64's filter must allow (root)
+	sh testdata/install.sh qemu-user-static strace
+	for machine in arm64:aarch64 arm:arm s390x:s390x; do \
+		GOARCH=$${machine%:*} FUSERMOUNT_TEST_NOSKIP= go test -timeout 240s -skip '$(BEYOND_QEMU)' \
+		-exec qemu-$${machine#*:}-static . ./internal/... || exit; \
+	done
+	cd tools && FUSERMOUNT_ARM64=$(CURDIR)/build/linux-arm64/fusermount3 FUSERMOUNT_CALLS=$(CURDIR)/build/arm64-calls \
+		go test -count=1 -run TestForeignCalls ./conformance
+	GOARCH=arm64 FUSERMOUNT_CALLS=$(CURDIR)/build/arm64-calls \
+		go test -count=1 -run TestTraced -exec qemu-aarch64-static ./internal/confine
+
 test-packages: ARCHES := amd64
 test-packages: packages ## install, upgrade and remove the .deb on a small Debian; lint and list all packages (root)
 	sh testdata/install.sh lintian rpm libarchive-tools pacman-package-manager
@@ -62,4 +81,4 @@ test-release: $(NFPM) $(SBOM) ## make a release twice, in different circumstance
 
 FORCE:
 
-.PHONY: cross packages release test-packages test-release FORCE
+.PHONY: cross packages release test-386 test-arch test-packages test-release FORCE

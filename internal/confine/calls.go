@@ -49,7 +49,7 @@ const onlyTmpfile = unix.O_TMPFILE &^ unix.O_DIRECTORY
 var (
 	mountCalls    = list{free: []uintptr{unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_MOVE_MOUNT}}
 	oldMountCalls = list{free: []uintptr{unix.SYS_MOUNT}}
-	unmountCalls  = list{free: []uintptr{unix.SYS_UMOUNT2, unix.SYS_FCHDIR}}
+	unmountCalls  = list{free: []uintptr{unix.SYS_FCHDIR}}
 	answerCalls   = list{
 		free: []uintptr{unix.SYS_PPOLL, unix.SYS_GETPPID, unix.SYS_WAIT4},
 		when: []rule{
@@ -67,9 +67,6 @@ var (
 		{nr: unix.SYS_FSCONFIG, arg: 0, mask: all, value: all}, // on no context: only to see whether there is the call
 	}}
 )
-
-// fuseSyncInit is FUSE_DEV_IOC_SYNC_INIT (linux/fuse.h).
-const fuseSyncInit = 229<<8 | 3
 
 // tableCalls write tables, as root and as the caller: as nobody else.
 func tableCalls(uid, gid uint32) list {

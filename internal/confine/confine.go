@@ -45,6 +45,9 @@ const (
 	Look
 )
 
+// fuseSyncInit is FUSE_DEV_IOC_SYNC_INIT (linux/fuse.h).
+const fuseSyncInit = 229<<8 | 3
+
 // To confines the process to tasks, for a caller with these ids. Later calls can
 // only take away more. It needs no_new_privs.
 //

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,12 +38,19 @@ var probes = map[string]func() int{
 }
 
 func probeIDs() int {
-	r, e, s := unix.Getresuid()
-	rg, eg, sg := unix.Getresgid()
+	r, e, s := askIDs(sysGetresuid)
+	rg, eg, sg := askIDs(sysGetresgid)
 	groups, err := unix.Getgroups()
 	nnp, nnpErr := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	fmt.Println(r, e, s, rg, eg, sg, groups, err, nnp, nnpErr)
 	return 0
+}
+
+// askIDs makes getresuid or getresgid by its number: package unix takes, on 386
+// and arm, the ones for ids of 16 bits.
+func askIDs(nr uintptr) (r, e, s uint32) {
+	unix.RawSyscall(nr, uintptr(unsafe.Pointer(&r)), uintptr(unsafe.Pointer(&e)), uintptr(unsafe.Pointer(&s)))
+	return r, e, s
 }
 
 func probeErrnos() int {
