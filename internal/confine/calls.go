@@ -49,7 +49,7 @@ const onlyTmpfile = unix.O_TMPFILE &^ unix.O_DIRECTORY
 var (
 	mountCalls    = list{free: []uintptr{unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_MOVE_MOUNT}}
 	oldMountCalls = list{free: []uintptr{unix.SYS_MOUNT}}
-	unmountCalls  = list{free: []uintptr{unix.SYS_FCHDIR}}
+	unmountCalls  = list{free: []uintptr{unix.SYS_UMOUNT2, unix.SYS_FCHDIR}}
 	answerCalls   = list{
 		free: []uintptr{unix.SYS_PPOLL, unix.SYS_GETPPID, unix.SYS_WAIT4},
 		when: []rule{
