@@ -155,6 +155,7 @@ func (m *mounting) watchDirect(mounted *Mounted, path string) error {
 func (p *process) watches() error {
 	late := time.Now().Add(mercy)
 	ended := false
+	p.listen = time.Time{}
 	err := p.poll(-1, late, func(e bool) bool {
 		ended = e
 		return ended || p.said.closed() && !p.exiting()

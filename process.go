@@ -28,7 +28,8 @@ type process struct {
 	pidfd  int // readable when the process has ended; -1 where there is none
 	socket int // our end; -1 once closed
 	said   *said
-	alarm  *alarm // the end of the caller's context
+	listen time.Time // from when on its words are taken while it runs
+	alarm  *alarm    // the end of the caller's context
 
 	reaped bool
 	status syscall.WaitStatus
@@ -40,6 +41,10 @@ const (
 	grace = time.Second
 	// mercy is for a killed one. It may be in a system call that no signal ends.
 	mercy = 2 * time.Second
+	// quiet is how long a helper's words stay in the pipe, which holds more than
+	// any says: most have ended by then, and the end of their streams, a moment
+	// before their own, would only take the processor from them.
+	quiet = 20 * time.Millisecond
 	// blink is between two looks at a process without a pidfd (before Linux 5.2,
 	// or forbidden by a filter).
 	blink = 10 * time.Millisecond
@@ -71,7 +76,7 @@ func startProcess(ctx context.Context, path string, args []string, stderr io.Wri
 		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
 	}
 	opened = append(opened, null)
-	p = &process{path: path, pidfd: -1, socket: sockets[0], said: newSaid(pipe[0], path, stderr)}
+	p = &process{path: path, pidfd: -1, socket: sockets[0], said: newSaid(pipe[0], path, stderr), listen: time.Now().Add(quiet)}
 	if p.alarm, err = newAlarm(ctx); err != nil {
 		return nil, err
 	}
@@ -165,22 +170,26 @@ func (p *process) poll(socket int, end time.Time, done func(ended bool) bool) er
 		if err := p.alarm.err(); err != nil {
 			return err
 		}
-		timeout := time.Duration(-1)
+		wait := time.Duration(-1)
 		if !end.IsZero() {
-			if timeout = time.Until(end); timeout <= 0 {
+			if wait = time.Until(end); wait <= 0 {
 				return errLate
 			}
 		}
-		if p.pidfd < 0 && (timeout < 0 || timeout > blink) {
-			timeout = blink
+		if p.pidfd < 0 {
+			wait = sooner(wait, blink)
+		}
+		words := p.said.fd
+		if silence := time.Until(p.listen); silence > 0 && words >= 0 {
+			words, wait = -1, sooner(wait, silence)
 		}
 		fds := []unix.PollFd{
-			{Fd: int32(p.said.fd), Events: unix.POLLIN},
+			{Fd: int32(words), Events: unix.POLLIN},
 			{Fd: int32(p.pidfd), Events: unix.POLLIN},
 			{Fd: int32(socket), Events: unix.POLLIN},
 			{Fd: int32(p.alarm.fd), Events: unix.POLLIN},
 		}
-		if _, err := unix.Poll(fds, milliseconds(timeout)); err != nil && !errors.Is(err, unix.EINTR) {
+		if _, err := unix.Poll(fds, milliseconds(wait)); err != nil && !errors.Is(err, unix.EINTR) {
 			return os.NewSyscallError("poll", err)
 		}
 		if fds[0].Revents != 0 {
@@ -188,6 +197,15 @@ func (p *process) poll(socket int, end time.Time, done func(ended bool) bool) er
 		}
 	}
 	return nil
+}
+
+// sooner gives the shorter of two times to wait, of which the first may be
+// negative, for ever.
+func sooner(d, other time.Duration) time.Duration {
+	if d < 0 {
+		return other
+	}
+	return min(d, other)
 }
 
 // milliseconds rounds up; negative means for ever.
