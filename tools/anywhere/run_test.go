@@ -43,6 +43,7 @@ type run struct {
 	at    spot
 	fault *fault // nil: nothing happens
 
+	// Until the helper has ended only the interceptor touches these.
 	calls    []spot       // as they came
 	counts   map[spot]int // of calls, by spots with nth 0
 	hit      bool
@@ -51,6 +52,7 @@ type run struct {
 	waiting  bool          // it waits, as the watcher of auto_unmount
 	creating chan struct{} // closed when the child has the kernel create the file system
 	retained []string      // privileges where they should be gone
+	blind    error         // what went wrong with all this
 
 	dev    *os.File // what was received
 	nfds   int
@@ -77,7 +79,7 @@ func (w *world) do(at spot, f *fault) *run {
 	}
 	r.result = p.Wait()
 	r.take(r.result.Received)
-	r.script = errors.Join(r.script, r.result.Err)
+	r.script = errors.Join(r.script, r.result.Err, r.blind)
 	return r
 }
 
@@ -119,7 +121,7 @@ func (r *run) decide(s fusetest.Syscall) fusetest.Verdict {
 	}
 	r.hit = true
 	if r.fault.parent {
-		r.script = os.NewSyscallError("kill", unix.Kill(r.pid, unix.SIGKILL))
+		r.blind = os.NewSyscallError("kill", unix.Kill(r.pid, unix.SIGKILL))
 	}
 	return r.fault.does
 }
@@ -146,21 +148,30 @@ var bracketed = []string{
 func (r *run) look(s fusetest.Syscall) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
 	if err != nil {
-		r.script = errors.Join(r.script, err)
+		r.blind = err
 		return
 	}
 	ended := s.Name == "exit_group" && s.Args[0] == 0 && r.world.mode.goal == mounts
+	const none = "0000000000000000"
 	permitted := "0000000000200000" // CAP_SYS_ADMIN
 	if len(r.world.mode.tables()) > 0 {
 		permitted = "00000000002000c0" // and CAP_SETUID, CAP_SETGID
 	}
+	if ended {
+		permitted = none
+	}
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ":\t")
-		none := strings.Trim(value, "0") == ""
-		if name == "CapEff" && !none || name == "CapPrm" && !none && (ended || value > permitted) {
-			r.retained = append(r.retained, fmt.Sprintf("%s %s at %v", name, value, s))
+		bad := false
+		switch name {
+		case "CapEff":
+			bad = value != none
+		case "CapPrm": // sets of this few are in the order of their numbers
+			bad = value > permitted
+		case "Uid", "Gid": // those of file access are root's while a table is written
+			bad = s.Name == "exit_group" && value != fmt.Sprintf("%[1]d\t%[1]d\t%[1]d\t%[1]d", alice)
 		}
-		if ids := fmt.Sprintf("%[1]d\t%[1]d\t%[1]d\t%[1]d", alice); s.Name == "exit_group" && (name == "Uid" || name == "Gid") && value != ids {
+		if bad {
 			r.retained = append(r.retained, fmt.Sprintf("%s %s at %v", name, value, s))
 		}
 	}

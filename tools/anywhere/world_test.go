@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,7 +70,8 @@ func identify(l fusetest.Line) identity { return identity{l.ID, l.Device, l.FSTy
 // guarded says whether a mount is one of the test's own, which nobody else on this
 // machine moves or takes away.
 func guarded(l fusetest.Line) bool {
-	return strings.HasPrefix(l.Mountpoint, fusetest.Stage()) || l.Mountpoint == "/etc" || l.Mountpoint == "/run/mount"
+	own := []string{"/etc", "/run/mount", fusetest.DevicePath}
+	return strings.HasPrefix(l.Mountpoint, fusetest.Stage()) || slices.Contains(own, l.Mountpoint)
 }
 
 func (w *world) makeMountpoint() error {
