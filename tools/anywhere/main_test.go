@@ -16,7 +16,29 @@ var figures = struct {
 	modes map[string]*figure
 }{modes: map[string]*figure{}}
 
-type figure struct{ calls, failed, killed int }
+type figure struct{ calls, failed, killed, missed int }
+
+// count counts a fault.
+func (f *figure) count(is fault, hit bool) {
+	switch {
+	case !hit:
+		f.missed++
+	case is.errno != 0:
+		f.failed++
+	default:
+		f.killed++
+	}
+}
+
+func (f *figure) add(more figure) {
+	f.failed += more.failed
+	f.killed += more.killed
+	f.missed += more.missed
+}
+
+func (f *figure) String() string {
+	return fmt.Sprintf("%4d calls, %4d failures, %4d kills, %d not made again", f.calls, f.failed, f.killed, f.missed)
+}
 
 func TestMain(m *testing.M) {
 	os.Exit(fusetest.Run(func() int {
@@ -24,12 +46,13 @@ func TestMain(m *testing.M) {
 		var sum figure
 		for _, m := range modes {
 			if f, ok := figures.modes[m.name]; ok {
-				fmt.Printf("anywhere: %4d calls, %4d failures, %4d kills: %s\n", f.calls, f.failed, f.killed, m.name)
-				sum.calls, sum.failed, sum.killed = sum.calls+f.calls, sum.failed+f.failed, sum.killed+f.killed
+				fmt.Printf("anywhere: %s: %s\n", f, m.name)
+				sum.calls += f.calls
+				sum.add(*f)
 			}
 		}
 		if sum.calls > 0 {
-			fmt.Printf("anywhere: %4d calls, %4d failures, %4d kills in all\n", sum.calls, sum.failed, sum.killed)
+			fmt.Printf("anywhere: %s, in all\n", &sum)
 		}
 		return code
 	}))
@@ -45,8 +68,7 @@ func tell(m mode, add figure) {
 		figures.modes[m.name] = f
 	}
 	f.calls = max(f.calls, add.calls)
-	f.failed += add.failed
-	f.killed += add.killed
+	f.add(add)
 }
 
 // install copies the helper that 'make build' built to the stage, setuid root.

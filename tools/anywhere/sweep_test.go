@@ -20,20 +20,20 @@ func sweep(t *testing.T, wanted func(m mode, i int, at spot) []fault) {
 			done, bad := figure{calls: len(spots)}, 0
 			for i, at := range spots {
 				for _, f := range wanted(m, i, at) {
-					if !w.passes(t, at, &f) {
+					hit, well := w.passes(t, at, &f)
+					if !well {
 						bad++
 					}
 					if bad == enough {
 						t.Fatal("and so on")
 					}
-					if f.errno != 0 {
-						done.failed++
-					} else {
-						done.killed++
-					}
+					done.count(f, hit)
 				}
 			}
 			tell(m, done)
+			if done.missed > strays {
+				t.Errorf("%d calls were never made again", done.missed)
+			}
 		})
 	}
 }
@@ -41,8 +41,14 @@ func sweep(t *testing.T, wanted func(m mode, i int, at spot) []fault) {
 // enough failures of one mode say what is wrong.
 const enough = 10
 
-// passes makes a run with a fault, and says whether all is well afterwards.
-func (w *world) passes(t *testing.T, at spot, f *fault) bool {
+// strays bounds the faults of one mode that never befell the helper. How often
+// the Go runtime makes a call as it starts its threads is a matter of time, so
+// the calls of a run may be one more than those of all later ones.
+const strays = 8
+
+// passes makes a run with a fault, and says whether it hit, and whether all is well
+// afterwards.
+func (w *world) passes(t *testing.T, at spot, f *fault) (hit, well bool) {
 	t.Helper()
 	r := w.do(at, f)
 	for n := 1; !r.hit && r.script == nil && n < attempts; n++ {
@@ -50,17 +56,14 @@ func (w *world) passes(t *testing.T, at spot, f *fault) bool {
 		r = w.do(at, f)
 	}
 	v := r.judge()
-	if !r.hit {
-		v.complain("the call was not made in %d attempts", attempts)
-	}
 	must(t, shut(&r.dev))
-	if f.kills && len(v.bad) == 0 {
+	if r.hit && f.kills && len(v.bad) == 0 {
 		v.aftermath()
 	}
 	if len(v.bad) > 0 {
 		t.Errorf("%s\n%s", r, strings.Join(v.bad, "\n"))
 	}
-	return len(v.bad) == 0
+	return r.hit, len(v.bad) == 0
 }
 
 // attempts bounds the runs in which a call is not made because the Go runtime has
