@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -40,7 +42,6 @@ type settings struct {
 }
 
 func main() {
-	runtime.LockOSThread() // qemu ends with this thread
 	var s settings
 	flag.StringVar(&s.dir, "dir", "build/vm", "where the packages and the test programs are, and the results go")
 	flag.StringVar(&s.helper, "helper", "build/fusermount3", "the helper to test")
@@ -57,33 +58,11 @@ func main() {
 }
 
 func run(s settings) error {
-	var columns []column
-	var all error
-	only, err := regexp.Compile(s.only)
-	if err != nil {
-		return err
-	}
-	for _, k := range kernels {
-		if !only.MatchString(k.name) {
-			continue
-		}
-		if why, missing := s.missing(k.name); missing {
-			fmt.Printf("SKIPPED: Linux %s: %s\n", k.name, why)
-			if !k.optional && os.Getenv("FUSERMOUNT_TEST_NOSKIP") == "1" {
-				all = errors.Join(all, fmt.Errorf("linux %s was skipped", k.name))
-			}
-			continue
-		}
-		c, err := s.onGuest(k.name)
-		if err != nil {
-			return fmt.Errorf("linux %s: %w", k.name, err)
-		}
-		columns = append(columns, c)
-	}
+	columns, all := s.onGuests()
 	if s.only == "" {
 		host, err := s.onHost()
 		if err != nil {
-			return fmt.Errorf("this machine: %w", err)
+			return errors.Join(all, fmt.Errorf("this machine: %w", err))
 		}
 		columns = append(columns, host...)
 	}
@@ -94,6 +73,40 @@ func run(s settings) error {
 		return all
 	}
 	return s.compare(columns)
+}
+
+// onGuests boots the kernels that can be had, all at once: an emulated machine
+// keeps one processor busy, and waits much.
+func (s settings) onGuests() ([]column, error) {
+	only, err := regexp.Compile(s.only)
+	if err != nil {
+		return nil, err
+	}
+	columns, failed := make([]column, len(kernels)), make([]error, len(kernels))
+	var guests sync.WaitGroup
+	for i, k := range kernels {
+		if !only.MatchString(k.name) {
+			continue
+		}
+		if why, missing := s.missing(k.name); missing {
+			fmt.Printf("SKIPPED: Linux %s: %s\n", k.name, why)
+			if !k.optional && os.Getenv("FUSERMOUNT_TEST_NOSKIP") == "1" {
+				failed[i] = fmt.Errorf("linux %s was skipped", k.name)
+			}
+			continue
+		}
+		guests.Go(func() {
+			runtime.LockOSThread() // qemu ends with the thread that started it
+			c, err := s.onGuest(k.name)
+			if err != nil {
+				failed[i] = fmt.Errorf("linux %s: %w", k.name, err)
+			}
+			columns[i] = c
+		})
+	}
+	guests.Wait()
+	columns = slices.DeleteFunc(columns, func(c column) bool { return c.kernel == "" })
+	return columns, errors.Join(failed...)
 }
 
 // missing says why the packages of a kernel are not there.

@@ -56,6 +56,25 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// A test whose parts are all skipped shows nothing.
+func TestReadParts(t *testing.T) {
+	text := "\x16=== RUN   TestE\n"
+	for _, part := range []string{"one", "two"} {
+		text += "\x16=== RUN   TestE/" + part + "\n    e_test.go:1: run a kernel with fire\n\x16--- SKIP: TestE/" + part + " (0.00s)\n"
+	}
+	text += "\x16=== NAME  TestE\n\x16--- PASS: TestE (0.00s)\n\x16=== NAME  \nPASS\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"all skip": {text, "skip"},
+		"one runs": {strings.Replace(text, "--- SKIP: TestE/one", "--- PASS: TestE/one", 1), "pass"},
+	} {
+		s := settings{dir: t.TempDir()}
+		got, err := s.read("6.1", []byte(step("e", c.text, "0")+plan.Done+"\n"))
+		if err != nil || got.tests["e/TestE"] != c.want {
+			t.Errorf("%s: %v, %v; want %q", name, got.tests, err, c.want)
+		}
+	}
+}
+
 func TestCompare(t *testing.T) {
 	ran := func(kernel, fuse, outcome string) column {
 		return column{
