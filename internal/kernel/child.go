@@ -26,8 +26,11 @@ const fsconfigCreateNew = 8
 
 // forkCreate starts a child that has the kernel create the file system that
 // context describes: a new one, since the caller has the device already, and
-// what he may have made with it would be taken as it is. It inherits the rights that are raised at this moment and
-// every descriptor, and is killed when this process ends.
+// what may have been made with it would be taken as it is. (Kernels before 6.6
+// cannot be told so. They take it within its user namespace alone, where the
+// caller cannot have made it himself.) The child inherits the rights that are
+// raised at this moment and every descriptor, and is killed when this process
+// ends.
 func forkCreate(context int) (child, error) {
 	var all, old unix.Sigset_t
 	for i := range all.Val {
