@@ -47,7 +47,14 @@ func (tr *trial) run(w *world) {
 	defer cancel()
 	call := tr.mode.call
 	call.Prog, call.UID, call.GID, call.Dir = w.program, alice, alice, "/"
-	call.Args = append(append([]string{}, tr.mode.args...), w.m)
+	call.Args = append(slices.Clone(tr.mode.args), w.m)
+	if tr.mode.from != "" {
+		// Who reads the table as text knows a mount by an id that is used again, by
+		// device, source and options. Alice's mounts in other worlds come and go at
+		// the same time: without a source of its own a watcher there, whose mount
+		// is gone, could take this one for it.
+		call.Args = append(call.Args, "-o", "fsname="+w.base)
+	}
 	call.InterceptFrom = "getresuid"
 	if tr.mode.from != "" {
 		call.InterceptFrom = tr.mode.from

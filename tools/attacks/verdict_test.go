@@ -119,8 +119,11 @@ func (w *world) lift(l fusetest.Line) error {
 
 // covered takes a mount away and says whose the place is that it lay on.
 func (tr *trial) covered(l fusetest.Line) (owner uint32, err error) {
-	if top, found, err := fusetest.TopMount(l.Mountpoint); err != nil || !found || top.ID != l.ID {
-		return 0, fmt.Errorf("something lies on it: %+v, %w", top, err)
+	switch top, found, err := fusetest.TopMount(l.Mountpoint); {
+	case err != nil:
+		return 0, err
+	case !found || top.ID != l.ID:
+		return 0, fmt.Errorf("on top of it, or in its place, lies %+v", top)
 	}
 	if err := unix.Unmount(l.Mountpoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 		return 0, &os.PathError{Op: "umount", Path: l.Mountpoint, Err: err}
