@@ -73,11 +73,11 @@ examples: build ## real FUSE libraries (Go and C) mounting through our helper (r
 	[ "$$(id -u)" != 0 ] || sh testdata/install.sh fuse3 libfuse3-dev gcc pkg-config
 	cd examples && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./...
 
-fuzz: ## fuzz every parser for FUZZTIME each
+fuzz: ## fuzz every parser and the policy for FUZZTIME each; prints the executions
 	sh testdata/fuzz.sh $(FUZZTIME)
 
 fuzz-command: build ## odd calls of the helper by an unkind user, for FUZZTIME (root)
-	cd tools/hostile && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 0 -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME)
+	cd tools/hostile && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 0 -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) -fuzzminimizetime 20x
 
 lint: ## gofumpt, go vet, staticcheck, and the rules of the house
 	sh testdata/lint.sh
@@ -102,4 +102,4 @@ include packaging/release.mk
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build demo test test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command lint bench install uninstall clean
+.PHONY: help build demo test test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench install uninstall clean

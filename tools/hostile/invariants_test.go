@@ -14,6 +14,9 @@ import (
 // judge holds a call against what must be true after each.
 func (w *world) judge(c *call, r result) {
 	w.Helper()
+	if r.Exit == 2 && c.threadless() {
+		c.early, c.sure, c.broken = true, false, true
+	}
 	now := w.mountTable()
 	came, went := without(now, w.lines), without(w.lines, now)
 	w.lines = now
@@ -38,7 +41,7 @@ func (w *world) judge(c *call, r result) {
 // after a failure.
 func (w *world) wantTable(c *call, r result, came, went []fusetest.Line) {
 	w.Helper()
-	kept := c.broken && (strings.Contains(r.Stderr, "could not be taken back") || r.NFDs == 1)
+	kept := c.broken && (strings.Contains(r.Stderr, "could not be taken back") || r.NFDs == 1 || r.Exit == 2)
 	switch {
 	case len(came) > 1:
 		w.Fatalf("%d mounts at once: %+v", len(came), came)

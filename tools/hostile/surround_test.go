@@ -117,7 +117,7 @@ func (c *call) limits(e *entropy) {
 	}
 	l := one(e,
 		limit{fusetest.Rlimit{Resource: unix.RLIMIT_FSIZE}, true, false},
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_NPROC}, !c.sync, false},
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_NPROC}, !c.sync, false}, // see threadless
 		limit{fusetest.Rlimit{Resource: unix.RLIMIT_CORE}, true, false},
 		limit{fusetest.Rlimit{Resource: unix.RLIMIT_MEMLOCK}, true, false},
 		limit{fusetest.Rlimit{Resource: unix.RLIMIT_SIGPENDING}, true, false},
@@ -128,6 +128,12 @@ func (c *call) limits(e *entropy) {
 	)
 	c.Rlimits = []fusetest.Rlimit{l.Rlimit}
 	c.sure, c.early = c.sure && l.sure, c.early || l.early
+}
+
+// threadless says whether the runtime may start no thread. It hardly ever has to;
+// where it does it ends the program on the spot.
+func (c *call) threadless() bool {
+	return c.Rlimits != nil && c.Rlimits[0].Resource == unix.RLIMIT_NPROC
 }
 
 // deny has system calls fail, as on another kernel or in a container, or worse.
