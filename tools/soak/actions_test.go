@@ -79,27 +79,15 @@ func (w *worker) late() error {
 	return errors.Join(w.unmount(), server.Close(), p.CloseSocket(), ended(p, 0), w.empty())
 }
 
-// helperKilled ends a helper at some moment. What it has mounted by then is dead,
-// and the user's to unmount.
+// helperKilled ends a helper that mounts.
 func (w *worker) helperKilled() error {
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
-	p, err := w.call().Start(ctx)
+	p, err := w.oldWay(w.call()).Start(ctx)
 	if err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(w.rand.IntN(4000)) * time.Microsecond) // the moment is by chance
-	if err := p.Signal(unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) && p.Wait().Exit != 0 {
-		return err
-	}
-	r := p.Wait()
-	if r.Dev != nil {
-		err = r.Dev.Close()
-	}
-	if _, found, look := fusetest.TopMount(w.dir); look != nil || found {
-		err = errors.Join(err, look, w.unmount())
-	}
-	return errors.Join(err, w.empty())
+	return errors.Join(w.kill(p), w.rest())
 }
 
 func (w *worker) twoPhases() error {

@@ -36,7 +36,11 @@ var actions = []struct {
 	{"hung and detached", (*worker).hung},
 	{"watchers that cleaned up", (*worker).watched},
 	{"watchers that came too late", (*worker).late},
-	{"helpers killed", (*worker).helperKilled},
+	{"in use and detached", (*worker).inUse},
+	{"mounting helpers killed", (*worker).helperKilled},
+	{"unmounting helpers killed", (*worker).unmountKilled},
+	{"waiting helpers killed", (*worker).twoPhasesKilled},
+	{"watchers killed", (*worker).watcherKilled},
 	{"mounts in two phases", (*worker).twoPhases},
 	{"callers who went away", (*worker).gone},
 }
@@ -96,14 +100,17 @@ func (w *worker) mount() (*fusetest.Server, error) {
 
 // unmount runs -u with more flags.
 func (w *worker) unmount(flags ...string) error {
-	r, err := run(fusetest.Call{
-		Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/", Socket: fusetest.NoSocket,
-		Args: append(append([]string{"-u"}, flags...), w.dir),
-	})
+	r, err := run(w.unmountCall(append([]string{"-u"}, flags...)...))
 	if err == nil && r.Exit != 0 {
 		err = fmt.Errorf("unmount %v: exit %d: %s", flags, r.Exit, r.Stderr)
 	}
 	return err
+}
+
+func (w *worker) unmountCall(flags ...string) fusetest.Call {
+	return fusetest.Call{
+		Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/", Socket: fusetest.NoSocket, Args: append(flags, w.dir),
+	}
 }
 
 // empty wants nothing mounted at the worker's place.
