@@ -4,12 +4,21 @@ import "golang.org/x/sys/unix"
 
 const (
 	sysResource Set = 1 << unix.CAP_SYS_RESOURCE
-	hardLimit       = 1 << 20
 )
+
+// spoiled are limits that a caller may have set.
+var spoiled = map[int]unix.Rlimit{
+	unix.RLIMIT_FSIZE: {Cur: 0, Max: 1 << 20},
+	unix.RLIMIT_NPROC: {Cur: 0, Max: 1000},
+	unix.RLIMIT_AS:    {Cur: 8 << 30, Max: 16 << 30},
+	unix.RLIMIT_DATA:  {Cur: 8 << 30, Max: 16 << 30},
+}
 
 // spoil sets what a caller may have set to tear a table in two.
 func spoil(c *check) {
-	c.noError("prlimit", unix.Prlimit(0, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 0, Max: hardLimit}, nil))
+	for resource, limit := range spoiled {
+		c.noError("prlimit", unix.Prlimit(0, resource, &limit, nil))
+	}
 	unix.Umask(0o777)
 	var all unix.Sigset_t
 	for i := range all.Val {
@@ -18,13 +27,19 @@ func spoil(c *check) {
 	c.noError("sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil))
 }
 
-// wantLimits wants this file size limit, soft and hard, and only these signals
+// wantLimits wants no limits any more, or the hard ones, and only these signals
 // blocked.
-func (c *check) wantLimits(size uint64, blocked ...unix.Signal) {
-	var limit unix.Rlimit
-	c.noError("prlimit", unix.Prlimit(0, unix.RLIMIT_FSIZE, nil, &limit))
-	if limit.Cur != size || limit.Max != size {
-		c.errorf("file size limit %+v; want %d", limit, size)
+func (c *check) wantLimits(hard bool, blocked ...unix.Signal) {
+	for resource, was := range spoiled {
+		want := uint64(unix.RLIM_INFINITY)
+		if hard {
+			want = was.Max
+		}
+		var limit unix.Rlimit
+		c.noError("prlimit", unix.Prlimit(0, resource, nil, &limit))
+		if limit.Cur != want || limit.Max != want {
+			c.errorf("limit %d is %+v; want %d", resource, limit, want)
+		}
 	}
 	var now, want unix.Sigset_t
 	for _, s := range blocked {
@@ -45,11 +60,7 @@ func limitsScenario(c *check) {
 	c.noError("capget", err)
 	spoil(c)
 	become(c, SysAdmin)
-	if permitted.Has(sysResource) {
-		c.wantLimits(unix.RLIM_INFINITY, unix.SIGXFSZ)
-	} else { // a container's root, say
-		c.wantLimits(hardLimit, unix.SIGXFSZ)
-	}
+	c.wantLimits(!permitted.Has(sysResource), unix.SIGXFSZ) // a container's root, say, lacks it
 }
 
 // limitsKeptScenario: where the hard limit stays, a write fails with an error
@@ -62,5 +73,5 @@ func limitsKeptScenario(c *check) {
 	c.noError("capset", capset(rest, rest, SysAdmin))
 	spoil(c)
 	become(c, SysAdmin)
-	c.wantLimits(hardLimit, unix.SIGXFSZ)
+	c.wantLimits(true, unix.SIGXFSZ)
 }
