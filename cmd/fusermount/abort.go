@@ -14,7 +14,11 @@ type abortError struct {
 }
 
 func (e *abortError) Error() string {
-	return "failed to abort the connection of " + e.path + ": " + kernel.Strerror(e.cause)
+	cause := kernel.Strerror(e.cause)
+	if errors.Is(e.cause, fusectl.ErrNotMounted) {
+		cause = fusectl.ErrNotMounted.Error() // a name keeps its small letter
+	}
+	return "failed to abort the connection of " + e.path + ": " + cause
 }
 
 func (e *abortError) Unwrap() error { return e.cause }

@@ -48,7 +48,13 @@ func (h *helper) check() error {
 func (h *helper) facts(filters int) (f people.Facts, err error) {
 	f.UID = h.who.UID
 	f.Around = look.Around(filters)
-	f.Device, f.Around.SyncInit = h.deviceFacts(f.Around.Release)
+	f.Device, f.Around.SyncInit = h.deviceFacts()
+	if f.Device.Known, err = kernel.KnowsFS("fuse"); err != nil {
+		return f, err
+	}
+	if !f.Device.Known {
+		f.Device.Module, f.Device.Locked = look.Module(f.Around.Release)
+	}
 	f.Program = h.programFacts()
 	f.Conf = h.confFacts()
 	if f.Mounts, f.Fusectl, err = look.Mounts(); err != nil {
@@ -71,16 +77,12 @@ func (h *helper) problem(err error) *people.Problem {
 	return &people.Problem{Text: err.Error(), Next: h.hint(err)}
 }
 
-func (h *helper) deviceFacts(release string) (facts people.Device, syncInit people.Feature) {
+func (h *helper) deviceFacts() (facts people.Device, syncInit people.Feature) {
 	facts.Path = devicePath()
 	device, err := kernel.OpenDevice(facts.Path)
 	var failed *kernel.DeviceError
 	facts.Absent = errors.As(err, &failed) && failed.Absent()
 	facts.Problem = h.problem(err)
-	facts.Known = kernel.KnowsFS("fuse")
-	if !facts.Known {
-		facts.Module, facts.Locked = look.Module(release)
-	}
 	if err != nil {
 		return facts, people.Absent
 	}

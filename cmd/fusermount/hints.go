@@ -70,8 +70,10 @@ func accessHint(e *kernel.AccessError) string {
 }
 
 func deviceHint(e *kernel.DeviceError) string {
-	switch {
-	case e.Absent() && !kernel.KnowsFS("fuse"):
+	switch known, err := kernel.KnowsFS("fuse"); {
+	case e.Absent() && err != nil:
+		return "the device is not there; whether the kernel has FUSE shows when /proc is mounted"
+	case e.Absent() && !known:
 		return "this kernel has no FUSE: the module fuse is not built, or loading modules is disabled; " +
 			"'modprobe fuse', as root, says which"
 	case e.Absent():

@@ -84,17 +84,28 @@ func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (polic
 	if err != nil {
 		return policy.MountFacts{}, err
 	}
+	fuseblk, err := h.knowsFuseblk()
+	if err != nil {
+		return policy.MountFacts{}, err
+	}
 	facts := policy.MountFacts{
 		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
 		Settings:   settings,
 		Mountpoint: at.Facts(),
 		Device:     device.Path(),
-		FuseBlk:    h.mentions("blkdev") && kernel.KnowsFS("fuseblk"),
+		FuseBlk:    fuseblk,
 	}
 	if h.who.UID != 0 && settings.MountMax != fuseconf.NoLimit {
 		facts.Mounted, err = kernel.CountFuse(settings.MountMax)
 	}
 	return facts, err
+}
+
+func (h *helper) knowsFuseblk() (bool, error) {
+	if !h.mentions("blkdev") {
+		return false, nil
+	}
+	return kernel.KnowsFS("fuseblk")
 }
 
 // mountAndSend mounts, records the mount and sends the device. Whatever fails

@@ -40,69 +40,84 @@ type Request struct {
 	HasCommFD  bool
 }
 
-// Parse reads the command line, argv[0] included.
-func Parse(argv []string) (Request, error) {
-	var req Request
-	var unmount, watch, help, version bool
-	var list, check, abort bool
-	var features string
+// asked is the request in the making: what the flags say.
+type asked struct {
+	Request
+	unmount, watch, list, check, abort, help, version bool
+
+	features string
+}
+
+func (a *asked) flags() *pflag.FlagSet {
 	flags := pflag.NewFlagSet("fusermount3", pflag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.BoolVarP(&unmount, "unmount", "u", false, "")
-	flags.BoolVarP(&req.Lazy, "lazy", "z", false, "")
-	flags.BoolVarP(&req.Quiet, "quiet", "q", false, "")
-	flags.StringArrayVarP(&req.Options, "options", "o", nil, "")
-	flags.StringVar(&req.CommFD, "comm-fd", "", "")
-	flags.BoolVar(&watch, "auto-unmount", false, "")
-	flags.BoolVar(&req.SyncInit, "sync-init", false, "")
-	flags.BoolVar(&list, "list", false, "")
-	flags.BoolVar(&check, "check", false, "")
-	flags.BoolVar(&abort, "abort", false, "")
-	flags.BoolVar(&req.JSON, "json", false, "")
-	flags.StringVar(&features, "features", "", "")
+	flags.BoolVarP(&a.unmount, "unmount", "u", false, "")
+	flags.BoolVarP(&a.Lazy, "lazy", "z", false, "")
+	flags.BoolVarP(&a.Quiet, "quiet", "q", false, "")
+	flags.StringArrayVarP(&a.Options, "options", "o", nil, "")
+	flags.StringVar(&a.CommFD, "comm-fd", "", "")
+	flags.BoolVar(&a.watch, "auto-unmount", false, "")
+	flags.BoolVar(&a.SyncInit, "sync-init", false, "")
+	flags.BoolVar(&a.list, "list", false, "")
+	flags.BoolVar(&a.check, "check", false, "")
+	flags.BoolVar(&a.abort, "abort", false, "")
+	flags.BoolVar(&a.JSON, "json", false, "")
+	flags.StringVar(&a.features, "features", "", "")
 	flags.Lookup("features").NoOptDefVal = "mask"
-	flags.BoolVarP(&version, "version", "V", false, "")
-	flags.BoolVarP(&help, "help", "h", false, "")
+	flags.BoolVarP(&a.version, "version", "V", false, "")
+	flags.BoolVarP(&a.help, "help", "h", false, "")
+	return flags
+}
+
+// Parse reads the command line, argv[0] included.
+func Parse(argv []string) (Request, error) {
 	if len(argv) > 0 {
 		argv = argv[1:]
 	}
 	if err := refuseSkipped(argv); err != nil {
 		return Request{}, err
 	}
+	var a asked
+	flags := a.flags()
 	if err := flags.Parse(argv); err != nil {
 		return Request{}, err
 	}
-	req.HasCommFD = flags.Changed("comm-fd")
+	a.HasCommFD = flags.Changed("comm-fd")
+	return a.request(flags)
+}
+
+// request chooses the mode, and holds the arguments to what it takes.
+func (a *asked) request(flags *pflag.FlagSet) (Request, error) {
 	switch {
-	case help:
-		req.Mode = Help
-		return req, nil
-	case version:
-		req.Mode = Version
-		return req, nil
+	case a.help:
+		a.Mode = Help
+		return a.Request, nil
+	case a.version:
+		a.Mode = Version
+		return a.Request, nil
 	case flags.Changed("features"):
-		return req.wantFeatures(features)
-	case list:
-		req.Mode = List
-		return req.alone(flags)
-	case check:
-		req.Mode = Check
-		return req.alone(flags)
-	case abort:
-		req.Mode = Abort
-		return req.alone(flags)
-	case req.JSON:
+		return a.wantFeatures(a.features)
+	case a.list:
+		a.Mode = List
+		return a.alone(flags)
+	case a.check:
+		a.Mode = Check
+		return a.alone(flags)
+	case a.abort:
+		a.Mode = Abort
+		return a.alone(flags)
+	case a.JSON:
 		return Request{}, errors.New("--json can only be used with --list or --check")
-	case req.SyncInit && (unmount || watch):
+	case a.SyncInit && (a.unmount || a.watch):
 		return Request{}, errors.New("--sync-init can only be used to mount")
-	case unmount:
-		req.Mode = Unmount
-	case req.Lazy:
+	case a.unmount:
+		a.Mode = Unmount
+	case a.Lazy:
 		return Request{}, errors.New("-z can only be used with -u")
-	case watch:
-		req.Mode = Watch
+	case a.watch:
+		a.Mode = Watch
 	}
-	return req.wantMountpoint(flags.Args())
+	return a.wantMountpoint(flags.Args())
 }
 
 func (r Request) wantFeatures(form string) (Request, error) {

@@ -53,12 +53,12 @@ func (e *DeviceError) Absent() bool {
 func OpenDevice(path string) (*Device, error) {
 	d, err := openDevice(path)
 	var failed *DeviceError
-	if !errors.As(err, &failed) || !failed.Absent() || KnowsFS("fuse") {
+	if !errors.As(err, &failed) || !failed.Absent() || listed("fuse") {
 		return d, err
 	}
 	loadModule()
 	d, err = openDevice(path)
-	loaded := KnowsFS("fuse")
+	loaded := listed("fuse")
 	for tries := 0; loaded && notYetOpen(err) && tries < patience/pause; tries++ {
 		// A signal shortens the pause, and nothing else.
 		_ = unix.Nanosleep(&unix.Timespec{Nsec: pause}, nil)
@@ -101,16 +101,24 @@ func loadModule() {
 	}
 }
 
-// KnowsFS says whether the kernel lists a file system type.
-func KnowsFS(name string) bool {
+// listed takes what cannot be told for no: to load a module that is there does no
+// harm.
+func listed(name string) bool {
+	known, err := KnowsFS(name)
+	return err == nil && known
+}
+
+// KnowsFS says whether the kernel lists a file system type, or why that cannot
+// be told.
+func KnowsFS(name string) (bool, error) {
 	text, err := rawfile.Text("/proc/filesystems")
 	if err != nil {
-		return false
+		return false, err
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		if strings.HasSuffix(line, "\t"+name) {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }

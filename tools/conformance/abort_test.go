@@ -119,7 +119,7 @@ func TestAbortWithoutFusectl(t *testing.T) {
 	call, _ := asUser(t)
 	mountpoint, _ := serveMount(t, call, "")
 	r := look(t, call, "--abort", mountpoint)
-	if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to abort the connection of "+mountpoint+": Fusectl is not mounted at /sys/fs/fuse/connections\n") {
+	if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to abort the connection of "+mountpoint+": fusectl is not mounted at /sys/fs/fuse/connections\n") {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
 	wantHint(t, r, "mount -t fusectl fusectl /sys/fs/fuse/connections; or end the program that serves it")

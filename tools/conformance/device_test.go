@@ -102,6 +102,15 @@ func TestNoDevice(t *testing.T) {
 	}
 }
 
+// Where even /proc is missing, nothing is claimed about the kernel.
+func TestNoDeviceNoProc(t *testing.T) {
+	call, mountpoint := asUser(t)
+	privateDev(t)
+	r := withoutProc(t, call)
+	wantRefusal(t, r, mountpoint, ": "+absentDevice)
+	wantHint(t, r, "whether the kernel has FUSE shows when /proc is mounted")
+}
+
 // A device for one group opens to its members, as the kernel has it.
 func TestDeviceGroup(t *testing.T) {
 	const group = 4747
