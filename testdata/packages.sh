@@ -132,7 +132,7 @@ repack() {
 	rm -rf "$stage/repack"
 	dpkg-deb -R "$from" "$stage/repack"
 	"$@" "$stage/repack"
-	dpkg-deb -b --root-owner-group "$stage/repack" "$root/tmp/$name.deb" >/dev/null
+	dpkg-deb -b --root-owner-group "$stage/repack" "$root/opt/$name.deb" >/dev/null
 }
 
 newer() { sed -i 's/^Version: .*/&+newer/' "$1/DEBIAN/control"; }
@@ -155,12 +155,12 @@ moved() {
 	(cd "$1" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
 }
 
-install() { in_root dpkg -i "/tmp/$1.deb"; }
+install() { in_root dpkg -i "/opt/$1.deb"; }
 remove() { in_root dpkg --remove "$ours"; }
 
 check_install() {
 	serve 'before'
-	check 'the .deb installs beside fuse3' in_root apt-get -y install /tmp/ours.deb
+	check 'the .deb installs beside fuse3' in_root apt-get -y install /opt/ours.deb
 	check 'the helper is ours' is_ours
 	check 'the C helper is aside, for root alone' aside /bin/fusermount3
 	check 'dpkg is content' whole
@@ -280,11 +280,11 @@ prepare() {
 	printf '#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n' >"$root/home/user/ssh"
 	chmod 755 "$root/home/user/ssh"
 	ln -s ../proc/self/mounts "$root/etc/mtab"
-	cp "$1" "$root/tmp/ours.deb"
-	cp "$root"/root/fuse3_*.deb "$root/tmp/fuse3.deb"
+	cp "$1" "$root/opt/ours.deb"
+	cp "$root"/root/fuse3_*.deb "$root/opt/fuse3.deb"
 	repack "$1" newer newer
 	for script in preinst postinst prerm postrm; do repack "$1" "failing-$script" failing "$script"; done
-	repack "$root/tmp/fuse3.deb" fuse3-moved moved
+	repack "$root/opt/fuse3.deb" fuse3-moved moved
 	printf 'profile fusermount3 /usr/bin/fusermount3 {\n}\n' >"$root/etc/apparmor.d/fusermount3"
 	state >"$stage/before"
 }
