@@ -50,10 +50,11 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	if !granted {
 		return nil, errNotGranted
 	}
-	if err := mtab.Readable(at.fd); err != nil {
+	held, err := at.held()
+	if err != nil {
 		return nil, err
 	}
-	if fitsFsconfig(t) {
+	if held && fitsFsconfig(t) {
 		fd, err := mountByContext(t, d, at)
 		if err == nil {
 			return confirm(&Mounted{fd: fd, place: place}, t, at)
@@ -73,6 +74,16 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 		return nil, err
 	}
 	return confirm(m, t, at)
+}
+
+// held says whether the new mount API may attach here: only over a mount of our
+// own namespace can what is mounted be judged and taken back.
+func (at *Mountpoint) held() (bool, error) {
+	held, err := mtab.Holds(at.fd)
+	if errors.Is(err, mtab.ErrOutside) {
+		err = &MountError{Errno: unix.EINVAL, Message: err.Error()}
+	}
+	return held, err
 }
 
 // findNew opens what mount(2) just mounted over at, which that call does not
@@ -141,6 +152,9 @@ func (d *Device) renew() error {
 // there since. A mount that is not as it should be is taken away again.
 func confirm(m *Mounted, t policy.Terms, at *Mountpoint) (*Mounted, error) {
 	e, _, err := mtab.Of(m.fd)
+	if errors.Is(err, mtab.ErrNotListed) {
+		return nil, m.unseen()
+	}
 	if err != nil {
 		return m, fmt.Errorf("the new mount cannot be read back: %w", err)
 	}
@@ -156,6 +170,17 @@ func confirm(m *Mounted, t policy.Terms, at *Mountpoint) (*Mounted, error) {
 		return m, &MountError{Errno: unix.EBUSY, Message: "something else was mounted there meanwhile"}
 	}
 	return m, nil
+}
+
+// unseen takes a mount back that does not show in the table, and so cannot be
+// judged: the caller's root directory may hide it (chroot). It is ours, and fresh.
+func (m *Mounted) unseen() error {
+	err := errors.New("the new mount cannot be read back: it lies outside of the root directory")
+	if failed := detachTop(m.fd); failed != nil {
+		err = fmt.Errorf("%w; the mount could not be taken back: %s", err, Strerror(failed))
+	}
+	_ = unix.Close(m.fd) // it changes nothing about what was done
+	return err
 }
 
 // Release gives up the hold on the mount, which would keep it busy: from the

@@ -23,8 +23,12 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Prepar
 	if !granted {
 		return nil, errNotGranted
 	}
-	if err := mtab.Readable(at.fd); err != nil {
+	held, err := at.held()
+	if err != nil {
 		return nil, err
+	}
+	if !held {
+		return nil, &MountError{Errno: unix.EINVAL, Message: mtab.ErrOutside.Error()}
 	}
 	if !fitsFsconfig(t) {
 		return nil, &MountError{Errno: unix.ENAMETOOLONG}

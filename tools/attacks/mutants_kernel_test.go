@@ -11,6 +11,16 @@ var kernelMutants = []mutant{
 		"attacks", "^TestNames$/^-u$/^last_for_root's_tmpfs$", gone,
 	},
 	{
+		"whether the mountpoint lies in our namespace",
+		[]edit{{"internal/mtab/table.go", `return false, ErrOutside`, `return true, nil`}},
+		"conformance", "^TestLooseTree$/^statmount_fsopen_m$", "lies on m",
+	},
+	{
+		"the undo of a mount that does not show",
+		[]edit{{"internal/kernel/mount.go", `failed := detachTop(m.fd)`, `failed := error(nil)`}},
+		"conformance", "^TestOutsideOfChroot$", "mounts before",
+	},
+	{
 		"-u through a symlink",
 		[]edit{{"internal/kernel/privileged.go", `unix.UMOUNT_NOFOLLOW|flags`, `flags`}},
 		"attacks", "^TestNames$/^-u$/^last_for_link_to_root's_tmpfs$", gone,

@@ -1,0 +1,144 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// looseTree makes a mount that lies in no namespace, as any user can in a user
+// namespace of his own, with a directory m of alice's. The new mount API attaches
+// to such a tree from Linux 6.15 on, and nobody could take that back.
+func looseTree(t *testing.T) (fd int) {
+	t.Helper()
+	context, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(context)
+	if err := unix.FsconfigCreate(context); err != nil {
+		t.Fatal(err)
+	}
+	fd, err = unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Mkdirat(fd, "m", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fchownat(fd, "m", alice, alice, 0); err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// A mount belongs where its caller could see and unmount it: not into a tree that
+// lies in no namespace, to be carried into another one later, past mount_max and
+// with the refusal in the log.
+func TestLooseTree(t *testing.T) {
+	for table, deny := range waysToRead {
+		for way, denied := range waysToMount {
+			for _, args := range [][]string{{"m"}, {"--sync-init", "m"}} {
+				t.Run(strings.Join(append([]string{table, way}, args...), " "), func(t *testing.T) {
+					call, _ := asUser(t)
+					tree := looseTree(t)
+					call.Dir, call.Args = fmt.Sprintf("/proc/self/fd/%d", tree), args
+					call.Deny = append(append([]fusetest.Denied{}, deny...), denied...)
+					r := run(t, call)
+					if r.Exit != 1 || r.NFDs != 0 || !strings.Contains(r.Stderr, "mount failed: ") {
+						t.Errorf("exit %d, %d descriptors, %q", r.Exit, r.NFDs, r.Stderr)
+					}
+					if over := mountOf(t, tree, "m"); over != mountOf(t, tree, ".") {
+						t.Errorf("mount %d lies on m", over)
+					}
+				})
+			}
+		}
+	}
+}
+
+func mountOf(t *testing.T, dir int, name string) uint64 {
+	t.Helper()
+	var st unix.Statx_t
+	if err := unix.Statx(dir, name, unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Mnt_id
+}
+
+// In a chroot, with a working directory that lies outside of it, what was mounted
+// does not show in the table. It is taken back all the same.
+func TestOutsideOfChroot(t *testing.T) {
+	for _, args := range [][]string{{"m"}, {"--sync-init", "m"}} {
+		call, mountpoint := asUser(t)
+		root := chroot(t, call.Prog)
+		ids := strconv.Itoa(alice)
+		call.Prog, call.KeepRoot = "/usr/bin/nsenter", true
+		call.Args = append([]string{"--root=" + root, "--wd=" + mountpoint, "-S", ids, "-G", ids, "/fusermount3"}, args...)
+		call.Env = []string{"_FUSE_COMMFD=3"}
+		if err := os.Mkdir(filepath.Join(mountpoint, "m"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(filepath.Join(mountpoint, "m"), alice, alice); err != nil {
+			t.Fatal(err)
+		}
+		before := len(fusetest.Mountinfo(t))
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		p, err := call.Start(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if args[0] == "--sync-init" {
+			if got, err := p.Receive(time.Now().Add(10 * time.Second)); err == nil && got.Dev != nil {
+				if err := errors.Join(p.Send([]byte{0}), got.Dev.Close()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		r := p.Wait()
+		cancel()
+		if r.Exit != 1 || !strings.HasSuffix(r.Stderr, "it lies outside of the root directory\n") {
+			t.Errorf("%v: exit %d, %q", args, r.Exit, r.Stderr)
+		}
+		if after := len(fusetest.Mountinfo(t)); after != before {
+			t.Errorf("%v: %d mounts before, %d after", args, before, after)
+		}
+	}
+}
+
+// chroot is a root directory with the helper, the device and /proc.
+func chroot(t *testing.T, program string) (root string) {
+	t.Helper()
+	root = fusetest.Dir(t, 0)
+	for _, dir := range []string{"dev", "proc"} {
+		if err := os.Mkdir(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at, what := range map[string]string{"fusermount3": program, "dev/fuse": "/dev/fuse", "proc": "/proc"} {
+		at = filepath.Join(root, at)
+		if what != "/proc" {
+			writeFile(t, at, "")
+		}
+		if err := unix.Mount(what, at, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := unix.Unmount(at, unix.MNT_DETACH); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return root
+}
