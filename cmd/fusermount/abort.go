@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 
+	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 )
@@ -27,7 +28,7 @@ func (e *abortError) Unwrap() error { return e.cause }
 // mountpoint, with the rights of the caller, and takes the mount away as -u -z
 // does. What -u -z would refuse is refused before anything is done.
 func (h *helper) abort() error {
-	if err := h.only(h.tasksOfUnmount()); err != nil {
+	if err := h.only(h.tasksOfUnmount() | confine.Abort); err != nil {
 		return err
 	}
 	target, err := h.target()

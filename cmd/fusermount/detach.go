@@ -26,14 +26,19 @@ func detach(socket int) error {
 	return ignoreSignals()
 }
 
-// closeStreams puts /dev/null in the streams' place, the one for errors last:
-// until then somebody can be told of them.
-func closeStreams(socket int) error {
+// openNull opens /dev/null to take the streams' place. It is never a stream itself:
+// the runtime has opened those that were missing.
+func openNull() (int, error) {
 	null, err := rawfile.Open("/dev/null", unix.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("/dev/null: %w", err)
+		return -1, fmt.Errorf("/dev/null: %w", err)
 	}
-	defer unix.Close(null) // never a stream itself: the runtime has opened those that were missing
+	return null, nil
+}
+
+// closeStreams puts null in the streams' place, the one for errors last: until then
+// somebody can be told of them.
+func closeStreams(null, socket int) error {
 	for fd := range 3 {
 		if fd == socket {
 			continue

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/kernel"
@@ -58,10 +60,15 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
 		return err
 	}
-	if err := confine.To(tasks, h.who.UID, h.who.GID); err != nil {
+	null, err := openNull() // nothing is opened to be written to afterwards
+	if err != nil {
 		return err
 	}
-	if err := closeStreams(socket); err != nil {
+	err = confine.To(tasks, h.who.UID, h.who.GID)
+	if err == nil {
+		err = closeStreams(null, socket)
+	}
+	if err := errors.Join(err, unix.Close(null)); err != nil {
 		return err
 	}
 	h.report.mute()

@@ -27,21 +27,30 @@ var runtimeCalls = list{
 	when: []rule{
 		{nr: sysMmap, arg: 2, mask: unix.PROT_EXEC, value: 0},
 		{nr: unix.SYS_MPROTECT, arg: 2, mask: unix.PROT_EXEC, value: 0},
-		{nr: unix.SYS_CLONE, arg: 0, mask: unix.CLONE_THREAD, value: unix.CLONE_THREAD},
+		{nr: unix.SYS_CLONE, arg: 0, mask: unix.CLONE_THREAD | newNamespaces, value: unix.CLONE_THREAD},
 		{nr: unix.SYS_PRCTL, arg: 0, mask: all, value: unix.PR_SET_VMA},
 	},
 }
 
-// lookCalls look at files, mounts and credentials, open what exists, and raise
-// and drop what package priv has kept.
+const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// lookCalls look at files, mounts and credentials, open what exists to read it, and
+// raise and drop what package priv has kept.
 var lookCalls = list{
 	free: []uintptr{
 		unix.SYS_READLINKAT, unix.SYS_STATX, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2, unix.SYS_GETDENTS64, unix.SYS_GETXATTR,
 		unix.SYS_STATMOUNT, unix.SYS_LISTMOUNT, unix.SYS_NAME_TO_HANDLE_AT,
 		unix.SYS_CAPGET, unix.SYS_CAPSET,
 	},
-	when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: unix.O_CREAT | unix.O_TRUNC | onlyTmpfile, value: 0}},
+	when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: unix.O_ACCMODE | makesFiles, value: 0}},
 }
+
+// openCalls open what exists to write to it: the device, /dev/null, a connection. A
+// watcher does not: its other threads are still root's.
+var openCalls = list{when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: makesFiles, value: 0}}}
+
+const makesFiles = unix.O_CREAT | unix.O_TRUNC | onlyTmpfile
 
 // onlyTmpfile is what O_TMPFILE has besides O_DIRECTORY.
 const onlyTmpfile = unix.O_TMPFILE &^ unix.O_DIRECTORY
@@ -97,6 +106,7 @@ func filterFor(tasks Task, uid, gid uint32) *filter {
 		calls []list
 	}{
 		{Mount | Unmount | Look, []list{lookCalls, lookCallsHere}},
+		{Mount | Leave | Look | Abort, []list{openCalls}},
 		{Mount | Unmount, []list{socketCalls, unmountCalls}},
 		{Mount, []list{mountCalls}},
 		{OldMount, []list{oldMountCalls}},

@@ -43,6 +43,8 @@ const (
 	Watch
 	// Look: find out, and print.
 	Look
+	// Abort: end a connection.
+	Abort
 )
 
 // fuseSyncInit is FUSE_DEV_IOC_SYNC_INIT (linux/fuse.h).

@@ -60,11 +60,16 @@ func tries() []try {
 		{"mprotect executable", unix.SYS_MPROTECT, [6]uintptr{1, 1, unix.PROT_EXEC}, unix.EINVAL, 0},
 		{"mmap executable", sysMmap, [6]uintptr{0, 0, unix.PROT_EXEC, unix.MAP_PRIVATE, noFD, 0}, unix.EBADF, 0},
 		{"clone3", unix.SYS_CLONE3, [6]uintptr{0, 0}, unix.EINVAL, 0},
+		{
+			"clone of a thread in a namespace of its own", unix.SYS_CLONE,
+			[6]uintptr{unix.CLONE_THREAD | unix.CLONE_NEWNS | unix.CLONE_FS}, unix.EINVAL, 0,
+		},
 		{"clone of a process", unix.SYS_CLONE, [6]uintptr{unix.CLONE_NEWNS | unix.CLONE_FS}, unix.EINVAL, 0},
 	}
 	return append(never,
 		try{"mmap", sysMmap, [6]uintptr{0, 0, 0, unix.MAP_PRIVATE, noFD, 0}, unix.EBADF, always},
-		try{"openat", unix.SYS_OPENAT, [6]uintptr{noFD, path, 0}, unix.ENOENT, Mount | Unmount | Tables | Look},
+		try{"openat", unix.SYS_OPENAT, [6]uintptr{noFD, path, 0}, unix.ENOENT, Mount | Unmount | Tables | Leave | Look | Abort},
+		try{"openat to write", unix.SYS_OPENAT, [6]uintptr{noFD, path, unix.O_WRONLY}, unix.ENOENT, Mount | Tables | Leave | Look | Abort},
 		try{"openat to create", unix.SYS_OPENAT, [6]uintptr{noFD, path, unix.O_CREAT}, unix.ENOENT, Tables},
 		try{"openat of no name", unix.SYS_OPENAT, [6]uintptr{noFD, path, unix.O_TMPFILE | unix.O_RDWR}, unix.ENOENT, Tables},
 		try{"unlinkat", unix.SYS_UNLINKAT, [6]uintptr{noFD, path, 0}, unix.ENOENT, Tables},
@@ -90,8 +95,8 @@ const notDenied = unix.Errno(0)
 
 // combinations are those that the program uses, and each task alone.
 var combinations = []Task{
-	Print, Mount, OldMount, Unmount, Tables, Answer, Leave, Watch, Look,
-	Mount | OldMount, Mount | OldMount | Tables | Leave | Watch, Mount | Answer | Leave | Watch, Unmount | Tables, Unmount | Watch,
+	Print, Mount, OldMount, Unmount, Tables, Answer, Leave, Watch, Look, Abort,
+	Mount | OldMount, Mount | OldMount | Tables | Leave | Watch, Mount | Answer | Leave | Watch, Unmount | Tables, Unmount | Watch, Unmount | Abort,
 }
 
 const inChild = "CONFINE_TEST_TASKS"
