@@ -43,10 +43,9 @@ func (h *helper) abort() error {
 		err = h.unmountTarget(target, true)
 	}
 	if err != nil {
-		h.logRefusal("abort", target.Path(), err)
 		return err
 	}
-	h.log("aborted and unmounted " + cut(target.Path()))
+	h.log("aborted and unmounted " + cut(h.path))
 	return nil
 }
 

@@ -19,7 +19,9 @@ const (
 	logPriority = 10<<3 | 5
 )
 
-func (h *helper) logMount(plan policy.Plan, path string) {
+// logMount logs a mount before its caller hears of it: from then on he could kill
+// us to keep it out of the log.
+func (h *helper) logMount(plan policy.Plan) {
 	t, _ := plan.Terms()
 	fstype := "fuse"
 	if t.BlockDevice {
@@ -28,7 +30,15 @@ func (h *helper) logMount(plan policy.Plan, path string) {
 	if t.Subtype != "" {
 		fstype += "." + t.Subtype
 	}
-	h.log("mounted " + cut(path) + " type " + cut(fstype) + " source " + cut(t.Source))
+	h.log("mounted " + cut(h.path) + " type " + cut(fstype) + " source " + cut(t.Source))
+}
+
+// logged logs why the caller did not get what he asked for.
+func (h *helper) logged(what string, err error) error {
+	if err != nil && !h.over {
+		h.logRefusal(what, h.path, err)
+	}
+	return err
 }
 
 func (h *helper) logRefusal(what, path string, err error) {

@@ -29,6 +29,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
+	h.path = place.Path()
 	at, err := place.Pin(h.who.UID)
 	if err != nil {
 		return err
@@ -46,7 +47,6 @@ func (h *helper) mount() error {
 		h.report.warn(notice)
 	}
 	if err != nil {
-		h.logRefusal("mount", place.Path(), err)
 		return err
 	}
 	if h.req.SyncInit {
@@ -116,6 +116,7 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 		return also(err, h.takeBack(mounted))
 	}
 	recorded := h.record(plan, mounted)
+	h.logMount(plan)
 	err = mounted.Release()
 	if err == nil {
 		err = sendDevice(socket, device)
@@ -123,7 +124,7 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}
-	return h.handedOver(plan, mounted, recorded, place, socket)
+	return h.handedOver(plan, mounted, recorded, socket)
 }
 
 func sendDevice(socket int, device *kernel.Device) error {
@@ -135,8 +136,8 @@ func sendDevice(socket int, device *kernel.Device) error {
 
 // handedOver is what remains when the caller has his mount: to watch it, or to
 // end.
-func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, recorded bool, place *kernel.Place, socket int) error {
-	h.logMount(plan, place.Path())
+func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, recorded bool, socket int) error {
+	h.over = true
 	if plan.AutoUnmount() {
 		err := h.leave(socket, recorded)
 		if err == nil {

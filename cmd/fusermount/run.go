@@ -21,6 +21,8 @@ type helper struct {
 	req    cmdline.Request
 	report *reporter
 	tasks  confine.Task // what is left to be done
+	path   string       // the mountpoint, canonical once it is resolved; for the log
+	over   bool         // what was asked for was done: what fails now is another matter
 }
 
 // run is the whole story: become the caller, read the request, carry it out,
@@ -44,7 +46,7 @@ func run(argv []string) (status int) {
 		report.failHint(err, usageHint)
 		return exitFailure
 	}
-	h := &helper{who: who, req: req, report: report}
+	h := &helper{who: who, req: req, report: report, path: req.Mountpoint}
 	if err := h.carryOut(); err != nil {
 		if errors.Is(err, errTold) {
 			return exitFailure
@@ -61,17 +63,17 @@ func (h *helper) carryOut() error {
 	}
 	switch h.req.Mode {
 	case cmdline.Unmount:
-		return h.unmount()
+		return h.logged("unmount", h.unmount())
 	case cmdline.Watch:
-		return h.watchMounted()
+		return h.logged("watch", h.watchMounted())
 	case cmdline.List:
 		return h.list()
 	case cmdline.Check:
 		return h.check()
 	case cmdline.Abort:
-		return h.abort()
+		return h.logged("abort", h.abort())
 	default:
-		return h.mount()
+		return h.logged("mount", h.mount())
 	}
 }
 

@@ -31,13 +31,13 @@ func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *k
 	mounted, err := h.secondPhase(prepared, device, at, socket)
 	if err == nil {
 		recorded := h.record(plan, mounted)
+		h.logMount(plan)
 		if err = tellSuccess(socket, mounted); err == nil {
-			return h.handedOver(plan, mounted, recorded, place, socket)
+			return h.handedOver(plan, mounted, recorded, socket)
 		}
 	} else if told := fdpass.SendStatus(socket, statusOf(err)); told != nil && !errors.Is(err, io.EOF) {
 		err = also(err, errors.New("and nobody could be told"))
 	}
-	h.logRefusal("mount", place.Path(), err)
 	return also(err, h.takeBack(mounted))
 }
 

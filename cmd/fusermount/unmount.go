@@ -26,10 +26,9 @@ func (h *helper) unmount() error {
 		return err
 	}
 	if err := h.unmountTarget(target, h.req.Lazy); err != nil {
-		h.logRefusal("unmount", target.Path(), err)
 		return err
 	}
-	h.log("unmounted " + cut(target.Path()))
+	h.log("unmounted " + cut(h.path))
 	return nil
 }
 
@@ -43,6 +42,7 @@ func (h *helper) target() (*kernel.Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.path = place.Path()
 	target, err := place.Target()
 	if err != nil {
 		return nil, notListed(err, place.Path())

@@ -39,6 +39,7 @@ func (h *helper) watchMounted() error {
 	if err := h.leave(socket, recorded); err != nil {
 		return err
 	}
+	h.over = true
 	return h.watch(socket, entry)
 }
 
