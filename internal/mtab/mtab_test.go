@@ -119,6 +119,30 @@ func TestUtab(t *testing.T) {
 	}
 }
 
+// Where an older libmount has left the ids out, the last line of the target and
+// source that has none goes; one with another id is another mount's.
+func TestUtabWithoutID(t *testing.T) {
+	const bare = "SRC=a\\040b TARGET=/m\\012x ROOT=/ OPTS=x-a\n"
+	for text, want := range map[string]string{
+		bare + bare:                     bare,
+		bare + "ID=66 " + bare:          "ID=66 " + bare,
+		"ID=65 " + bare + bare:          bare,
+		strings.ToUpper(bare) + bare:    strings.ToUpper(bare),
+		bare + "SRC=x TARGET=/m ROOT=/": "SRC=x TARGET=/m ROOT=/",
+	} {
+		if got, found := utabRemove(text, record); !found || got != want {
+			t.Errorf("removed from %q: %q, %v; want %q", text, got, found, want)
+		}
+	}
+	for _, text := range []string{
+		"ID=66 " + bare, strings.Replace(bare, "SRC=a", "SRC=c", 1), strings.Replace(bare, "ROOT=/", "ROOT=/sub", 1),
+	} {
+		if got, found := utabRemove(text, record); found || got != text {
+			t.Errorf("removed from %q: %q", text, got)
+		}
+	}
+}
+
 func TestMtab(t *testing.T) {
 	const ours = "a\\040b /m\\012x fuse.s rw,nosuid,nodev,user_id=1000,group_id=1000 0 0\n"
 	const other = "tmpfs /m\\012x tmpfs rw 0 0\n"

@@ -17,8 +17,13 @@ const (
 	mtabLockPath = "/etc/mtab~"
 )
 
-// maxTable bounds what is read of a table in bytes: it is copied whole.
-const maxTable = 64 << 20
+// maxTable bounds what is read of a table in bytes: it is copied whole. Where utab
+// has more than maxUtab nothing is added: a user whose mounts end without us, as
+// when he removes the mountpoint in another namespace, leaves a line each time.
+const (
+	maxTable = 64 << 20
+	maxUtab  = 1 << 20
+)
 
 // SeesUtab says whether libmount's table exists here. Where it does not, nobody
 // reads it, and none is made. After an error the answer is no: who keeps a
@@ -58,7 +63,7 @@ func isHidden(err error) bool {
 // one. It reads without the lock: the line of a mount that exists does not come
 // and go.
 func InUtab(r Record) bool {
-	text, err := rawfile.Text(utabPath)
+	text, err := readTable(utabPath)
 	if err != nil {
 		return !isHidden(err)
 	}
@@ -71,9 +76,14 @@ func InUtab(r Record) bool {
 func Add(r Record) error {
 	var errs []error
 	if len(r.Userspace) > 0 && HasUtab() {
-		errs = append(errs, edit(utabPath, lockUtab, func(text string) (string, bool) {
-			return utabAdd(text, r), true
-		}))
+		var full error
+		err := edit(utabPath, lockUtab, func(text string) (string, bool) {
+			if len(text) > maxUtab {
+				full = errors.New(utabPath + " not updated: it is full")
+			}
+			return utabAdd(text, r), full == nil
+		})
+		errs = append(errs, err, full)
 	}
 	if HasMtab() {
 		errs = append(errs, edit(mtabPath, lockMtab, func(text string) (string, bool) {

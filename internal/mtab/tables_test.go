@@ -121,6 +121,20 @@ func TestUtabNotNeeded(t *testing.T) {
 	wantTables(t, utabBefore, mtabBefore)
 }
 
+// A table that somebody has made large grows no more, and lines still go.
+func TestUtabFull(t *testing.T) {
+	twoTables(t)
+	large := strings.Repeat(utabBefore, maxUtab/len(utabBefore)+1)
+	must(t, os.WriteFile(utabPath, []byte(large), 0o600))
+	if err := Add(record); err == nil || !strings.Contains(err.Error(), utabPath+" not updated: it is full") {
+		t.Errorf("added: %v", err)
+	}
+	wantTables(t, large, mtabBefore+mtabLine)
+	must(t, os.WriteFile(utabPath, []byte(large+utabLine), 0o600))
+	must(t, Remove(record))
+	wantTables(t, large, mtabBefore)
+}
+
 // What a killed writer left behind is replaced, and never written through.
 func TestStaleTemporary(t *testing.T) {
 	for name, leave := range map[string]func(t *testing.T, path, other string){

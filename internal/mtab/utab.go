@@ -27,19 +27,33 @@ func utabAdd(text string, r Record) string {
 
 // utabRemove takes out the line that utabAdd wrote for this mount. A line of
 // the same target that somebody else wrote, for a mount below or above, stays.
+//
+// A libmount before 2.39 that writes the table anew leaves the ids out. Then it
+// is the last line of this target and source that has none.
 func utabRemove(text string, r Record) (changed string, found bool) {
-	return withoutLast(text, func(line string) bool {
-		var id, target string
-		for field := range strings.FieldsFuncSeq(line, separator) {
-			switch name, value, _ := strings.Cut(field, "="); name {
-			case "ID":
-				id = value
-			case "TARGET":
-				target = Unescape(value)
-			}
-		}
-		return id == strconv.FormatUint(r.ID, 10) && target == r.Target
+	id := strconv.FormatUint(r.ID, 10)
+	changed, found = withoutLast(text, func(line string) bool {
+		l := parseUtab(line)
+		return l["ID"] == id && l["TARGET"] == r.Target
 	})
+	if found {
+		return changed, true
+	}
+	return withoutLast(text, func(line string) bool {
+		l := parseUtab(line)
+		_, hasID := l["ID"]
+		return !hasID && l["TARGET"] == r.Target && l["ROOT"] == "/" && l["SRC"] == r.Source
+	})
+}
+
+// parseUtab gives the fields of a line by name.
+func parseUtab(line string) map[string]string {
+	fields := map[string]string{}
+	for field := range strings.FieldsFuncSeq(line, separator) {
+		name, value, _ := strings.Cut(field, "=")
+		fields[name] = Unescape(value)
+	}
+	return fields
 }
 
 // mtabAdd appends r to the text of an /etc/mtab that is a regular file (fstab(5)).
