@@ -190,6 +190,10 @@ func TestNotes(t *testing.T) {
 	t.Run(rpm, func(t *testing.T) {
 		file := pack(t, rpm)
 		output(t, "rpm", "--checksig", "--nosignature", file)
+		about := output(t, "rpm", "-qp", "--queryformat", "%{SUMMARY}\n%{DESCRIPTION}", file)
+		if summary, text, _ := strings.Cut(about, "\n"); summary == "" || text == "" || strings.Contains(text, summary) {
+			t.Errorf("its description repeats its summary, or lacks one: %q", about)
+		}
 		if scripts := output(t, "rpm", "-qp", "--scripts", "--triggers", file); scripts != "" {
 			t.Errorf("it has scripts:\n%s", scripts)
 		}
