@@ -1,5 +1,5 @@
 # The helper is pure Go and static: no C compiler takes part in any target but
-# examples, which has a program in C.
+# examples, which has a program in C, and test-race, since Go's race detector is C.
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
@@ -13,11 +13,12 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 MODE ?= setuid
+export PREFIX SYSCONFDIR DESTDIR MODE # as they are: no name in them meets a shell's quotes
 
 .DEFAULT_GOAL := help
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the helper, static and stripped, as build/fusermount3
 	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(HELPER) ./cmd/fusermount
@@ -27,7 +28,7 @@ demo: build ## mount a small file system as an unprivileged user, read it, unmou
 	build/demo -helper $(HELPER)
 
 test: build ## all tests that need nothing but this machine's kernel
-	@[ "$$(id -u)" = 0 ] || echo 'Not root: tests that need real users are skipped; "sudo make test" runs them all.'
+	@[ "$$(id -u)" = 0 ] || echo 'Not root: what needs real users is skipped, most tests of the command among it; sudo env PATH="$$PATH" make test runs all.'
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/attacks$$' -e '/anywhere$$' -e '/hostile$$' -e '/packages$$')
 
@@ -89,13 +90,14 @@ bench: build ## time the helper against Debian's, the client package against go-
 	cd examples && go build -buildvcs=false -o ../build/bench-client ./bench
 	build/bench-client -helper $(HELPER)
 
-INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' MODE='$(MODE)' sh packaging/install.sh
-
-install: build ## install the helper and what belongs to it (DESTDIR, PREFIX, SYSCONFDIR, MODE=setuid or caps)
-	@$(INSTALL) install $(HELPER)
+# It does not build: this is for root, whose PATH may have no go, and whose build/
+# the user could not write to.
+install: ## install what build has made, and what belongs to it (DESTDIR, PREFIX, SYSCONFDIR, MODE=setuid or caps)
+	@[ -x $(HELPER) ] || { echo "there is no $(HELPER): run 'make build' first, as yourself" >&2; exit 1; }
+	@sh packaging/install.sh install $(HELPER)
 
 uninstall: ## remove what install installed, but for settings that were changed
-	@$(INSTALL) uninstall
+	@sh packaging/install.sh uninstall
 
 include packaging/release.mk
 

@@ -1,12 +1,14 @@
 #!/bin/sh
 # Installs the helper and what this folder holds for it, or takes it away again:
-#   sh install.sh install|uninstall HELPER
+#   sh install.sh install HELPER
+#   sh install.sh uninstall
 # with DESTDIR, PREFIX, SYSCONFDIR and MODE (setuid or caps) in the environment,
 # as "make install" sets them. Without root it can fill a DESTDIR.
 set -eu
 umask 022
 
-die() { echo "install.sh: $*" >&2 && exit 1; }
+say() { echo "install.sh: $*" >&2; }
+die() { say "$*" && exit 1; }
 
 # files: what belongs to the program, and is replaced and removed with it.
 files() {
@@ -18,6 +20,16 @@ files() {
 		completions/fusermount3.fish $PREFIX/share/fish/vendor_completions.d/fusermount3.fish
 		udev/60-fusermount.rules $PREFIX/lib/udev/rules.d/60-fusermount.rules
 		modules-load/fusermount.conf $PREFIX/lib/modules-load.d/fusermount.conf
+	END
+}
+
+# links: what has the older name of the program, beside what they lead to.
+links() {
+	cat <<-END
+		fusermount3 $PREFIX/bin/fusermount
+		fusermount3.1 $PREFIX/share/man/man1/fusermount.1
+		fusermount3 $PREFIX/share/bash-completion/completions/fusermount
+		fusermount3.fish $PREFIX/share/fish/vendor_completions.d/fusermount.fish
 	END
 }
 
@@ -45,33 +57,38 @@ put() {
 	fi
 }
 
+# privilege FILE gives it what the helper needs, or says what only root can do.
+privilege() {
+	case $MODE:$(id -u) in
+	setuid:0) chmod 4755 "$1" ;;
+	setuid:*)
+		chmod 4755 "$1"
+		say "only root can make it root's: 'chown root:root $bin/fusermount3', then 'chmod 4755 $bin/fusermount3'"
+		;;
+	caps:0) setcap cap_sys_admin+ep "$1" ;;
+	caps:*) say "only root can run 'setcap cap_sys_admin+ep $bin/fusermount3'" ;;
+	esac
+}
+
 # put_helper replaces it in one step: users who unmount meanwhile have the old
 # one or the new one, and never one without its privileges.
 put_helper() {
 	new=$bin/.fusermount3.new
+	trap 'rm -f "$new"' EXIT
+	trap 'exit 1' HUP INT TERM
 	put 0755 "$1" "$new"
-	case $MODE in
-	setuid) chmod 4755 "$new" ;;
-	caps)
-		if [ "$(id -u)" = 0 ]; then
-			setcap cap_sys_admin+ep "$new"
-		else
-			echo "install.sh: only root can run 'setcap cap_sys_admin+ep $bin/fusermount3'" >&2
-		fi
-		;;
-	esac
+	privilege "$new"
 	mv -f "$new" "$bin/fusermount3"
-	ln -sfn fusermount3 "$bin/fusermount"
 }
 
 install_all() {
 	put_helper "$1"
 	files | while read -r from to; do put 0644 "$from" "$DESTDIR$to"; done
-	ln -sfn fusermount3.1 "$DESTDIR$PREFIX/share/man/man1/fusermount.1"
+	links | while read -r target link; do ln -sfn "$target" "$DESTDIR$link"; done
 	settings | while read -r from to; do
 		to=$DESTDIR$to
 		if [ -e "$to" ] || [ -L "$to" ]; then
-			unchanged "$from" "$to" || echo "install.sh: $to is there already, and stays as it is" >&2
+			unchanged "$from" "$to" || say "$to is there already, and stays as it is"
 			continue
 		fi
 		put 0644 "$from" "$to"
@@ -80,7 +97,8 @@ install_all() {
 }
 
 uninstall_all() {
-	rm -f "$bin/fusermount3" "$bin/fusermount" "$DESTDIR$PREFIX/share/man/man1/fusermount.1"
+	rm -f "$bin/fusermount3"
+	links | while read -r target link; do rm -f "$DESTDIR$link"; done
 	files | while read -r from to; do rm -f "$DESTDIR$to"; done
 	settings | while read -r from to; do
 		to=$DESTDIR$to
@@ -89,7 +107,7 @@ uninstall_all() {
 		elif unchanged "$from" "$to"; then
 			rm -f "$to"
 		else
-			echo "install.sh: $to was changed, and stays" >&2
+			say "$to was changed, and stays"
 		fi
 	done
 }
@@ -98,11 +116,29 @@ case $MODE in
 setuid | caps) ;;
 *) die 'MODE is setuid or caps' ;;
 esac
+case $PREFIX:$SYSCONFDIR in
+/*:/*) ;;
+*) die 'PREFIX and SYSCONFDIR begin with /, and follow DESTDIR' ;;
+esac
+case $DESTDIR in
+/*) ;;
+?*) DESTDIR=$PWD/$DESTDIR ;;
+*) [ "$(id -u)" = 0 ] || die 'run it as root, or give a DESTDIR' ;;
+esac
 bin=$DESTDIR$PREFIX/bin
-helper=$(realpath "${2:-/nonexistent}")
-cd "$(dirname "$0")"
-case ${1-} in
-install) install_all "$helper" ;;
-uninstall) uninstall_all ;;
-*) die 'usage: sh install.sh install|uninstall HELPER' ;;
+case $#:${1-} in
+2:install)
+	helper=$(realpath -- "$2")
+	# Before anything is copied: a helper without its privileges is of no use.
+	if [ "$MODE:$(id -u)" = caps:0 ] && ! command -v setcap >/dev/null; then
+		die 'MODE=caps needs setcap in PATH: apt-get install libcap2-bin'
+	fi
+	cd "$(dirname "$0")"
+	install_all "$helper"
+	;;
+1:uninstall)
+	cd "$(dirname "$0")"
+	uninstall_all
+	;;
+*) die 'usage: sh install.sh install HELPER, or sh install.sh uninstall' ;;
 esac

@@ -59,6 +59,15 @@ armv7) export PACKAGE_ARCH=arm7 ;;
 *) export PACKAGE_ARCH="$arch" ;;
 esac
 
+# config FORMAT is nfpm.yaml, where the first line of the description is the summary.
+# In an .rpm that has a place of its own.
+config() {
+	case $1 in
+	rpm) sed '/^description:/{n;d;}' packaging/nfpm.yaml ;;
+	*) cat packaging/nfpm.yaml ;;
+	esac
+}
+
 maintainer=$(sed -n 's/^maintainer: //p' packaging/nfpm.yaml)
 mkdir -p "$out"
 rm -rf "$stage"
@@ -69,6 +78,7 @@ gzip -9nc packaging/man/fuse.conf.5 >"$stage/fuse.conf.5.gz"
 changelog | gzip -9nc >"$stage/changelog.Debian.gz"
 copyright >"$stage/copyright"
 formats | while read -r format; do
+	config "$format" >"$stage/nfpm.yaml"
 	PACKAGE_VERSION=$(package_version "$format") "$NFPM" package \
-		--config packaging/nfpm.yaml --packager "$format" --target "$out/"
+		--config "$stage/nfpm.yaml" --packager "$format" --target "$out/"
 done

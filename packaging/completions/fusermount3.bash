@@ -1,6 +1,7 @@
 # Completion of fusermount3 for bash (4.4 or later), to be installed as
-# bash-completion/completions/fusermount3. It runs no program, and looks at no
-# mountpoint: the daemon behind it may hang.
+# bash-completion/completions/fusermount3, with a link fusermount where that is this
+# program, too. It runs no program, and looks at no mountpoint: the daemon behind it
+# may hang.
 
 _fusermount3_flags='-u --unmount -z --lazy -q --quiet --list --check --json
 	--abort -o --options --auto-unmount --sync-init --comm-fd --features
@@ -186,4 +187,4 @@ _fusermount3() {
 	fi
 }
 
-complete -F _fusermount3 fusermount3
+complete -F _fusermount3 fusermount3 fusermount

@@ -1,6 +1,6 @@
 # Completion of fusermount3 for fish (3.4 or later), to be installed as
-# vendor_completions.d/fusermount3.fish. Nothing looks at a mountpoint: the daemon
-# behind it may hang.
+# vendor_completions.d/fusermount3.fish, with a link fusermount.fish where that name is
+# this program, too. Nothing looks at a mountpoint: the daemon behind it may hang.
 
 # Prints, each with a NUL, the mountpoints of the caller's FUSE file systems, in
 # full, below ~, or below the working directory, as the word at the cursor was
@@ -87,3 +87,4 @@ complete -c fusermount3 -l comm-fd -x -d 'number of the socket'
 complete -c fusermount3 -l features -f -a text -d 'print the features, as a mask or as names'
 complete -c fusermount3 -s V -l version -d 'print the version'
 complete -c fusermount3 -s h -l help -d 'print the flags'
+complete -c fusermount -w fusermount3

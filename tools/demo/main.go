@@ -20,6 +20,9 @@ import (
 // somebody is an ordinary user; no name is needed.
 const somebody = 4242
 
+// asRoot keeps the PATH: sudo's own has no go.
+const asRoot = `sudo env PATH="$PATH" make demo`
+
 func main() {
 	helper := flag.String("helper", "build/fusermount3", "the helper to show")
 	flag.Parse()
@@ -35,11 +38,11 @@ func main() {
 // remedy says why the demo cannot run here, and what would help.
 func remedy() string {
 	if fusetest.Have() == fusetest.None {
-		return "this system allows no user namespaces to ordinary users: run 'sudo make demo'"
+		return "this system allows no user namespaces to ordinary users: run '" + asRoot + "'"
 	}
 	dev, err := fusetest.OpenDevice()
 	if err != nil {
-		return fmt.Sprintf("%v: run 'sudo make demo', or open the device to everybody ('sudo chmod 0666 /dev/fuse')", err)
+		return fmt.Sprintf("%v: run '%s', or open the device to everybody ('sudo chmod 0666 /dev/fuse')", err, asRoot)
 	}
 	if err := dev.Close(); err != nil {
 		return err.Error()
@@ -90,7 +93,7 @@ func show(call fusetest.Call, mountpoint string) error {
 	fmt.Printf("   The kernel now lists it:\n     %s on %s type %s (%s)\n\n",
 		line.Source, line.Mountpoint, line.FSType, line.Options)
 
-	fmt.Println("2. Read a file, as that user:")
+	fmt.Println("2. Read a file, as the one who mounted:")
 	if err := read(call.UID, filepath.Join(mountpoint, "hello.txt")); err != nil {
 		return errors.Join(err, server.Close())
 	}

@@ -141,6 +141,25 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// By its older name as well, and first of all by that: each shell starts anew.
+func TestOlderName(t *testing.T) {
+	home, _ := mountAll(t)
+	for _, sh := range append(slices.Clone(shells), throughPackage) {
+		t.Run(sh.name, func(t *testing.T) {
+			x := open(t, sh, home)
+			for _, c := range []struct{ keys, want string }{
+				{"-u " + home + "/pl", "-u " + filepath.Join(home, "plain")},
+				{"--unm", "--unmount"},
+				{"-o ro,dirs", "-o ro,dirsync"},
+			} {
+				if got := strings.Join(x.run(t, "fusermount "+c.keys+"\t"), " "); got != c.want {
+					t.Errorf("%s: %s; want %s", c.keys, got, c.want)
+				}
+			}
+		})
+	}
+}
+
 // What is offered is found out without asking any daemon: it may hang.
 func TestMountpointsUnasked(t *testing.T) {
 	home, servers := mountAll(t)

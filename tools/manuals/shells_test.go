@@ -37,15 +37,17 @@ type shell struct {
 	program string
 	file    string // the completion, in packaging/completions
 	as      string // where the shell looks for it, in its directory of notes
+	link    string // what leads there by the older name, beside it
 	rc      string // what the shell reads at its start
 	text    string
 	args    func(notes string) []string
 }
 
 const (
-	// bashRC stands a function in the place of the program.
+	// bashRC stands a function in the place of the program, by either name.
 	bashRC = `PS1='READY> '
 fusermount3() { printf '%s\0' "$@" >"$NOTES/args"; echo DONE; }
+fusermount() { fusermount3 "$@"; }
 `
 	// bashSpy notes what is offered.
 	bashSpy = `. "$NOTES/fusermount3"
@@ -58,6 +60,7 @@ fpath=("$NOTES" $fpath)
 autoload -Uz compinit
 compinit -u -D
 fusermount3() { printf '%s\0' "$@" >"$NOTES/args"; echo DONE; }
+fusermount() { fusermount3 "$@"; }
 compadd() {
 	local -a hits
 	[[ " $* " == *\ -[[:alpha:]]#[OAD]\ * ]] || {
@@ -71,16 +74,17 @@ setopt extendedglob
 	fishRC = `function fish_prompt; printf 'READY> '; end
 function fish_greeting; end
 function fusermount3; printf '%s\0' $argv >$NOTES/args; echo DONE; end
-source $NOTES/fusermount3.fish
+function fusermount; fusermount3 $argv; end
+set fish_complete_path $NOTES
 `
 )
 
 // shells start with nothing but their own functions for completion.
 var shells = []shell{
-	{"bash", "bash", "fusermount3.bash", "fusermount3", "rc", bashRC + bashSpy, bashArgs},
-	{"zsh", "zsh", "_fusermount3", "_fusermount3", ".zshrc", zshRC, func(string) []string { return []string{"-d", "-i"} }},
+	{"bash", "bash", "fusermount3.bash", "fusermount3", "", "rc", bashRC + bashSpy, bashArgs},
+	{"zsh", "zsh", "_fusermount3", "_fusermount3", "", ".zshrc", zshRC, func(string) []string { return []string{"-d", "-i"} }},
 	{
-		"fish", "fish", "fusermount3.fish", "fusermount3.fish", "rc", fishRC,
+		"fish", "fish", "fusermount3.fish", "fusermount3.fish", "fusermount.fish", "rc", fishRC,
 		func(notes string) []string {
 			return []string{"--no-config", "-i", "-C", "source " + filepath.Join(notes, "rc")}
 		},
@@ -90,7 +94,7 @@ var shells = []shell{
 // throughPackage is bash as distributions set it up: their package loads the
 // completion when it is first needed.
 var throughPackage = shell{
-	"bash-completion", "bash", "fusermount3.bash", "completions/fusermount3", "rc",
+	"bash-completion", "bash", "fusermount3.bash", "completions/fusermount3", "completions/fusermount", "rc",
 	"BASH_COMPLETION_USER_DIR=$NOTES\n. " + bashCompletion + "\n" + bashRC, bashArgs,
 }
 
@@ -125,6 +129,11 @@ func (sh shell) prepare(t *testing.T) (notes string) {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sh.link != "" {
+		if err := os.Symlink(filepath.Base(sh.as), filepath.Join(notes, sh.link)); err != nil {
 			t.Fatal(err)
 		}
 	}

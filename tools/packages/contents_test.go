@@ -51,6 +51,8 @@ var contents = map[string][]entry{
 	"usr/share/zsh/site-functions/_fusermount3": {
 		{mode: "0644", source: packaging + "/completions/_fusermount3", only: unpacked},
 	},
+	"usr/share/bash-completion/completions/fusermount":     {{mode: "-> fusermount3", only: []string{deb}}},
+	"usr/share/fish/vendor_completions.d/fusermount.fish":  {{mode: "-> fusermount3.fish", only: []string{deb}}},
 	"usr/share/bash-completion/completions/fusermount3":    {{mode: "0644", source: packaging + "/completions/fusermount3.bash"}},
 	"usr/share/fish/vendor_completions.d/fusermount3.fish": {{mode: "0644", source: packaging + "/completions/fusermount3.fish"}},
 	"usr/lib/udev/rules.d/60-fusermount.rules":             {{mode: "0644", source: packaging + "/udev/60-fusermount.rules"}},
@@ -188,6 +190,10 @@ func TestNotes(t *testing.T) {
 	t.Run(rpm, func(t *testing.T) {
 		file := pack(t, rpm)
 		output(t, "rpm", "--checksig", "--nosignature", file)
+		about := output(t, "rpm", "-qp", "--queryformat", "%{SUMMARY}\n%{DESCRIPTION}", file)
+		if summary, text, _ := strings.Cut(about, "\n"); summary == "" || text == "" || strings.Contains(text, summary) {
+			t.Errorf("its description repeats its summary, or lacks one: %q", about)
+		}
 		if scripts := output(t, "rpm", "-qp", "--scripts", "--triggers", file); scripts != "" {
 			t.Errorf("it has scripts:\n%s", scripts)
 		}
