@@ -62,7 +62,8 @@ func tries() []try {
 		{"clone3", unix.SYS_CLONE3, [6]uintptr{0, 0}, unix.EINVAL, 0},
 		{
 			"clone of a thread in a namespace of its own", unix.SYS_CLONE,
-			[6]uintptr{unix.CLONE_THREAD | unix.CLONE_NEWNS | unix.CLONE_FS}, unix.EINVAL, 0,
+			[6]uintptr{unix.CLONE_THREAD | unix.CLONE_NEWNS | unix.CLONE_FS},
+			unix.EINVAL, 0,
 		},
 		{"clone of a process", unix.SYS_CLONE, [6]uintptr{unix.CLONE_NEWNS | unix.CLONE_FS}, unix.EINVAL, 0},
 	}
