@@ -14,7 +14,7 @@ import (
 // not fork: the caller may be waiting for this very process, and the main thread
 // carries the credentials.
 func detach(socket int) error {
-	if _, err := unix.Setsid(); err != nil && !errors.Is(err, unix.EPERM) { // EPERM: it leads a group already
+	if err := newSession(); err != nil {
 		return fmt.Errorf("setsid: %w", err)
 	}
 	if err := unix.Chdir("/"); err != nil {
@@ -24,6 +24,26 @@ func detach(socket int) error {
 		return err
 	}
 	return ignoreSignals()
+}
+
+// newSession makes one. Who leads a group may not, and leaves it first for his
+// parent's; where that is in another session he stays in the one he is in.
+func newSession() error {
+	_, err := unix.Setsid()
+	if !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	group, err := unix.Getpgid(unix.Getppid())
+	if err == nil {
+		err = unix.Setpgid(0, group)
+	}
+	if err == nil {
+		_, err = unix.Setsid()
+	}
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 // openNull opens /dev/null to take the streams' place. It is never a stream itself:

@@ -67,7 +67,9 @@ var (
 			{nr: unix.SYS_KILL, arg: 1, mask: all, value: uint32(unix.SIGKILL)},
 		},
 	}
-	leaveCalls = list{free: []uintptr{unix.SYS_SETSID, unix.SYS_CHDIR, unix.SYS_SECCOMP}}
+	leaveCalls = list{free: []uintptr{
+		unix.SYS_SETSID, unix.SYS_GETPPID, unix.SYS_GETPGID, unix.SYS_SETPGID, unix.SYS_CHDIR, unix.SYS_SECCOMP,
+	}}
 	watchCalls = list{free: []uintptr{unix.SYS_PPOLL, unix.SYS_DUP3}}
 	askCalls   = list{when: []rule{
 		{nr: unix.SYS_IOCTL, arg: 1, mask: all, value: unix.TIOCGWINSZ},
