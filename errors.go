@@ -3,6 +3,7 @@ package fusermount
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -83,18 +84,27 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // HelperNotFoundError says where a helper was looked for. It is an
-// [ErrHelperNotFound].
+// [ErrHelperNotFound], and fs.ErrPermission if one was there that may not be
+// executed.
 type HelperNotFoundError struct {
 	// Searched are the files that would have done, in order.
 	Searched []string
+
+	denied string // the first of them that may not be executed
 }
 
 func (e *HelperNotFoundError) Error() string {
-	return fmt.Sprintf("%v (looked for %s)", ErrHelperNotFound, strings.Join(e.Searched, ", "))
+	text := fmt.Sprintf("%v (looked for %s)", ErrHelperNotFound, strings.Join(e.Searched, ", "))
+	if e.denied != "" {
+		text += "; " + e.denied + " may not be executed"
+	}
+	return text
 }
 
-// Is makes it an ErrHelperNotFound.
-func (e *HelperNotFoundError) Is(target error) bool { return target == ErrHelperNotFound }
+// Is makes it an ErrHelperNotFound, and fs.ErrPermission.
+func (e *HelperNotFoundError) Is(target error) bool {
+	return target == ErrHelperNotFound || target == fs.ErrPermission && e.denied != ""
+}
 
 // because gives cause a text of its own and more kinds to be asked for.
 func because(text string, kinds ...error) error { return &kindsError{text, kinds} }

@@ -81,7 +81,9 @@ type Options struct {
 	// FUSE mounts that are the caller's and that [List] calls Dead.
 	ReplaceStale bool
 
-	// Helper is the helper to run, in place of the one that [FindHelper] finds.
+	// Helper is the helper to run, in place of the one that [FindHelper] finds. A
+	// bare name is looked up in PATH; in a program that runs with more rights than
+	// its caller has, only in the directories that FindHelper always knows.
 	Helper string
 	// ForceHelper keeps a process that may mount from doing it by itself.
 	// ForceDirect keeps any other from running a helper. At most one may be set.
