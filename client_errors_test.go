@@ -168,6 +168,17 @@ func TestDirectRefusals(t *testing.T) {
 	}
 }
 
+// No mountpoint at all is the same error with a helper.
+func TestEmptyMountpoint(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		err := as(w.uid, func() error {
+			_, err := fusermount.Mount(within(t), "", w.with(nil))
+			return err
+		})
+		wantError(t, err, fs.ErrNotExist, unix.ENOENT)
+	})
+}
+
 // Without a right to mount, and without a helper.
 func TestForceDirectAsUser(t *testing.T) {
 	fusetest.NeedRoot(t)

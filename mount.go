@@ -60,6 +60,9 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	if device, ok, err := adoptable(m.given); ok || err != nil {
 		return m.adopt(device, err)
 	}
+	if m.given == "" { // a helper would not say what it lacks
+		return nil, because("the mountpoint is empty", unix.ENOENT)
+	}
 	if m.was, err = lookUp(m.ctx, m.given, func() (before, error) { return survey(m.given) }); err != nil {
 		return nil, err
 	}
