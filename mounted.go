@@ -150,7 +150,7 @@ func (m *Mounted) Wait(ctx context.Context) error {
 		}
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return whyEnded(ctx)
 	}
 }
 

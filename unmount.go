@@ -91,7 +91,7 @@ func (u *unmounting) retry(ctx context.Context, once func(context.Context) error
 		busy = err
 		select {
 		case <-ctx.Done():
-			return also(busy, context.Cause(ctx))
+			return also(busy, whyEnded(ctx))
 		case <-time.After(pause):
 		}
 	}
