@@ -101,6 +101,7 @@ func (m *mounting) callBack(file *os.File) error {
 		return nil
 	}
 	if err := m.r.SyncInit(file); err != nil {
+		m.helper = nil // whatever it says of that, it is not its fault
 		return because("SyncInit: "+err.Error(), err)
 	}
 	return nil
