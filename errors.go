@@ -17,7 +17,8 @@ var (
 	// [*HelperNotFoundError] tells where it was looked for.
 	ErrHelperNotFound = errors.New("no fusermount3 found")
 	// ErrNotMounted: the mount to be unmounted or aborted is not there (any
-	// more), or is no FUSE mount, or is not the caller's.
+	// more), or is no FUSE mount, or is not the caller's; or a device to be taken
+	// over is not mounted.
 	ErrNotMounted = errors.New("not mounted")
 	// ErrCovered: another mount lies on top of the one to be unmounted. It is
 	// also unix.EBUSY.

@@ -20,8 +20,10 @@ import (
 // helper mounts. [Options] can force either.
 //
 // A mountpoint /dev/fd/N stands for a device that somebody else opened and
-// mounted: descriptor N is taken over, and nothing is mounted. Of the options
-// only SyncInit counts then.
+// mounted: descriptor N is taken over, under a number of the Mounted's own, and
+// nothing is mounted. Of the options only SyncInit counts then; without it a
+// device that is not mounted is an ErrNotMounted. N is closed when Mount has
+// succeeded. After any error it is still the caller's, and open.
 //
 // The caller serves the device at once: until then, whoever touches the
 // mountpoint waits, this process included. Mount itself does not touch it.
