@@ -85,7 +85,7 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	if errors.Is(other, ErrHelperNotFound) && err != nil {
 		return nil, because(other.Error()+"; mounting without one: "+err.Error(), other, err)
 	}
-	return mounted, other
+	return mounted, m.orStale(other)
 }
 
 // failure makes an Error of what went wrong.
