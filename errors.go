@@ -24,7 +24,8 @@ var (
 	// also unix.EBUSY.
 	ErrCovered = errors.New("another mount lies on top")
 	// ErrStale: what lies at the mountpoint is a FUSE mount whose daemon is gone;
-	// see [Options.ReplaceStale]. It is also unix.ENOTCONN.
+	// see [Options.ReplaceStale]. It is also unix.ENOTCONN. libfuse's helper only
+	// refuses a user then; that is an ErrStale where [List] calls the mount Dead.
 	ErrStale = errors.New("a FUSE file system whose daemon is gone is mounted there")
 	// ErrAllowOther: allow_other or allow_root need the line user_allow_other in
 	// /etc/fuse.conf. It is also fs.ErrPermission.
@@ -44,7 +45,7 @@ var (
 	ErrBadReply = errors.New("the helper broke the protocol")
 )
 
-// Error is every error of this package.
+// Error is an error of Mount, Unmount, Abort or List.
 type Error struct {
 	Op   string // mount, unmount, abort, list
 	Path string // the mountpoint as it was given; empty for list

@@ -30,7 +30,8 @@ type Options struct {
 	DirSync     bool // dirsync
 
 	// Suid and Dev take off nosuid and nodev. Only root may; for others a
-	// helper ignores them, and says so in its messages.
+	// helper ignores them, and warns. When Mount succeeds, such a warning reaches
+	// Stderr only.
 	Suid, Dev bool
 
 	// AllowOther lets other users than the owner enter the mount. Where a
