@@ -53,11 +53,11 @@
 //
 // Every call that a helper or a daemon may keep waiting takes a context, but for
 // [Mounted.Close] and [List], which bound themselves. When it ends, a call returns,
-// and takes back what it has begun: the helper is asked to end by the end of its socket, and killed
-// after a second; what it has mounted is found by its connection and unmounted. So
-// neither a process nor a descriptor, a goroutine or a mount is left behind. What
-// no signal can end, a system call that waits for another file system's hung
-// daemon, is left to a goroutine that cleans up when it returns.
+// and takes back what it has begun: the helper is asked to end by the end of its
+// socket, and killed after a second; what it has mounted is found by its connection
+// and unmounted. So neither a process nor a descriptor, a goroutine or a mount is
+// left behind. What no signal can end, a system call that waits for another file
+// system's hung daemon, is left to a goroutine that cleans up when it returns.
 //
 // Everything that this package opens is close-on-exec from the start, so that no
 // other child of the process inherits a device or a socket and keeps a mount alive
