@@ -1,6 +1,7 @@
 package fusermount
 
 import (
+	"os"
 	"strconv"
 	"strings"
 
@@ -32,12 +33,20 @@ func adoptable(mountpoint string) (device int, ok bool, err error) {
 	return int(n), true, nil
 }
 
-// adopt makes a Mounted of a device that somebody else has mounted.
-func (m *mounting) adopt(device int, err error) (*Mounted, error) {
+// adopt makes a Mounted of a device that somebody else has mounted. It works on
+// a copy, so that whatever fails leaves the caller's descriptor to him: he
+// cannot know of which errors he would have to close it.
+func (m *mounting) adopt(given int, err error) (*Mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	unix.CloseOnExec(device)
+	if err := m.adoptableNow(given); err != nil {
+		return nil, err
+	}
+	device, err := unix.FcntlInt(uintptr(given), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
 	m.was.path = m.given
 	entry, found := byConnection(device)
 	if !found {
@@ -48,5 +57,19 @@ func (m *mounting) adopt(device int, err error) (*Mounted, error) {
 	if err := m.callBack(mounted.file); err != nil {
 		return nil, also(err, mounted.Close())
 	}
+	closeAll(given)
 	return mounted, nil
+}
+
+// adoptableNow wants somebody to have mounted the device, as far as anybody must
+// have: with SyncInit that may still come.
+func (m *mounting) adoptableNow(device int) error {
+	if m.r.SyncInit != nil {
+		return whyEnded(m.ctx)
+	}
+	is, err := await(m.ctx, func() (bool, error) { return isMounted(device), nil }, func(bool, error) {})
+	if err == nil && !is {
+		err = because("descriptor "+strconv.Itoa(device)+" is not mounted", ErrNotMounted)
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package fusermount
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -35,10 +36,20 @@ func newAlarm(ctx context.Context) (*alarm, error) {
 
 // err is why the context has ended; nil before, and after close.
 func (a *alarm) err() error {
-	if a.ctx == nil || a.ctx.Err() == nil {
+	if a.ctx == nil {
 		return nil
 	}
-	return context.Cause(a.ctx)
+	return whyEnded(a.ctx)
+}
+
+// whyEnded is why a context has ended, nil before. It answers for the cause and
+// for the context's own error, whichever a caller asks for.
+func whyEnded(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if err == nil || errors.Is(cause, err) {
+		return cause
+	}
+	return because(cause.Error(), cause, err)
 }
 
 // close lets go of the context.

@@ -42,7 +42,7 @@ func await[T any](ctx context.Context, f func() (T, error), late func(T, error))
 	}
 	var none T
 	if ctx.Err() != nil {
-		return none, context.Cause(ctx)
+		return none, whyEnded(ctx)
 	}
 	if ctx.Done() == nil {
 		return f()
@@ -65,6 +65,6 @@ func await[T any](ctx context.Context, f func() (T, error), late func(T, error))
 	case r := <-results:
 		return r.value, r.err
 	case <-ctx.Done():
-		return none, context.Cause(ctx)
+		return none, whyEnded(ctx)
 	}
 }

@@ -1,6 +1,7 @@
 package fusermount_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,9 +31,12 @@ func TestAdopt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags, err := unix.FcntlInt(uintptr(device), unix.F_GETFD, 0)
-	if err != nil || flags&unix.FD_CLOEXEC == 0 || m.Fd() != device || called != 1 || m.SyncInit() || m.Direct() {
+	flags, err := unix.FcntlInt(uintptr(m.Fd()), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC == 0 || m.Fd() == device || called != 1 || m.SyncInit() || m.Direct() {
 		t.Errorf("flags %x, %v, descriptor %d, called %d times", flags, err, m.Fd(), called)
+	}
+	if _, err := unix.FcntlInt(uintptr(device), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
+		t.Errorf("the descriptor: %v", err)
 	}
 	if m.ID() != infoOf(t, 0, dir).ID || m.Mountpoint() != dir {
 		t.Errorf("id %d, mountpoint %s", m.ID(), m.Mountpoint())
@@ -42,9 +46,6 @@ func TestAdopt(t *testing.T) {
 		t.Error(err)
 	}
 	mounted(t, dir) // it is somebody else's
-	if _, err := unix.FcntlInt(uintptr(device), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
-		t.Errorf("the descriptor: %v", err)
-	}
 	if err := fusermount.Unmount(within(t), dir); err != nil {
 		t.Error(err)
 	}
@@ -63,15 +64,20 @@ func TestAdoptUnmount(t *testing.T) {
 	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted)
 }
 
-// A device whose mount is elsewhere, or nowhere yet, can be served all the same.
+// A device whose mount is elsewhere can be served all the same.
 func TestAdoptUnknown(t *testing.T) {
 	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	device := openForOther(t, dir)
-	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+	inside, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0) // the mount lives on by this
+	if err == nil {
+		defer unix.Close(inside)
+		err = unix.Unmount(dir, unix.MNT_DETACH)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	mountAs(t, 0, dir, nil) // it may get the number that the other's connection had
+	mountAs(t, 0, dir, nil)
 	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", device), nil)
 	if m.ID() != 0 || m.Connection() != 0 {
 		t.Errorf("id %d, connection %d", m.ID(), m.Connection())
@@ -82,6 +88,57 @@ func TestAdoptUnknown(t *testing.T) {
 	case <-m.Done():
 		t.Error("done")
 	default:
+	}
+}
+
+// One that is not mounted, any more or yet, can be only with SyncInit, and the
+// context counts. Whatever fails, the descriptor stays with the caller.
+func TestAdoptFails(t *testing.T) {
+	fusetest.NeedDevice(t)
+	dir := fusetest.Dir(t, 0)
+	gone, device := openForOther(t, dir), openDevice()
+	defer func() { closeFds(t, gone, device) }()
+	if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	mountAs(t, 0, dir, nil) // it may get the number that the other's connection had
+	check := wantNoLeak(t)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	reason := errors.New("the reason")
+	for name, c := range map[string]struct {
+		ctx      context.Context
+		device   int
+		syncInit func(*os.File) error
+		want     error
+	}{
+		"gone":     {t.Context(), gone, nil, fusermount.ErrNotMounted},
+		"not yet":  {t.Context(), device, nil, fusermount.ErrNotMounted},
+		"ended":    {ended, device, nil, context.Canceled},
+		"ended, 2": {ended, device, func(*os.File) error { return nil }, context.Canceled},
+		"SyncInit": {t.Context(), device, func(*os.File) error { return reason }, reason},
+	} {
+		_, err := fusermount.Mount(c.ctx, fmt.Sprintf("/dev/fd/%d", c.device), &fusermount.Options{SyncInit: c.syncInit})
+		wantError(t, err, c.want)
+		flags, err := unix.FcntlInt(uintptr(c.device), unix.F_GETFD, 0)
+		if err != nil || c.device == gone && flags&unix.FD_CLOEXEC != 0 {
+			t.Errorf("%s: the descriptor: flags %x, %v", name, flags, err)
+		}
+	}
+	check()
+	early := openDevice()
+	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", early), &fusermount.Options{SyncInit: func(*os.File) error { return nil }})
+	if m.ID() != 0 {
+		t.Errorf("id %d", m.ID())
+	}
+}
+
+func closeFds(t *testing.T, fds ...int) {
+	t.Helper()
+	for _, fd := range fds {
+		if err := unix.Close(fd); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -88,6 +88,26 @@ func TestAutoUnmountLives(t *testing.T) {
 	})
 }
 
+// Close ends the watch, also where the device was taken; the mount stays with
+// whoever serves it.
+func TestAutoUnmountTaken(t *testing.T) {
+	autoWays(t, func(t *testing.T, w way) {
+		m, dir := w.mount(t, func(o *fusermount.Options) { o.AutoUnmount = true })
+		eventually(t, "one helper watches", func() bool { return len(watchers(t, w.o.Helper)) == 1 })
+		serve(t, m, fusetest.Options{})
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		if left := watchers(t, w.o.Helper); len(left) > 0 {
+			t.Errorf("watchers %v", left)
+		}
+		wantServed(t, w.uid, dir)
+		if err := w.unmount(t, m); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // When the process that serves it is killed, the mount goes.
 func TestAutoUnmountKilled(t *testing.T) {
 	autoWays(t, func(t *testing.T, w way) {

@@ -133,11 +133,65 @@ func TestCancelledBefore(t *testing.T) {
 	cancel(cause)
 	for _, o := range []*fusermount.Options{nil, {ForceHelper: true, Helper: "/bin/false"}} {
 		_, err := fusermount.Mount(ctx, dir, o)
-		wantError(t, err, cause)
+		wantError(t, err, cause, context.Canceled)
 	}
-	wantError(t, fusermount.Unmount(ctx, dir), cause)
-	wantError(t, fusermount.Abort(ctx, dir), cause)
+	wantError(t, fusermount.Unmount(ctx, dir), cause, context.Canceled)
+	wantError(t, fusermount.Abort(ctx, dir), cause, context.Canceled)
 	wantNothing(t, dir)
+}
+
+// A cause does not hide the context's own error, wherever the end is noticed.
+func TestCause(t *testing.T) {
+	dir := fusetest.Dir(t, 0)
+	m := mountAs(t, 0, dir, nil)
+	busy, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(busy)
+	hangs := fakeHelper(t, "hang")
+	for name, call := range map[string]func(ctx context.Context) error{
+		"Wait":             func(ctx context.Context) error { return m.Wait(ctx) },
+		"Unmount":          func(ctx context.Context) error { return m.Unmount(ctx, fusermount.Retry) },
+		"Mount, by helper": func(ctx context.Context) error { return mountWith(ctx, t, hangs) },
+		"Mount, directly":  func(ctx context.Context) error { return mountHung(ctx, t) },
+		"Mount, SyncInit":  func(ctx context.Context) error { return mountSilent(ctx, t) },
+	} {
+		cause := errors.New("the cause")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, cause)
+		if err := call(ctx); !errors.Is(err, cause) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+}
+
+func mountWith(ctx context.Context, t *testing.T, helper string) error {
+	t.Helper()
+	_, err := fusermount.Mount(ctx, fusetest.Dir(t, 0), &fusermount.Options{Helper: helper, ForceHelper: true})
+	return err
+}
+
+// mountHung mounts on top of a mount whose daemon hangs.
+func mountHung(ctx context.Context, t *testing.T) error {
+	t.Helper()
+	dir := fusetest.Dir(t, 0)
+	s := serve(t, mountAs(t, 0, dir, nil), fusetest.Options{})
+	s.Hang()
+	defer s.Resume()
+	_, err := fusermount.Mount(ctx, dir, nil)
+	return err
+}
+
+// mountSilent mounts for a daemon that does not answer; where the kernel would not
+// wait for it, there is only the end of the context.
+func mountSilent(ctx context.Context, t *testing.T) error {
+	t.Helper()
+	if !(way{}).knowsSync(t) {
+		<-ctx.Done()
+	}
+	_, err := fusermount.Mount(ctx, fusetest.Dir(t, 0), &fusermount.Options{SyncInit: func(*os.File) error { return nil }})
+	return err
 }
 
 // A helper that hangs while it unmounts.

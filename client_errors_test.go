@@ -66,8 +66,7 @@ func refusals(helper string) map[string]refusal {
 		},
 		"dead": {
 			func(t *testing.T, dir string) string { return dead(t, helper, dir) },
-			// The C helper asks with other ids, which FUSE does not let in.
-			[]error{nil},
+			[]error{fusermount.ErrStale, unix.ENOTCONN},
 			"failed to access mountpoint ",
 		},
 		"too many": {
@@ -91,9 +90,6 @@ func TestRefusals(t *testing.T) {
 					_, err := fusermount.Mount(within(t), mountpoint, &fusermount.Options{Helper: helper, Stderr: &said})
 					return err
 				})
-				if c.kinds[0] == nil {
-					c.kinds = nil
-				}
 				e := wantError(t, err, c.kinds...)
 				if e.Op != "mount" || e.Path != mountpoint || e.Helper != helper || e.ExitStatus != 1 || len(e.Messages) == 0 {
 					t.Errorf("%+v", e)
@@ -166,6 +162,17 @@ func TestDirectRefusals(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
+}
+
+// No mountpoint at all is the same error with a helper.
+func TestEmptyMountpoint(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		err := as(w.uid, func() error {
+			_, err := fusermount.Mount(within(t), "", w.with(nil))
+			return err
+		})
+		wantError(t, err, fs.ErrNotExist, unix.ENOENT)
+	})
 }
 
 // Without a right to mount, and without a helper.

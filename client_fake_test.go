@@ -41,6 +41,8 @@ var fakes = map[string]func() int{
 
 	"elsewhere": fakeElsewhere,
 
+	"umount-fail": fakeUnmount,
+
 	"mount-die":  func() int { mountIt(); return die() },
 	"mount-hang": func() int { mountIt(); return hang() },
 	"send-die":   func() int { send([]int{mountIt()}); return die() },
@@ -56,7 +58,7 @@ var fakes = map[string]func() int{
 
 func runFake(name string) int {
 	fake, ok := fakes[name]
-	if len(os.Args) > 1 && os.Args[1] == "-u" && name != "hang" && name != "elsewhere" {
+	if len(os.Args) > 1 && os.Args[1] == "-u" && name != "hang" && name != "elsewhere" && name != "umount-fail" {
 		return 1
 	}
 	if !ok {
@@ -133,6 +135,14 @@ func fakeElsewhere() int {
 		return 98
 	}
 	return send([]int{device})
+}
+
+// fakeUnmount is a wrapper that ends badly after it has unmounted.
+func fakeUnmount() int {
+	if err := unix.Unmount(os.Args[len(os.Args)-1], 0); err != nil {
+		return 98
+	}
+	return 1
 }
 
 func fakeFlood() int {

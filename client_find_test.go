@@ -113,6 +113,20 @@ func TestNoHelper(t *testing.T) {
 	mounted(t, dir)
 }
 
+// A helper that is there and may not be executed is not merely absent.
+func TestHelperNotExecutable(t *testing.T) {
+	dir := fusetest.Dir(t, 0)
+	helper := file(t, dir)
+	_, err := fusermount.Mount(within(t), dir, &fusermount.Options{ForceHelper: true, Helper: helper})
+	if e := wantError(t, err, fusermount.ErrHelperNotFound, fs.ErrPermission); !strings.Contains(e.Error(), helper+" may not be executed") {
+		t.Error(e)
+	}
+	_, err = fusermount.Mount(within(t), dir, &fusermount.Options{ForceHelper: true, Helper: dir + "/absent"})
+	if wantError(t, err, fusermount.ErrHelperNotFound); errors.Is(err, fs.ErrPermission) {
+		t.Error(err)
+	}
+}
+
 // hide puts something that nobody can execute over a file, if there is one.
 func hide(t *testing.T, path string) {
 	t.Helper()

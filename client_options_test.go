@@ -83,6 +83,21 @@ func TestNames(t *testing.T) {
 	})
 }
 
+// An extra option that ends in a backslash leaves the next one alone.
+func TestExtraBackslash(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		m, dir := w.mount(t, func(o *fusermount.Options) {
+			o.Extra = []string{`fsname=C:\`, "ro", `subtype=s\`, "noexec"}
+		})
+		if line := mounted(t, dir); line.Source != `C:\` || line.FSType != `fuse.s\` || !line.HasOption("ro") || !line.HasOption("noexec") {
+			t.Errorf("%+v", line)
+		}
+		if err := w.unmount(t, m); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Suid and Dev are root's alone.
 func TestSuidDev(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
@@ -169,6 +184,9 @@ func TestBadOptions(t *testing.T) {
 		"NUL in extra":          {fusermount.Options{Extra: []string{"\x00"}}, unix.EINVAL},
 		"bad value":             {fusermount.Options{Extra: []string{"max_read=x"}}, unix.EINVAL},
 		"unknown, direct":       {fusermount.Options{Extra: []string{"ro", "bogus"}, ForceDirect: true}, fusermount.ErrUnknownOption},
+		"joins, unknown":        {fusermount.Options{Extra: []string{`bogus=a\\\`, "ro"}, ForceHelper: true}, unix.EINVAL},
+		"joins, x-":             {fusermount.Options{Extra: []string{`x-a\`, "ro"}}, unix.EINVAL},
+		"unknown, escaped":      {fusermount.Options{Extra: []string{`bogus=a\\`}, Helper: ours(t), ForceHelper: true}, fusermount.ErrUnknownOption},
 		"unknown to the helper": {fusermount.Options{Extra: []string{"bogus"}, Helper: ours(t), ForceHelper: true}, fusermount.ErrUnknownOption},
 	} {
 		_, err := fusermount.Mount(within(t), dir, &c.o)

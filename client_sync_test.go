@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -82,25 +83,30 @@ func TestSyncInit(t *testing.T) {
 	})
 }
 
-// An error of SyncInit's ends Mount.
+// An error of SyncInit's ends Mount, and is nobody else's: also one that means
+// something else where it comes from a helper's socket.
 func TestSyncInitRefused(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
-		dir := fusetest.Dir(t, w.uid)
-		check := wantNoLeak(t)
-		reason := errors.New("the reason")
-		var device *os.File
-		err := as(w.uid, func() error {
-			_, err := fusermount.Mount(within(t), dir, w.with(func(o *fusermount.Options) {
-				o.SyncInit = func(f *os.File) error { device = f; return reason }
-			}))
-			return err
-		})
-		wantError(t, err, reason)
-		wantNothing(t, dir)
-		if err := device.Close(); !errors.Is(err, fs.ErrClosed) {
-			t.Errorf("the device is open: %v", err)
+		for _, reason := range []error{errors.New("the reason"), io.EOF} {
+			dir := fusetest.Dir(t, w.uid)
+			check := wantNoLeak(t)
+			var device *os.File
+			err := as(w.uid, func() error {
+				_, err := fusermount.Mount(within(t), dir, w.with(func(o *fusermount.Options) {
+					o.SyncInit = func(f *os.File) error { device = f; return reason }
+				}))
+				return err
+			})
+			e := wantError(t, err, reason)
+			if e.Helper != "" || e.ExitStatus != 0 || e.Messages != nil || e.Error() != "mount "+dir+": SyncInit: "+reason.Error() {
+				t.Errorf("%+v: %v", *e, e)
+			}
+			wantNothing(t, dir)
+			if err := device.Close(); !errors.Is(err, fs.ErrClosed) {
+				t.Errorf("the device is open: %v", err)
+			}
+			check()
 		}
-		check()
 	})
 }
 

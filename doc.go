@@ -51,12 +51,13 @@
 //
 // # Ends
 //
-// Every call takes a context. When that ends, a call returns, and takes back what
-// it has begun: the helper is asked to end by the end of its socket, and killed
-// after a second; what it has mounted is found by its connection and unmounted. So
-// neither a process nor a descriptor, a goroutine or a mount is left behind. What
-// no signal can end, a system call that waits for another file system's hung
-// daemon, is left to a goroutine that cleans up when it returns.
+// Every call that a helper or a daemon may keep waiting takes a context, but for
+// [Mounted.Close] and [List], which bound themselves. When it ends, a call returns,
+// and takes back what it has begun: the helper is asked to end by the end of its
+// socket, and killed after a second; what it has mounted is found by its connection
+// and unmounted. So neither a process nor a descriptor, a goroutine or a mount is
+// left behind. What no signal can end, a system call that waits for another file
+// system's hung daemon, is left to a goroutine that cleans up when it returns.
 //
 // Everything that this package opens is close-on-exec from the start, so that no
 // other child of the process inherits a device or a socket and keeps a mount alive
@@ -69,11 +70,14 @@
 //
 // # Errors
 //
-// All are an [*Error], which has the helper's exit status and messages, and
-// answers errors.Is for what went wrong: fs.ErrPermission, fs.ErrNotExist,
-// unix.EBUSY and whatever else an errno says, the context's error, and the kinds
-// of this package: [ErrHelperNotFound], [ErrNotMounted], [ErrAllowOther] and so
-// on.
+// All of [Mount], of both Unmount and both Abort, and of [List] are an [*Error],
+// which has the helper's exit status and messages, and answers errors.Is for what
+// went wrong: fs.ErrPermission, fs.ErrNotExist, unix.EBUSY and whatever else an
+// errno says, the context's error and its cause, and the kinds of this package:
+// [ErrHelperNotFound], [ErrNotMounted], [ErrAllowOther] and so on. The others are
+// smaller: [FindHelper] gives a [*HelperNotFoundError], [Mounted.Wait] the
+// context's error or fs.ErrClosed, [Mounted.TakeFd] fs.ErrClosed or the kernel's,
+// and [Mounted.Close] may join an [*Error] with that of closing the device.
 //
 // # Threads
 //

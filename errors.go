@@ -3,6 +3,7 @@ package fusermount
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,13 +17,15 @@ var (
 	// [*HelperNotFoundError] tells where it was looked for.
 	ErrHelperNotFound = errors.New("no fusermount3 found")
 	// ErrNotMounted: the mount to be unmounted or aborted is not there (any
-	// more), or is no FUSE mount, or is not the caller's.
+	// more), or is no FUSE mount, or is not the caller's; or a device to be taken
+	// over is not mounted.
 	ErrNotMounted = errors.New("not mounted")
 	// ErrCovered: another mount lies on top of the one to be unmounted. It is
 	// also unix.EBUSY.
 	ErrCovered = errors.New("another mount lies on top")
 	// ErrStale: what lies at the mountpoint is a FUSE mount whose daemon is gone;
-	// see [Options.ReplaceStale]. It is also unix.ENOTCONN.
+	// see [Options.ReplaceStale]. It is also unix.ENOTCONN. libfuse's helper only
+	// refuses a user then; that is an ErrStale where [List] calls the mount Dead.
 	ErrStale = errors.New("a FUSE file system whose daemon is gone is mounted there")
 	// ErrAllowOther: allow_other or allow_root need the line user_allow_other in
 	// /etc/fuse.conf. It is also fs.ErrPermission.
@@ -42,7 +45,7 @@ var (
 	ErrBadReply = errors.New("the helper broke the protocol")
 )
 
-// Error is every error of this package.
+// Error is an error of Mount, Unmount, Abort or List.
 type Error struct {
 	Op   string // mount, unmount, abort, list
 	Path string // the mountpoint as it was given; empty for list
@@ -83,18 +86,27 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // HelperNotFoundError says where a helper was looked for. It is an
-// [ErrHelperNotFound].
+// [ErrHelperNotFound], and fs.ErrPermission if one was there that may not be
+// executed.
 type HelperNotFoundError struct {
 	// Searched are the files that would have done, in order.
 	Searched []string
+
+	denied string // the first of them that may not be executed
 }
 
 func (e *HelperNotFoundError) Error() string {
-	return fmt.Sprintf("%v (looked for %s)", ErrHelperNotFound, strings.Join(e.Searched, ", "))
+	text := fmt.Sprintf("%v (looked for %s)", ErrHelperNotFound, strings.Join(e.Searched, ", "))
+	if e.denied != "" {
+		text += "; " + e.denied + " may not be executed"
+	}
+	return text
 }
 
-// Is makes it an ErrHelperNotFound.
-func (e *HelperNotFoundError) Is(target error) bool { return target == ErrHelperNotFound }
+// Is makes it an ErrHelperNotFound, and fs.ErrPermission.
+func (e *HelperNotFoundError) Is(target error) bool {
+	return target == ErrHelperNotFound || target == fs.ErrPermission && e.denied != ""
+}
 
 // because gives cause a text of its own and more kinds to be asked for.
 func because(text string, kinds ...error) error { return &kindsError{text, kinds} }

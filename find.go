@@ -1,6 +1,8 @@
 package fusermount
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,8 +31,9 @@ var helperDirs = []string{"/run/wrappers/bin", "/usr/local/bin", "/usr/bin", "/b
 //
 // A program named by 1 has to exist: no other takes its place. Directories of
 // PATH that are not absolute are left out, and so is all of 1 and 2 in a program
-// that runs with more rights than its caller has (setuid). The error is a
-// [*HelperNotFoundError].
+// that runs with more rights than its caller has (setuid, file capabilities). The
+// error is a [*HelperNotFoundError]; fs.ErrPermission, too, if one was there that
+// may not be executed.
 func FindHelper() (string, error) {
 	var path []string
 	if !privilegedByExec() {
@@ -49,12 +52,17 @@ func FindHelper() (string, error) {
 	return firstOf(all)
 }
 
-// findHelper is FindHelper for a caller who may have named one.
+// findHelper is FindHelper for a caller who may have named one. The name is the
+// program's own wish, PATH is not, where somebody else has set it: whoever runs a
+// setuid program must not choose what that runs.
 func findHelper(named string) (string, error) {
-	if named != "" {
-		return findNamed(named, searchPath())
+	switch {
+	case named == "":
+		return FindHelper()
+	case privilegedByExec():
+		return findNamed(named, helperDirs)
 	}
-	return FindHelper()
+	return findNamed(named, searchPath())
 }
 
 func findNamed(named string, path []string) (string, error) {
@@ -74,12 +82,17 @@ func inAll(dirs []string, names ...string) (files []string) {
 }
 
 func firstOf(files []string) (string, error) {
+	notFound := &HelperNotFoundError{Searched: files}
 	for _, file := range files {
-		if _, err := exec.LookPath(file); err == nil { // has a slash: no search, only the checks
+		_, err := exec.LookPath(file) // has a slash: no search, only the checks
+		if err == nil {
 			return file, nil
 		}
+		if errors.Is(err, fs.ErrPermission) && notFound.denied == "" {
+			notFound.denied = file
+		}
 	}
-	return "", &HelperNotFoundError{Searched: files}
+	return "", notFound
 }
 
 // searchPath gives the absolute directories of PATH: a helper in whatever
@@ -93,10 +106,28 @@ func searchPath() (dirs []string) {
 	return dirs
 }
 
+// atSecure is AT_SECURE of getauxval(3): the kernel sets it where an exec gave
+// the process more rights than its caller has, by its ids or by capabilities.
+const atSecure = 23
+
 // privilegedByExec says whether the environment is somebody else's: of a caller
-// who has fewer rights than this program.
+// who has fewer rights than this program. The ids tell what has changed since.
 func privilegedByExec() bool {
-	return unix.Getuid() != unix.Geteuid() || unix.Getgid() != unix.Getegid()
+	return unix.Getuid() != unix.Geteuid() || unix.Getgid() != unix.Getegid() || secure()
+}
+
+// secure fails closed: what the kernel does not say is taken for yes.
+func secure() bool {
+	vector, err := unix.Auxv()
+	if err != nil {
+		return true
+	}
+	for _, entry := range vector {
+		if entry[0] == atSecure {
+			return entry[1] != 0
+		}
+	}
+	return true
 }
 
 // helperEnvironment is the environment that a helper gets: this process's, since

@@ -20,8 +20,10 @@ import (
 // helper mounts. [Options] can force either.
 //
 // A mountpoint /dev/fd/N stands for a device that somebody else opened and
-// mounted: descriptor N is taken over, and nothing is mounted. Of the options
-// only SyncInit counts then.
+// mounted: descriptor N is taken over, under a number of the Mounted's own, and
+// nothing is mounted. Of the options only SyncInit counts then; without it a
+// device that is not mounted is an ErrNotMounted. N is closed when Mount has
+// succeeded. After any error it is still the caller's, and open.
 //
 // The caller serves the device at once: until then, whoever touches the
 // mountpoint waits, this process included. Mount itself does not touch it.
@@ -60,6 +62,9 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	if device, ok, err := adoptable(m.given); ok || err != nil {
 		return m.adopt(device, err)
 	}
+	if m.given == "" { // a helper would not say what it lacks
+		return nil, because("the mountpoint is empty", unix.ENOENT)
+	}
 	if m.was, err = lookUp(m.ctx, m.given, func() (before, error) { return survey(m.given) }); err != nil {
 		return nil, err
 	}
@@ -80,7 +85,7 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	if errors.Is(other, ErrHelperNotFound) && err != nil {
 		return nil, because(other.Error()+"; mounting without one: "+err.Error(), other, err)
 	}
-	return mounted, other
+	return mounted, m.orStale(other)
 }
 
 // failure makes an Error of what went wrong.
@@ -98,6 +103,7 @@ func (m *mounting) callBack(file *os.File) error {
 		return nil
 	}
 	if err := m.r.SyncInit(file); err != nil {
+		m.helper = nil // whatever it says of that, it is not its fault
 		return because("SyncInit: "+err.Error(), err)
 	}
 	return nil

@@ -98,7 +98,7 @@ func (m *mounting) createServed(d *direct) (mtab.Entry, error) {
 	if err == nil { // the daemon was faster
 		err = also(m.undo(entry), d.file.Close())
 	}
-	return entry, also(context.Cause(m.ctx), err)
+	return entry, also(whyEnded(m.ctx), err)
 }
 
 // create makes and attaches the mount. When it fails, now or after the

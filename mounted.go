@@ -78,7 +78,8 @@ func (m *Mounted) Fd() int {
 // libraries that take over a number, as those do that mount on "/dev/fd/N". The
 // number is not File's: that one is closed.
 //
-// Close then leaves the mount alone.
+// Close then leaves the mount alone. It still ends the helper that stays for
+// AutoUnmount, and with it the watch: keep m open as long as that is wanted.
 func (m *Mounted) TakeFd() (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -141,7 +142,7 @@ func (m *Mounted) Done() <-chan struct{} {
 }
 
 // Wait waits for Done. The error is nil when the mount is gone, fs.ErrClosed when
-// m was closed before that, or the context's.
+// m was closed before that, or the context's; it is no [*Error].
 func (m *Mounted) Wait(ctx context.Context) error {
 	select {
 	case <-m.Done():
@@ -150,7 +151,7 @@ func (m *Mounted) Wait(ctx context.Context) error {
 		}
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return whyEnded(ctx)
 	}
 }
 

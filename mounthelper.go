@@ -183,7 +183,14 @@ func (m *mounting) twoPhases(path string, stderr io.Writer) (mounted *Mounted, r
 		return nil, nothing && p.exitStatus() > 0, err
 	}
 	file := newDevice(device)
-	if mounted, err = m.secondPhase(p, file, device); err != nil {
+	sync := askSync(device)
+	if sync {
+		// tidy has no look at the caller's error, which may be any, also io.EOF.
+		if err := m.callBack(file); err != nil {
+			return nil, false, also(err, m.tidy(p, device, nil), file.Close())
+		}
+	}
+	if mounted, err = m.secondPhase(p, file, device, sync); err != nil {
 		err = m.tidy(p, device, err)
 		_ = file.Close() // nothing was written to it
 		return nil, false, err
@@ -197,13 +204,7 @@ func (m *mounting) twoPhases(path string, stderr io.Writer) (mounted *Mounted, r
 	return mounted, false, nil
 }
 
-func (m *mounting) secondPhase(p *process, file *os.File, device int) (*Mounted, error) {
-	sync := askSync(device)
-	if sync {
-		if err := m.callBack(file); err != nil {
-			return nil, err
-		}
-	}
+func (m *mounting) secondPhase(p *process, file *os.File, device int, sync bool) (*Mounted, error) {
 	if err := p.send(); err != nil {
 		return nil, io.EOF // it has ended: its words say why
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,8 @@ type Options struct {
 	DirSync     bool // dirsync
 
 	// Suid and Dev take off nosuid and nodev. Only root may; for others a
-	// helper ignores them, and says so in its messages.
+	// helper ignores them, and warns. When Mount succeeds, such a warning reaches
+	// Stderr only.
 	Suid, Dev bool
 
 	// AllowOther lets other users than the owner enter the mount. Where a
@@ -46,9 +48,10 @@ type Options struct {
 	// leaves it to the kernel, which raises small values to 4096.
 	MaxRead uint32
 
-	// Extra are further options, as they stand after -o: "nodiratime",
-	// "blksize=512". They come last, so they win. A helper gets also those that
-	// this package does not know; a direct mount refuses them.
+	// Extra are further options, each as it stands after an -o of its own:
+	// "nodiratime", "ro,blksize=512". They come last, so they win. A helper gets
+	// also those that this package does not know, which may not end in a lone
+	// backslash; a direct mount refuses them.
 	Extra []string
 
 	// AutoUnmount has the mount taken away when this process ends without
@@ -79,7 +82,9 @@ type Options struct {
 	// FUSE mounts that are the caller's and that [List] calls Dead.
 	ReplaceStale bool
 
-	// Helper is the helper to run, in place of the one that [FindHelper] finds.
+	// Helper is the helper to run, in place of the one that [FindHelper] finds. A
+	// bare name is looked up in PATH; in a program that runs with more rights than
+	// its caller has, only in the directories that FindHelper always knows.
 	Helper string
 	// ForceHelper keeps a process that may mount from doing it by itself.
 	// ForceDirect keeps any other from running a helper. At most one may be set.
@@ -124,19 +129,31 @@ func (r *request) parseExtra() error {
 	if len(r.Extra) == 0 {
 		return nil
 	}
-	list := r.typed.String()
+	lists := []string{r.typed.String()} // one for each, so that none reaches into the next
 	for _, extra := range r.Extra {
-		if _, err := mountopts.Parse(list + "," + extra); unknown(err) {
+		if _, err := mountopts.Parse(extra); unknown(err) {
 			r.unknown = append(r.unknown, extra)
 		} else {
-			list += "," + extra
+			lists = append(lists, extra)
 		}
 	}
 	var err error
-	if r.typed, err = mountopts.Parse(list); err != nil {
+	if r.typed, err = mountopts.Parse(lists...); err != nil {
 		return because("options: "+err.Error(), err, unix.EINVAL)
 	}
+	// A helper gets all in one list: libfuse's takes only the last of several.
+	for _, text := range slices.Concat(r.typed.Userspace, r.unknown) {
+		if joins(text) {
+			return because("options: '"+text+"' ends in a backslash, which would join it to the next", unix.EINVAL)
+		}
+	}
 	return nil
+}
+
+// joins says whether a text ends in a backslash that is not escaped itself: in a
+// list it would take the comma behind it for a letter.
+func joins(text string) bool {
+	return (len(text)-len(strings.TrimRight(text, `\`)))%2 != 0
 }
 
 func unknown(err error) bool {

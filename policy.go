@@ -36,5 +36,6 @@ type withHelper string
 func (h withHelper) apply(o *unmountOptions) { o.helper = string(h) }
 
 // WithHelper names the helper to run if one is needed. Without it an unmount
-// runs the one of Options.Helper, or the one that [FindHelper] finds.
+// runs the one of Options.Helper, or the one that [FindHelper] finds. A bare name is
+// looked up as that of Options.Helper.
 func WithHelper(path string) UnmountOption { return withHelper(path) }

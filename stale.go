@@ -3,6 +3,8 @@ package fusermount
 import (
 	"errors"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
@@ -42,4 +44,18 @@ func (m *mounting) stale() (bool, error) {
 		return d.state(e), nil
 	}, func(DaemonState, error) {})
 	return state == Dead, err
+}
+
+// orStale adds to a helper's refusal that a dead mount is in the way. libfuse's
+// helper looks with other ids than the caller's, which FUSE does not let in, so it
+// has no better word than that this is forbidden.
+func (m *mounting) orStale(err error) error {
+	refused := errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOTCONN)
+	if m.helper == nil || !refused || errors.Is(err, ErrStale) || m.ctx.Err() != nil {
+		return err
+	}
+	if stale, other := m.stale(); other != nil || !stale {
+		return err
+	}
+	return because(err.Error()+": "+ErrStale.Error(), err, ErrStale, unix.ENOTCONN)
 }

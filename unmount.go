@@ -79,6 +79,9 @@ const (
 )
 
 func (u *unmounting) retry(ctx context.Context, once func(context.Context) error) error {
+	if u.options.policy < Fail || u.options.policy > Lazy {
+		return because("there is no such policy", unix.EINVAL)
+	}
 	var busy error
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := once(ctx)
@@ -91,7 +94,7 @@ func (u *unmounting) retry(ctx context.Context, once func(context.Context) error
 		busy = err
 		select {
 		case <-ctx.Done():
-			return also(busy, context.Cause(ctx))
+			return also(busy, whyEnded(ctx))
 		case <-time.After(pause):
 		}
 	}
@@ -214,10 +217,22 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 		return err
 	}
 	if p.exitStatus() != 0 {
-		return p.failure()
+		return u.unlessGone(p.failure())
 	}
 	if u.entry.ID != 0 {
 		return u.confirm()
 	}
 	return nil
+}
+
+// unlessGone is what a helper's failure comes to: a wrapper may end badly after a
+// helper that has done its work. Where it found nothing, somebody else was faster.
+func (u *unmounting) unlessGone(failure error) error {
+	if u.entry.ID == 0 || errors.Is(failure, ErrNotMounted) {
+		return failure
+	}
+	if _, err := mtab.Again(u.entry); errors.Is(err, mtab.ErrNotListed) {
+		return nil
+	}
+	return failure
 }

@@ -1,0 +1,35 @@
+package fusermount_test
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount"
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// What a helper has done counts, and not how it ended.
+func TestUnmountEndsBadly(t *testing.T) {
+	fake := fakeHelper(t, "umount-fail")
+	dir := fusetest.Dir(t, 0)
+	m := mountAs(t, 0, dir, &fusermount.Options{Helper: ours(t), ForceHelper: true})
+	if err := m.Unmount(within(t), fusermount.WithHelper(fake)); err != nil {
+		t.Error(err)
+	}
+	wantNothing(t, dir)
+	mute := fakeHelper(t, "mute")
+	m = mountAs(t, 0, dir, &fusermount.Options{Helper: ours(t), ForceHelper: true})
+	wantError(t, m.Unmount(within(t), fusermount.WithHelper(mute)))
+	mounted(t, dir)
+}
+
+// A policy that there is not is no other one.
+func TestUnmountBadPolicy(t *testing.T) {
+	m, dir := way{}.mount(t, nil)
+	for _, policy := range []fusermount.Policy{-1, fusermount.Lazy + 1} {
+		wantError(t, m.Unmount(within(t), policy), unix.EINVAL)
+		wantError(t, fusermount.Unmount(within(t), dir, policy), unix.EINVAL)
+	}
+	mounted(t, dir)
+}
