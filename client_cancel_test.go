@@ -142,6 +142,7 @@ func TestCancelledBefore(t *testing.T) {
 
 // A helper that hangs while it unmounts.
 func TestCancelUnmount(t *testing.T) {
+	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, nil)
 	hangs := fakeHelper(t, "hang")
