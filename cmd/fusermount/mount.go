@@ -187,19 +187,3 @@ func (h *helper) tryTakeBack(mounted *kernel.Mounted) error {
 	}
 	return h.unmountTarget(target, true)
 }
-
-// record writes the mount into the tables of user space, if there are any. A
-// failure is a warning: the mount is there.
-func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) (recorded bool) {
-	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.HasMtab() {
-		return false
-	}
-	r, err := mounted.Record(plan.Userspace())
-	if err == nil {
-		err = kernel.RecordMount(r)
-	}
-	if err != nil {
-		h.report.warn("warning: " + err.Error())
-	}
-	return err == nil
-}

@@ -11,9 +11,10 @@ import (
 
 // The tables of user space.
 const (
-	utabPath     = "/run/mount/utab"
+	UtabPath = "/run/mount/utab"
+	MtabPath = "/etc/mtab"
+
 	utabLockPath = "/run/mount/utab.lock"
-	mtabPath     = "/etc/mtab"
 	mtabLockPath = "/etc/mtab~"
 )
 
@@ -23,10 +24,10 @@ const maxTable = 64 << 20
 // SeesUtab says whether libmount's table exists here. Where it does not, nobody
 // reads it, and none is made. After an error the answer is no: who keeps a
 // privilege because of the table does not do so in doubt.
-func SeesUtab() (bool, error) { return isTable(utabPath) }
+func SeesUtab() (bool, error) { return isTable(UtabPath) }
 
 // SeesMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
-func SeesMtab() (bool, error) { return isTable(mtabPath) }
+func SeesMtab() (bool, error) { return isTable(MtabPath) }
 
 // HasUtab is SeesUtab with the other answer in doubt: to write the table succeeds
 // after all, or says what failed.
@@ -58,7 +59,7 @@ func isHidden(err error) bool {
 // one. It reads without the lock: the line of a mount that exists does not come
 // and go.
 func InUtab(r Record) bool {
-	text, err := rawfile.Text(utabPath)
+	text, err := rawfile.Text(UtabPath)
 	if err != nil {
 		return !isHidden(err)
 	}
@@ -71,12 +72,12 @@ func InUtab(r Record) bool {
 func Add(r Record) error {
 	var errs []error
 	if len(r.Userspace) > 0 && HasUtab() {
-		errs = append(errs, edit(utabPath, lockUtab, func(text string) (string, bool) {
+		errs = append(errs, edit(UtabPath, lockUtab, func(text string) (string, bool) {
 			return utabAdd(text, r), true
 		}))
 	}
 	if HasMtab() {
-		errs = append(errs, edit(mtabPath, lockMtab, func(text string) (string, bool) {
+		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) {
 			return mtabAdd(text, r), true
 		}))
 	}
@@ -87,12 +88,12 @@ func Add(r Record) error {
 func Remove(r Record) error {
 	var errs []error
 	if HasUtab() && InUtab(r) {
-		errs = append(errs, edit(utabPath, lockUtab, func(text string) (string, bool) {
+		errs = append(errs, edit(UtabPath, lockUtab, func(text string) (string, bool) {
 			return utabRemove(text, r)
 		}))
 	}
 	if HasMtab() {
-		errs = append(errs, edit(mtabPath, lockMtab, func(text string) (string, bool) {
+		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) {
 			return mtabRemove(text, r)
 		}))
 	}
