@@ -84,10 +84,12 @@ func (h *helper) deviceFacts() (facts people.Device, syncInit people.Feature) {
 	facts.Absent = errors.As(err, &failed) && failed.Absent()
 	facts.Problem = h.problem(err)
 	if err != nil {
-		return facts, people.Absent
+		return facts, people.Unasked
 	}
 	defer unix.Close(device.FD())
-	facts.Wrong = !look.IsFuseDevice(device.FD())
+	if facts.Wrong = !look.IsFuseDevice(device.FD()); facts.Wrong {
+		return facts, people.Unasked
+	}
 	return facts, look.SyncInit(device.FD())
 }
 

@@ -105,7 +105,7 @@ func ProfileHelps(profile string) string {
 }
 
 func checkKernel(a Around) []Finding {
-	words := []string{"no", "yes", "forbidden"}
+	words := []string{Absent: "no", Present: "yes", Forbidden: "forbidden", Unasked: "unknown"}
 	features := fmt.Sprintf("Linux %s; new mount API: %s, statmount: %s, sync-init: %s",
 		a.Release, words[a.NewMount], words[a.Statmount], words[a.SyncInit])
 	way := "mounts are made with the new mount API, or with mount(2) where that is refused"

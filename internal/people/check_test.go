@@ -148,6 +148,7 @@ func TestCheck(t *testing.T) {
 		"theirs, root":  {func(f *Facts) { f.UID, f.Place = 0, &Place{Path: "/m x", Mounted: &unknown} }, "ok mountpoint /m x is a mount of type fuse.sshfs; whether its daemon lives is not known"},
 		"inside a dead": {func(f *Facts) { f.Place = &Place{Path: "/m x/y", Through: &stale} }, "fail mountpoint /m x/y lies inside: /m x is a mount of type fuse.sshfs whose daemon is gone -> fusermount3 -u '/m x'"},
 		"inside":        {func(f *Facts) { f.Place = &Place{Path: "/m x/y", Through: &healthy} }, "warn mountpoint /m x/y lies inside the FUSE mount /m x and was not looked at"},
+		"not to ask":    {func(f *Facts) { f.Device.Problem, f.Around.SyncInit = problem, Unasked }, "fail device the text -> the step|statmount: yes, sync-init: unknown"},
 		"old kernel":    {func(f *Facts) { f.Around.NewMount, f.Around.Statmount = Absent, Forbidden }, "new mount API: no, statmount: forbidden, sync-init: yes|ok way mounts are made with mount(2)"},
 	} {
 		f := well()

@@ -63,7 +63,7 @@ type Around struct {
 	NewMount, Statmount, SyncInit Feature
 }
 
-// Feature is whether a system call can be had.
+// Feature is whether something of the kernel can be had.
 type Feature int
 
 // The states of a feature.
@@ -71,6 +71,7 @@ const (
 	Absent Feature = iota
 	Present
 	Forbidden // something refuses it
+	Unasked   // there was nothing by which to ask
 )
 
 // Conf is /etc/fuse.conf.

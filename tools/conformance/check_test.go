@@ -192,6 +192,7 @@ func TestCheckDevice(t *testing.T) {
 			lines := findings(t, call, mountpoint)
 			wantFinding(t, lines, c.begin, c.has)
 			wantFinding(t, lines, "ok module", "the kernel has FUSE")
+			wantFinding(t, lines, "ok kernel", "sync-init: unknown")
 			wantOnly(t, lines, "fail device")
 		})
 	}
