@@ -103,7 +103,7 @@ func (h *helper) programFacts() people.Program {
 
 func (h *helper) confFacts() people.Conf {
 	c, err := h.readConf()
-	facts := people.Conf{Absent: c.absent, Lines: c.lines, Settings: c.settings, Problem: h.problem(err), Fatal: err != nil}
+	facts := people.Conf{Absent: c.absent, Lines: c.lines, Settings: c.settings, Problem: h.problem(err), Fatal: err != nil, Allows: c.allows}
 	if c.unused != "" {
 		facts.Problem = &people.Problem{Text: c.unused, Next: "the file has to be root's, writable for root alone, and readable for you"}
 	}
@@ -146,5 +146,5 @@ func listed(found look.Found, mounts []people.Mount) *people.Mount {
 		return &mounts[i]
 	}
 	owner, has := found.Mount.Owner()
-	return &people.Mount{Mountpoint: found.Path, Type: found.Mount.Type, Owner: owner, HasOwner: has, State: people.Unknown}
+	return &people.Mount{Mountpoint: found.Path, Type: found.Mount.Type, Owner: owner, HasOwner: has, FSOptions: found.Mount.SuperOptions, State: people.Unknown}
 }
