@@ -32,6 +32,9 @@ test: build ## all tests that need nothing but this machine's kernel
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/attacks$$' -e '/anywhere$$' -e '/hostile$$' -e '/packages$$')
 
+test-user: ## "make test" by an ordinary user, in a copy of the tree (root)
+	sh testdata/as-user.sh
+
 test-race: build ## the client package under Go's race detector (needs a C compiler)
 	@if command -v gcc >/dev/null; then \
 		CGO_ENABLED=1 FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -race -count=1 -timeout 480s .; \
@@ -104,4 +107,4 @@ include packaging/release.mk
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build demo test test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench install uninstall clean
+.PHONY: help build demo test test-user test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench install uninstall clean

@@ -75,6 +75,7 @@ func TestAbort(t *testing.T) {
 
 // Root of a user namespace has no fusectl. A mount stays for him, too.
 func TestAbortWithoutControl(t *testing.T) {
+	fusetest.NeedDevice(t)
 	fusectl(t, false)
 	m, dir := way{}.mount(t, nil)
 	s := serve(t, m, fusetest.Options{})

@@ -196,6 +196,7 @@ func mountSilent(ctx context.Context, t *testing.T) error {
 
 // A helper that hangs while it unmounts.
 func TestCancelUnmount(t *testing.T) {
+	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, nil)
 	hangs := fakeHelper(t, "hang")

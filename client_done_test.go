@@ -61,6 +61,7 @@ func detachAbove(dir string) error {
 
 // One goroutine waits for all mounts, and only while there are any.
 func TestDoneOfMany(t *testing.T) {
+	fusetest.NeedDevice(t)
 	check := wantNoLeak(t)
 	var all []*fusermount.Mounted
 	for range 20 {
@@ -99,6 +100,7 @@ func TestDoneOfMany(t *testing.T) {
 }
 
 func TestWait(t *testing.T) {
+	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())

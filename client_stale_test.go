@@ -99,6 +99,7 @@ func wantStates(t *testing.T, w way, deny []fusetest.Denied) {
 
 // Without ReplaceStale a direct mount says what is there.
 func TestStale(t *testing.T) {
+	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, nil)
 	fd, err := m.TakeFd()
@@ -121,6 +122,7 @@ func TestStale(t *testing.T) {
 // A mount whose daemon lives stays, also where it hangs; then whoever would
 // mount on top waits as long as his context allows, and nothing comes of it later.
 func TestReplaceStaleAlive(t *testing.T) {
+	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, nil)
 	s := serve(t, m, fusetest.Options{})

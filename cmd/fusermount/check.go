@@ -84,10 +84,12 @@ func (h *helper) deviceFacts() (facts people.Device, syncInit people.Feature) {
 	facts.Absent = errors.As(err, &failed) && failed.Absent()
 	facts.Problem = h.problem(err)
 	if err != nil {
-		return facts, people.Absent
+		return facts, people.Unasked
 	}
 	defer unix.Close(device.FD())
-	facts.Wrong = !look.IsFuseDevice(device.FD())
+	if facts.Wrong = !look.IsFuseDevice(device.FD()); facts.Wrong {
+		return facts, people.Unasked
+	}
 	return facts, look.SyncInit(device.FD())
 }
 
@@ -101,7 +103,7 @@ func (h *helper) programFacts() people.Program {
 
 func (h *helper) confFacts() people.Conf {
 	c, err := h.readConf()
-	facts := people.Conf{Absent: c.absent, Lines: c.lines, Settings: c.settings, Problem: h.problem(err), Fatal: err != nil}
+	facts := people.Conf{Absent: c.absent, Lines: c.lines, Settings: c.settings, Problem: h.problem(err), Fatal: err != nil, Allows: c.allows}
 	if c.unused != "" {
 		facts.Problem = &people.Problem{Text: c.unused, Next: "the file has to be root's, writable for root alone, and readable for you"}
 	}
@@ -144,5 +146,5 @@ func listed(found look.Found, mounts []people.Mount) *people.Mount {
 		return &mounts[i]
 	}
 	owner, has := found.Mount.Owner()
-	return &people.Mount{Mountpoint: found.Path, Type: found.Mount.Type, Owner: owner, HasOwner: has, State: people.Unknown}
+	return &people.Mount{Mountpoint: found.Path, Type: found.Mount.Type, Owner: owner, HasOwner: has, FSOptions: found.Mount.SuperOptions, State: people.Unknown}
 }

@@ -24,10 +24,11 @@ type conf struct {
 	lines    []fuseconf.Line
 	absent   bool
 	unused   string // why the file is not used, though nobody is kept from mounting
+	allows   bool   // it is not used, and would have let users use allow_other
 }
 
 // settings reads /etc/fuse.conf as the caller, and tells him what is wrong with it.
-func (h *helper) settings() (fuseconf.Settings, error) {
+func (h *helper) settings() (conf, error) {
 	c, err := h.readConf()
 	if c.unused != "" {
 		h.report.warn(c.unused)
@@ -37,7 +38,7 @@ func (h *helper) settings() (fuseconf.Settings, error) {
 			h.report.warn(w)
 		}
 	}
-	return c.settings, err
+	return c, err
 }
 
 func (h *helper) readConf() (conf, error) {
@@ -59,6 +60,7 @@ func (h *helper) readConf() (conf, error) {
 	if problem, err := h.untrusted(fd); err != nil || problem != "" {
 		if problem != "" {
 			c.unused = fuseconf.Path + " ignored: " + problem
+			c.allows = wouldAllow(fd)
 		}
 		return c, err
 	}
@@ -66,6 +68,12 @@ func (h *helper) readConf() (conf, error) {
 		return c, fmt.Errorf("reading %s: read failed (%s)", fuseconf.Path, kernel.Strerror(err))
 	}
 	return c, nil
+}
+
+// wouldAllow looks at a file that is not used, for the words of a hint alone.
+func wouldAllow(fd int) bool {
+	s, _, err := fuseconf.Parse(rawfile.Reader(fd))
+	return err == nil && s.UserAllowOther
 }
 
 // untrusted says why the settings are not the administrator's. For a caller

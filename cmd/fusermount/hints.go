@@ -6,6 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/kernel"
+	"github.com/go-fusermount/fusermount/internal/look"
+	"github.com/go-fusermount/fusermount/internal/people"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
 
@@ -32,6 +34,8 @@ func (h *helper) hint(err error) string {
 	case errors.As(err, &mount) && errors.Is(err, unix.EACCES),
 		errors.As(err, &unmount) && errors.Is(err, unix.EACCES):
 		return profileHint()
+	case errors.As(err, &mount) && errors.Is(err, unix.EINVAL) && look.OtherDevice(devicePath()):
+		return people.WrongDevice(devicePath())
 	case errors.As(err, &unmount) && errors.Is(err, unix.EBUSY):
 		return h.busyHint(unmount)
 	case errors.As(err, &abort):

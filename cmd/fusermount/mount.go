@@ -80,7 +80,7 @@ func (h *helper) mentions(option string) bool {
 }
 
 func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (policy.MountFacts, error) {
-	settings, err := h.settings()
+	c, err := h.settings()
 	if err != nil {
 		return policy.MountFacts{}, err
 	}
@@ -90,13 +90,14 @@ func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (polic
 	}
 	facts := policy.MountFacts{
 		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
-		Settings:   settings,
+		Settings:   c.settings,
+		ConfUnused: c.allows,
 		Mountpoint: at.Facts(),
 		Device:     device.Path(),
 		FuseBlk:    fuseblk,
 	}
-	if h.who.UID != 0 && settings.MountMax != fuseconf.NoLimit {
-		facts.Mounted, err = kernel.CountFuse(settings.MountMax)
+	if h.who.UID != 0 && c.settings.MountMax != fuseconf.NoLimit {
+		facts.Mounted, err = kernel.CountFuse(c.settings.MountMax)
 	}
 	return facts, err
 }
@@ -187,20 +188,4 @@ func (h *helper) tryTakeBack(mounted *kernel.Mounted) error {
 		return err
 	}
 	return h.unmountTarget(target, true)
-}
-
-// record writes the mount into the tables of user space, if there are any. A
-// failure is a warning: the mount is there.
-func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) (recorded bool) {
-	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.HasMtab() {
-		return false
-	}
-	r, err := mounted.Record(plan.Userspace())
-	if err == nil {
-		err = kernel.RecordMount(r)
-	}
-	if err != nil {
-		h.report.warn("warning: " + err.Error())
-	}
-	return err == nil
 }

@@ -108,24 +108,8 @@ func (h *helper) unmountTarget(target *kernel.Target, lazy bool) error {
 	if !recorded {
 		return nil
 	}
-	if err := kernel.ForgetMount(r); err != nil {
-		h.report.warn("warning: " + err.Error())
-	}
+	h.forget(r)
 	return nil
-}
-
-// recorded finds the mount's line in the tables, while the mount can still be
-// asked for its ids. No trouble with a table keeps a mount from being unmounted.
-func (h *helper) recorded(target *kernel.Target) (r mtab.Record, found bool) {
-	if !h.mayWriteTables() {
-		return mtab.Record{}, false
-	}
-	r, err := target.Record()
-	if err != nil {
-		h.report.warn("warning: the mount stays in the tables: " + err.Error())
-		return mtab.Record{}, false
-	}
-	return r, mtab.HasMtab() || mtab.InUtab(r)
 }
 
 func judged(e mtab.Entry) policy.Mounted {

@@ -31,7 +31,7 @@ func NeedNamespace(t testing.TB) {
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if Have() != Root {
-		Skip(t, "run it as root, with fusetest.RunTests in TestMain")
+		Skip(t, "run it as root: 'sudo make test'")
 	}
 }
 

@@ -13,7 +13,17 @@ var fuseDevice = unix.Mkdev(10, 229)
 // IsFuseDevice says whether fd, which was opened as the device, is one.
 func IsFuseDevice(fd int) bool {
 	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == fuseDevice
+	return unix.Fstat(fd, &st) == nil && isFuse(&st)
+}
+
+// OtherDevice says whether something else than the fuse device lies at a path.
+func OtherDevice(path string) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && !isFuse(&st)
+}
+
+func isFuse(st *unix.Stat_t) bool {
+	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == fuseDevice
 }
 
 // SyncInitCall is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3) (linux/fuse.h). What _IO adds

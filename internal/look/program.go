@@ -20,12 +20,23 @@ func Program() (p people.Program) {
 	p.Path = linkText(self)
 	p.Owner = st.Uid
 	p.Setuid = st.Mode&unix.S_ISUID != 0
-	p.NoSuid = fs.Flags&unix.ST_NOSUID != 0
+	if p.NoSuid = fs.Flags&unix.ST_NOSUID != 0; p.NoSuid {
+		p.Under = mountpointOf(self)
+	}
 	caps := make([]byte, 64)
 	if n, err := unix.Getxattr(self, "security.capability", caps); err == nil {
 		p.Capability = hasSysAdmin(caps[:n])
 	}
 	return p
+}
+
+// mountpointOf is empty where the mount cannot be found out.
+func mountpointOf(path string) string {
+	found, err := pin(unix.AT_FDCWD, path, 0)
+	if err != nil || found.Close() != nil {
+		return ""
+	}
+	return found.Mount.Mountpoint
 }
 
 // hasSysAdmin reads the lower half of the permitted set of struct vfs_cap_data

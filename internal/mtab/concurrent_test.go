@@ -25,7 +25,7 @@ func editTables() error {
 		if err := Add(r); err != nil {
 			return err
 		}
-		text, err := os.ReadFile(mtabPath)
+		text, err := os.ReadFile(MtabPath)
 		if err != nil || !strings.Contains(string(text), Escape(r.Target)+" ") || !InUtab(r) {
 			return fmt.Errorf("lost: %q, %w", text, err)
 		}

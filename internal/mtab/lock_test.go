@@ -25,7 +25,7 @@ func TestLocksHeld(t *testing.T) {
 	if !errors.Is(err, errLockHeld) || took < lockWait || took > bounded {
 		t.Errorf("after %v: %v", took, err)
 	}
-	for _, path := range []string{utabPath, mtabPath} {
+	for _, path := range []string{UtabPath, MtabPath} {
 		if err == nil || !strings.Contains(err.Error(), path+" not updated: its lock is held by another process") {
 			t.Errorf("%v; want a word on %s", err, path)
 		}
@@ -87,7 +87,7 @@ func TestLockIsNoFile(t *testing.T) {
 			must(t, make(mtabLockPath))
 			must(t, make(utabLockPath))
 			err := Add(record)
-			for _, path := range []string{utabPath, mtabPath} {
+			for _, path := range []string{UtabPath, MtabPath} {
 				if err == nil || !strings.Contains(err.Error(), path+" not updated: ") {
 					t.Errorf("%v; want a word on %s", err, path)
 				}

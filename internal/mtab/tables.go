@@ -11,9 +11,10 @@ import (
 
 // The tables of user space.
 const (
-	utabPath     = "/run/mount/utab"
+	UtabPath = "/run/mount/utab"
+	MtabPath = "/etc/mtab"
+
 	utabLockPath = "/run/mount/utab.lock"
-	mtabPath     = "/etc/mtab"
 	mtabLockPath = "/etc/mtab~"
 )
 
@@ -28,10 +29,10 @@ const (
 // SeesUtab says whether libmount's table exists here. Where it does not, nobody
 // reads it, and none is made. After an error the answer is no: who keeps a
 // privilege because of the table does not do so in doubt.
-func SeesUtab() (bool, error) { return isTable(utabPath) }
+func SeesUtab() (bool, error) { return isTable(UtabPath) }
 
 // SeesMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
-func SeesMtab() (bool, error) { return isTable(mtabPath) }
+func SeesMtab() (bool, error) { return isTable(MtabPath) }
 
 // HasUtab is SeesUtab with the other answer in doubt: to write the table succeeds
 // after all, or says what failed.
@@ -63,7 +64,7 @@ func isHidden(err error) bool {
 // one. It reads without the lock: the line of a mount that exists does not come
 // and go.
 func InUtab(r Record) bool {
-	text, err := readTable(utabPath)
+	text, err := readTable(UtabPath)
 	if err != nil {
 		return !isHidden(err)
 	}
@@ -77,16 +78,16 @@ func Add(r Record) error {
 	var errs []error
 	if len(r.Userspace) > 0 && HasUtab() {
 		var full error
-		err := edit(utabPath, lockUtab, func(text string) (string, bool) {
+		err := edit(UtabPath, lockUtab, func(text string) (string, bool) {
 			if len(text) > maxUtab {
-				full = errors.New(utabPath + " not updated: it is full")
+				full = errors.New(UtabPath + " not updated: it is full")
 			}
 			return utabAdd(text, r), full == nil
 		})
 		errs = append(errs, err, full)
 	}
 	if HasMtab() {
-		errs = append(errs, edit(mtabPath, lockMtab, func(text string) (string, bool) {
+		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) {
 			return mtabAdd(text, r), true
 		}))
 	}
@@ -97,12 +98,12 @@ func Add(r Record) error {
 func Remove(r Record) error {
 	var errs []error
 	if HasUtab() && InUtab(r) {
-		errs = append(errs, edit(utabPath, lockUtab, func(text string) (string, bool) {
+		errs = append(errs, edit(UtabPath, lockUtab, func(text string) (string, bool) {
 			return utabRemove(text, r)
 		}))
 	}
 	if HasMtab() {
-		errs = append(errs, edit(mtabPath, lockMtab, func(text string) (string, bool) {
+		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) {
 			return mtabRemove(text, r)
 		}))
 	}

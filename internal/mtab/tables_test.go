@@ -28,12 +28,12 @@ func noTables(t *testing.T) {
 	fusetest.NeedNamespace(t)
 	umask := unix.Umask(0o022)
 	reset := func() {
-		for _, path := range []string{filepath.Dir(utabPath), mtabPath, mtabLockPath, mtabPath + ".fusermount"} {
+		for _, path := range []string{filepath.Dir(UtabPath), MtabPath, mtabLockPath, MtabPath + ".fusermount"} {
 			if err := os.RemoveAll(path); err != nil {
 				t.Error(err)
 			}
 		}
-		if err := os.Symlink("/proc/self/mounts", mtabPath); err != nil {
+		if err := os.Symlink("/proc/self/mounts", MtabPath); err != nil {
 			t.Error(err)
 		}
 	}
@@ -45,10 +45,10 @@ func noTables(t *testing.T) {
 func twoTables(t *testing.T) {
 	t.Helper()
 	noTables(t)
-	must(t, os.Mkdir(filepath.Dir(utabPath), 0o755))
-	must(t, os.WriteFile(utabPath, []byte(utabBefore), 0o600))
-	must(t, os.Remove(mtabPath))
-	must(t, os.WriteFile(mtabPath, []byte(mtabBefore), 0o600))
+	must(t, os.Mkdir(filepath.Dir(UtabPath), 0o755))
+	must(t, os.WriteFile(UtabPath, []byte(utabBefore), 0o600))
+	must(t, os.Remove(MtabPath))
+	must(t, os.WriteFile(MtabPath, []byte(mtabBefore), 0o600))
 }
 
 func must(t *testing.T, err error) {
@@ -61,7 +61,7 @@ func must(t *testing.T, err error) {
 // wantTables wants both to have these texts, and nothing to lie beside them.
 func wantTables(t *testing.T, utab, mtab string) {
 	t.Helper()
-	for path, want := range map[string]string{utabPath: utab, mtabPath: mtab} {
+	for path, want := range map[string]string{UtabPath: utab, MtabPath: mtab} {
 		if text, err := os.ReadFile(path); err != nil || string(text) != want {
 			t.Errorf("%s is %q, %v; want %q", path, text, err, want)
 		}
@@ -78,14 +78,14 @@ func TestTablesAbsent(t *testing.T) {
 	}
 	must(t, Add(record))
 	must(t, Remove(record))
-	if _, err := os.Lstat(filepath.Dir(utabPath)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%s: %v", filepath.Dir(utabPath), err)
+	if _, err := os.Lstat(filepath.Dir(UtabPath)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", filepath.Dir(UtabPath), err)
 	}
 	if _, err := os.Lstat(mtabLockPath); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s: %v", mtabLockPath, err)
 	}
-	if link, err := os.Readlink(mtabPath); link != "/proc/self/mounts" {
-		t.Errorf("%s leads to %q, %v", mtabPath, link, err)
+	if link, err := os.Readlink(MtabPath); link != "/proc/self/mounts" {
+		t.Errorf("%s leads to %q, %v", MtabPath, link, err)
 	}
 }
 
@@ -93,7 +93,7 @@ func TestTablesWritten(t *testing.T) {
 	twoTables(t)
 	must(t, Add(record))
 	wantTables(t, utabBefore+utabLine, mtabBefore+mtabLine)
-	for _, path := range []string{utabPath, mtabPath} {
+	for _, path := range []string{UtabPath, MtabPath} {
 		if info, err := os.Lstat(path); err != nil || info.Mode() != 0o644 {
 			t.Errorf("%s has mode %v, %v", path, info.Mode(), err)
 		}
@@ -125,12 +125,12 @@ func TestUtabNotNeeded(t *testing.T) {
 func TestUtabFull(t *testing.T) {
 	twoTables(t)
 	large := strings.Repeat(utabBefore, maxUtab/len(utabBefore)+1)
-	must(t, os.WriteFile(utabPath, []byte(large), 0o600))
-	if err := Add(record); err == nil || !strings.Contains(err.Error(), utabPath+" not updated: it is full") {
+	must(t, os.WriteFile(UtabPath, []byte(large), 0o600))
+	if err := Add(record); err == nil || !strings.Contains(err.Error(), UtabPath+" not updated: it is full") {
 		t.Errorf("added: %v", err)
 	}
 	wantTables(t, large, mtabBefore+mtabLine)
-	must(t, os.WriteFile(utabPath, []byte(large+utabLine), 0o600))
+	must(t, os.WriteFile(UtabPath, []byte(large+utabLine), 0o600))
 	must(t, Remove(record))
 	wantTables(t, large, mtabBefore)
 }
@@ -145,7 +145,7 @@ func TestStaleTemporary(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			twoTables(t)
-			for _, path := range []string{utabPath, mtabPath} {
+			for _, path := range []string{UtabPath, MtabPath} {
 				other := path + ".other"
 				must(t, os.WriteFile(other, []byte("other"), 0o644))
 				t.Cleanup(func() { _ = os.Remove(other) })
@@ -153,7 +153,7 @@ func TestStaleTemporary(t *testing.T) {
 			}
 			must(t, Add(record))
 			wantTables(t, utabBefore+utabLine, mtabBefore+mtabLine)
-			for _, path := range []string{utabPath, mtabPath} {
+			for _, path := range []string{UtabPath, MtabPath} {
 				if text, err := os.ReadFile(path + ".other"); err != nil || string(text) != "other" {
 					t.Errorf("%s.other is %q, %v", path, text, err)
 				}
@@ -165,11 +165,11 @@ func TestStaleTemporary(t *testing.T) {
 // A failure leaves the table as it was, and no lock behind.
 func TestTemporaryInTheWay(t *testing.T) {
 	twoTables(t)
-	for _, path := range []string{utabPath, mtabPath} {
+	for _, path := range []string{UtabPath, MtabPath} {
 		must(t, os.Mkdir(path+".fusermount", 0o755))
 	}
 	err := Add(record)
-	for _, path := range []string{utabPath, mtabPath} {
+	for _, path := range []string{UtabPath, MtabPath} {
 		if err == nil || !strings.Contains(err.Error(), path+" not updated: ") {
 			t.Errorf("%v; want %s not updated", err, path)
 		}
@@ -188,9 +188,9 @@ func TestTableIsNoFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			twoTables(t)
-			other := filepath.Join(filepath.Dir(utabPath), "other")
+			other := filepath.Join(filepath.Dir(UtabPath), "other")
 			must(t, os.WriteFile(other, []byte(utabBefore), 0o644))
-			for _, path := range []string{utabPath, mtabPath} {
+			for _, path := range []string{UtabPath, MtabPath} {
 				must(t, os.Remove(path))
 				must(t, make(path, other))
 			}
@@ -201,7 +201,7 @@ func TestTableIsNoFile(t *testing.T) {
 			if text, err := os.ReadFile(other); err != nil || string(text) != utabBefore {
 				t.Errorf("behind the link: %q, %v", text, err)
 			}
-			if info, err := os.Lstat(utabPath); err != nil || info.Mode().IsRegular() {
+			if info, err := os.Lstat(UtabPath); err != nil || info.Mode().IsRegular() {
 				t.Errorf("utab was replaced: %v, %v", info.Mode(), err)
 			}
 		})
@@ -211,13 +211,13 @@ func TestTableIsNoFile(t *testing.T) {
 // A link in a table's place, put there after the look, is refused, too.
 func TestEditFollowsNothing(t *testing.T) {
 	twoTables(t)
-	must(t, os.Rename(utabPath, utabPath+".real"))
-	must(t, os.Symlink(utabPath+".real", utabPath))
-	err := edit(utabPath, lockUtab, func(string) (string, bool) { return "overwritten", true })
+	must(t, os.Rename(UtabPath, UtabPath+".real"))
+	must(t, os.Symlink(UtabPath+".real", UtabPath))
+	err := edit(UtabPath, lockUtab, func(string) (string, bool) { return "overwritten", true })
 	if err == nil {
 		t.Error("edited through a link")
 	}
-	if text, err := os.ReadFile(utabPath + ".real"); err != nil || string(text) != utabBefore {
+	if text, err := os.ReadFile(UtabPath + ".real"); err != nil || string(text) != utabBefore {
 		t.Errorf("behind the link: %q, %v", text, err)
 	}
 }

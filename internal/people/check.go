@@ -151,17 +151,19 @@ func checkConf(c Conf, uid uint32) (found []Finding) {
 	if len(found) == 0 {
 		found = append(found, ok(subject, fuseconf.Path+" sets nothing: the defaults count"))
 	}
-	return append(found, checkAllowOther(c.Settings, uid, commented))
+	return append(found, checkAllowOther(c, uid, commented))
 }
 
-func checkAllowOther(s fuseconf.Settings, uid uint32, commented int) Finding {
+func checkAllowOther(c Conf, uid uint32, commented int) Finding {
 	const subject = "allow_other"
 	f := ok(subject, "not for you: a mount with allow_other or allow_root is refused")
 	switch {
 	case uid == 0:
 		return ok(subject, "root may always use it")
-	case s.UserAllowOther:
+	case c.Settings.UserAllowOther:
 		return ok(subject, "you may let other users into your mounts")
+	case c.Allows:
+		f.Next = "the administrator can make " + fuseconf.Path + " root's, and writable for root alone: it has the line user_allow_other already"
 	case commented > 0:
 		f.Next = fmt.Sprintf("the administrator can take the # off line %d of %s", commented, fuseconf.Path)
 	default:

@@ -2,6 +2,7 @@ package people
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -32,6 +33,12 @@ func checkMounts(f Facts) (found []Finding) {
 		found = append(found, warn(subject, fmt.Sprintf("%d more are dead or hung", more), "see 'fusermount3 --list'"))
 	}
 	return found
+}
+
+// closedTo says whether the kernel keeps a user out, without asking the daemon. Of
+// root it is not known: a setting of the module may let him in.
+func (m Mount) closedTo(uid uint32) bool {
+	return uid != 0 && m.HasOwner && m.Owner != uid && !slices.Contains(list(m.FSOptions), "allow_other")
 }
 
 func (m Mount) bad() bool { return m.State == Dead || m.State == Hung }
@@ -79,6 +86,9 @@ func checkPlace(f Facts) []Finding {
 	switch {
 	case p == nil:
 		return nil
+	case p.Through != nil && p.Through.closedTo(f.UID):
+		return []Finding{fail(subject, p.Path+" lies inside the FUSE mount "+p.Through.Mountpoint+" of uid "+p.Through.owner()+", which is closed to you",
+			"choose another directory; a mount with allow_other is open to others")}
 	case p.Through != nil && p.Through.bad():
 		return []Finding{fail(subject, p.Path+" lies inside: "+p.Through.condition(), p.Through.remedy())}
 	case p.Through != nil:

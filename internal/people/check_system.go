@@ -14,7 +14,7 @@ func checkDevice(d Device) (found []Finding) {
 	case d.Problem != nil:
 		found = append(found, fail(device, d.Problem.Text, d.Problem.Next))
 	case d.Wrong:
-		found = append(found, fail(device, d.Path+" is not the fuse device", "as root: rm "+d.Path+", then mknod -m 666 "+d.Path+" c 10 229"))
+		found = append(found, fail(device, notFuse(d.Path), makeDevice(d.Path)))
 	default:
 		found = append(found, ok(device, d.Path+" opens for you"))
 	}
@@ -32,6 +32,15 @@ func checkDevice(d Device) (found []Finding) {
 	return append(found, fail(module, "this kernel has no FUSE, and no module for it is installed",
 		"install the package with the modules of this very kernel, or boot another one"))
 }
+
+func notFuse(path string) string { return path + " is not the fuse device" }
+
+func makeDevice(path string) string {
+	return "as root: rm " + shellWord(path) + ", then mknod -m 666 " + shellWord(path) + " c 10 229"
+}
+
+// WrongDevice says, in one line, what to do about a device that is another one.
+func WrongDevice(path string) string { return notFuse(path) + "; " + makeDevice(path) }
 
 func checkProgram(p Program, uid uint32) (found []Finding) {
 	const program, privilege = "program", "privilege"
@@ -59,13 +68,20 @@ func checkProgram(p Program, uid uint32) (found []Finding) {
 		return append(found, ok(privilege, how))
 	}
 	if p.NoSuid {
-		found = append(found, fail(program, "it lies on a file system mounted nosuid", "install it elsewhere, or as root: mount -o remount,suid"))
+		found = append(found, fail(program, "it lies on a file system mounted nosuid", "install it elsewhere, or "+remount(p.Under)))
 	}
 	if p.NoNewPrivs {
 		found = append(found, fail(privilege, "no_new_privs is set",
 			"call it outside of this sandbox, or start the container or unit without no-new-privileges (NoNewPrivileges=)"))
 	}
 	return append(found, fail(privilege, "CAP_SYS_ADMIN is not there", p.Missing))
+}
+
+func remount(mountpoint string) string {
+	if mountpoint == "" {
+		return "have it mounted suid"
+	}
+	return "as root: mount -o remount,suid " + shellWord(mountpoint)
 }
 
 func checkAround(a Around) (found []Finding) {
@@ -105,7 +121,7 @@ func ProfileHelps(profile string) string {
 }
 
 func checkKernel(a Around) []Finding {
-	words := []string{"no", "yes", "forbidden"}
+	words := []string{Absent: "no", Present: "yes", Forbidden: "forbidden", Unasked: "unknown"}
 	features := fmt.Sprintf("Linux %s; new mount API: %s, statmount: %s, sync-init: %s",
 		a.Release, words[a.NewMount], words[a.Statmount], words[a.SyncInit])
 	way := "mounts are made with the new mount API, or with mount(2) where that is refused"

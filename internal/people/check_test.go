@@ -95,10 +95,19 @@ func TestCheck(t *testing.T) {
 		"setuid, in a namespace": {
 			func(f *Facts) { f.Program.Owner = 65534 }, "ok program /usr/bin/fusermount3 lends no rights, and you need none",
 		},
-		"capability":   {func(f *Facts) { f.Program.Setuid, f.Program.Capability = false, true }, "ok program /usr/bin/fusermount3 has the file capability"},
-		"plain":        {func(f *Facts) { f.Program = Program{Path: "/p", Missing: "why"} }, "fail program /p has neither the setuid bit nor the file capability -> as root: chown root and chmod u+s it|fail privilege CAP_SYS_ADMIN is not there -> why"},
-		"plain, root":  {func(f *Facts) { f.Program, f.UID = Program{Path: "/p", Privileged: true}, 0 }, "ok program /p lends no rights, and you need none|ok privilege you have CAP_SYS_ADMIN"},
-		"nosuid":       {func(f *Facts) { f.Program.NoSuid, f.Program.Privileged = true, false }, "fail program it lies on a file system mounted nosuid -> install it elsewhere"},
+		"capability":          {func(f *Facts) { f.Program.Setuid, f.Program.Capability = false, true }, "ok program /usr/bin/fusermount3 has the file capability"},
+		"plain":               {func(f *Facts) { f.Program = Program{Path: "/p", Missing: "why"} }, "fail program /p has neither the setuid bit nor the file capability -> as root: chown root and chmod u+s it|fail privilege CAP_SYS_ADMIN is not there -> why"},
+		"plain, root":         {func(f *Facts) { f.Program, f.UID = Program{Path: "/p", Privileged: true}, 0 }, "ok program /p lends no rights, and you need none|ok privilege you have CAP_SYS_ADMIN"},
+		"nosuid":              {func(f *Facts) { f.Program.NoSuid, f.Program.Privileged = true, false }, "fail program it lies on a file system mounted nosuid -> install it elsewhere, or have it mounted suid"},
+		"nosuid, where":       {func(f *Facts) { f.Program.NoSuid, f.Program.Under, f.Program.Privileged = true, "/m x", false }, "-> install it elsewhere, or as root: mount -o remount,suid '/m x'"},
+		"conf for all":        {func(f *Facts) { f.Conf.Allows = true }, "ok allow_other not for you: a mount with allow_other or allow_root is refused -> the administrator can make /etc/fuse.conf root's, and writable for root alone"},
+		"inside theirs":       {func(f *Facts) { f.Place = &Place{Path: "/m x/y", Through: &unknown} }, "fail mountpoint /m x/y lies inside the FUSE mount /m x of uid 1001(bob), which is closed to you ->"},
+		"inside theirs, root": {func(f *Facts) { f.UID, f.Place = 0, &Place{Path: "/m x/y", Through: &unknown} }, "warn mountpoint /m x/y lies inside"},
+		"inside theirs, open": {func(f *Facts) {
+			open := unknown
+			open.FSOptions = "user_id=1001,allow_other"
+			f.Place = &Place{Path: "/m x/y", Through: &open}
+		}, "warn mountpoint /m x/y lies inside"},
 		"no_new_privs": {func(f *Facts) { f.Program.NoNewPrivs, f.Program.Privileged = true, false }, "fail privilege no_new_privs is set -> call it outside of this sandbox"},
 		"no file":      {func(f *Facts) { f.Program = Program{Privileged: true} }, "warn program its own file cannot be examined"},
 		"namespace":    {func(f *Facts) { f.Around.InitialUser, f.Around.IDs = false, "0 1000 1" }, "ok namespace a user namespace (uid_map 0 1000 1)"},
@@ -148,6 +157,7 @@ func TestCheck(t *testing.T) {
 		"theirs, root":  {func(f *Facts) { f.UID, f.Place = 0, &Place{Path: "/m x", Mounted: &unknown} }, "ok mountpoint /m x is a mount of type fuse.sshfs; whether its daemon lives is not known"},
 		"inside a dead": {func(f *Facts) { f.Place = &Place{Path: "/m x/y", Through: &stale} }, "fail mountpoint /m x/y lies inside: /m x is a mount of type fuse.sshfs whose daemon is gone -> fusermount3 -u '/m x'"},
 		"inside":        {func(f *Facts) { f.Place = &Place{Path: "/m x/y", Through: &healthy} }, "warn mountpoint /m x/y lies inside the FUSE mount /m x and was not looked at"},
+		"not to ask":    {func(f *Facts) { f.Device.Problem, f.Around.SyncInit = problem, Unasked }, "fail device the text -> the step|statmount: yes, sync-init: unknown"},
 		"old kernel":    {func(f *Facts) { f.Around.NewMount, f.Around.Statmount = Absent, Forbidden }, "new mount API: no, statmount: forbidden, sync-init: yes|ok way mounts are made with mount(2)"},
 	} {
 		f := well()

@@ -41,9 +41,10 @@ type Program struct {
 	Path       string // empty where the file cannot be examined
 	Owner      uint32
 	Setuid     bool
-	Capability bool // cap_sys_admin of the file
-	NoSuid     bool // of the mount that it lies on
-	NoNewPrivs bool // as it was at the start
+	Capability bool   // cap_sys_admin of the file
+	NoSuid     bool   // of the mount that it lies on
+	Under      string // the mountpoint of that mount, where NoSuid is set; empty where it is not known
+	NoNewPrivs bool   // as it was at the start
 
 	Privileged bool   // CAP_SYS_ADMIN was there at the start
 	Missing    string // why it was not, in the words of mounting
@@ -63,7 +64,7 @@ type Around struct {
 	NewMount, Statmount, SyncInit Feature
 }
 
-// Feature is whether a system call can be had.
+// Feature is whether something of the kernel can be had.
 type Feature int
 
 // The states of a feature.
@@ -71,6 +72,7 @@ const (
 	Absent Feature = iota
 	Present
 	Forbidden // something refuses it
+	Unasked   // there was nothing by which to ask
 )
 
 // Conf is /etc/fuse.conf.
@@ -78,6 +80,7 @@ type Conf struct {
 	Absent   bool
 	Problem  *Problem // it is not used, and the defaults count
 	Fatal    bool     // nobody can mount while it is so
+	Allows   bool     // it is not used, and has user_allow_other
 	Lines    []fuseconf.Line
 	Settings fuseconf.Settings
 }

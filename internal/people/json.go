@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-fusermount/fusermount/internal/printable"
 )
 
 // A writer of JSON of its own, since encoding/json adds a tenth to the size of a
@@ -74,8 +76,8 @@ func (o *object) texts(name string, values []string) {
 	o.b.WriteByte(']')
 }
 
-// quote writes a JSON string (RFC 8259). What could drive a terminal is escaped,
-// too.
+// quote writes a JSON string (RFC 8259). What could drive a terminal, or make it show
+// other text, is escaped, too.
 func quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -84,7 +86,7 @@ func quote(text string) string {
 		case r == '"' || r == '\\':
 			b.WriteByte('\\')
 			b.WriteRune(r)
-		case r < 0x20 || (r >= 0x7f && r < 0xa0) || r == 0x2028 || r == 0x2029:
+		case printable.Misleads(r):
 			const digits = "0123456789abcdef"
 			b.WriteString(`\u`)
 			for shift := 12; shift >= 0; shift -= 4 {

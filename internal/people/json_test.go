@@ -11,13 +11,13 @@ import (
 func TestListJSON(t *testing.T) {
 	got := ListJSON([]Mount{
 		{
-			Mountpoint: "/m\n", Source: "a\xffb", Type: "fuse.sshfs", Owner: 0, HasOwner: true, OwnerName: "root",
+			Mountpoint: "/m\n\u202e\u061c\u2066", Source: "a\xffb", Type: "fuse.sshfs", Owner: 0, HasOwner: true, OwnerName: "root",
 			Options: "rw,nosuid", FSOptions: "rw,user_id=0", ID: 33, Connection: 44, State: Hung, Waiting: 2,
 		},
 		{Mountpoint: "/n", Type: "fuse", Owner: 5, OwnerName: "", State: Unknown, Waiting: 7},
 	}, true)
 	want := `{"version":1,"fusectl":true,"mounts":[
-{"mountpoint":"/m\u000a","source":"a` + "\ufffd" + `b","source_hex":"61ff62","type":"fuse.sshfs","owner":0,"owner_name":"root",` +
+{"mountpoint":"/m\u000a\u202e\u061c\u2066","source":"a` + "\ufffd" + `b","source_hex":"61ff62","type":"fuse.sshfs","owner":0,"owner_name":"root",` +
 		`"options":["rw","nosuid"],"fs_options":["rw","user_id=0"],"mount_id":33,"connection":44,"state":"hung","waiting":2},
 {"mountpoint":"/n","source":"","type":"fuse","owner":null,"owner_name":null,` +
 		`"options":[],"fs_options":[],"mount_id":0,"connection":0,"state":"unknown","waiting":null}
@@ -47,14 +47,16 @@ func TestCheckJSON(t *testing.T) {
 }
 
 // FuzzJSON compares what is written with what encoding/json reads: any name comes
-// through whole, and none can drive a terminal or add a member.
+// through whole, and none can drive a terminal, mislead its reader or add a member.
 func FuzzJSON(f *testing.F) {
+	f.Add("/a\u202ebidi", "\u061c\u200e\u200f", "ro,\u2066", "\u2029")
 	f.Add("/m", "a\xff\"\\\u2028\x1b[2J\u009b", "rw,x", "alice")
+	const leads = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 	f.Fuzz(func(t *testing.T, mountpoint, source, options, owner string) {
 		m := Mount{Mountpoint: mountpoint, Source: source, Options: options, OwnerName: owner, State: Alive}
 		text := ListJSON([]Mount{m, m}, false)
 		for _, r := range text {
-			if (r < 0x20 && r != '\n') || (r >= 0x7f && r < 0xa0) {
+			if (r < 0x20 && r != '\n') || (r >= 0x7f && r < 0xa0) || strings.ContainsRune(leads, r) {
 				t.Fatalf("%q", text)
 			}
 		}

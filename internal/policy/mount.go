@@ -39,6 +39,9 @@ type MountFacts struct {
 	// namespace, or an upper bound of it below Settings.MountMax.
 	Mounted    int
 	Mountpoint Mountpoint
+	// ConfUnused says that the file of settings has user_allow_other, and is not
+	// used since it is not root's alone. It changes a hint, and nothing else.
+	ConfUnused bool
 	// Device is the fuse device's path: the source of a mount that names
 	// neither source nor subtype.
 	Device string
@@ -145,6 +148,14 @@ func userspaceSize(options []string) (size int) {
 	return size
 }
 
+func allowHint(f MountFacts) string {
+	const begin = "leave the option out, or ask the administrator to "
+	if f.ConfUnused {
+		return begin + "make " + fuseconf.Path + " root's, and writable for root alone: it has the line user_allow_other already"
+	}
+	return begin + "add the line user_allow_other to " + fuseconf.Path
+}
+
 // forUser judges the options of a caller who is not root.
 func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, error) {
 	for name, on := range map[string]*bool{"suid": &o.Suid, "dev": &o.Dev} {
@@ -162,9 +173,7 @@ func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, er
 		on   bool
 	}{{"allow_other", o.AllowOther}, {"allow_root", o.AllowRoot}} {
 		if want.on && !f.Settings.UserAllowOther {
-			return notices, refuse(
-				"option "+want.name+" only allowed if 'user_allow_other' is set in "+fuseconf.Path,
-				"leave the option out, or ask the administrator to add the line user_allow_other to "+fuseconf.Path)
+			return notices, refuse("option "+want.name+" only allowed if 'user_allow_other' is set in "+fuseconf.Path, allowHint(f))
 		}
 	}
 	return notices, nil

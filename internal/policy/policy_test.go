@@ -147,6 +147,21 @@ func TestMountNotices(t *testing.T) {
 	}
 }
 
+func TestAllowOtherHint(t *testing.T) {
+	for unused, want := range map[bool]string{
+		false: "leave the option out, or ask the administrator to add the line user_allow_other to /etc/fuse.conf",
+		true:  "leave the option out, or ask the administrator to make /etc/fuse.conf root's, and writable for root alone: it has the line user_allow_other already",
+	} {
+		f := good()
+		f.ConfUnused = unused
+		_, _, err := Mount(f, "allow_other")
+		var refusal *Refusal
+		if !errors.As(err, &refusal) || refusal.Hint != want {
+			t.Errorf("%v: %+v, want %q", unused, refusal, want)
+		}
+	}
+}
+
 func TestUnmount(t *testing.T) {
 	mine := Mounted{ID: 7, Type: "fuse.sshfs", Owner: 1000, HasOwner: true}
 	theirs := Mounted{ID: 8, Type: "fuse", Owner: 100, HasOwner: true}

@@ -9,14 +9,24 @@ import (
 	"unicode/utf8"
 )
 
-// Text escapes control characters as \ooo, those of Unicode's second
-// control block and bytes that a terminal could take for it included. Other
-// bytes stay: names need not be UTF-8.
+// Misleads says whether a character could make a terminal show other text than
+// there is: control characters, those of Unicode's second control block included,
+// those that change the direction of what follows, and ends of lines.
+func Misleads(r rune) bool {
+	switch {
+	case unicode.IsControl(r), r == 0x061c, r == 0x200e, r == 0x200f:
+		return true
+	}
+	return r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
+// Text escapes the bytes of what misleads as \ooo, and bytes that a terminal could
+// take for the second control block. Other bytes stay: names need not be UTF-8.
 func Text(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
-		bad := unicode.IsControl(r)
+		bad := Misleads(r)
 		if r == utf8.RuneError && size == 1 {
 			bad = text[i] < 0xa0
 		}

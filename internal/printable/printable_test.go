@@ -16,6 +16,11 @@ func TestText(t *testing.T) {
 		"é\u0085\u009b": `é\302\205\302\233`,
 		"\x85\x9b\xa0":  "\\205\\233\xa0", // not UTF-8: bytes that a terminal may know
 		"\x7f\x00":      `\177\000`,
+		"a\u202ebidi":   `a\342\200\256bidi`,
+		"\u2028\u2029":  `\342\200\250\342\200\251`,
+		"\u2066\u2069":  `\342\201\246\342\201\251`,
+		"\u200e\u061c":  `\342\200\216\330\234`,
+		"\u200d\u2027":  "\u200d\u2027", // no change of direction
 		"\xff\xc3":      "\xff\xc3",
 		"\xc2":          "\xc2",
 	} {
@@ -31,6 +36,8 @@ var octal = regexp.MustCompile(`\\[0-3][0-7]{2}`)
 // or end a line, and that nothing else changes.
 func FuzzText(f *testing.F) {
 	f.Add("\x1b[2J\n\u009b\x9bé")
+	f.Add("a\u202ebidi\u2069\u200f\u2028")
+	const leads = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 	f.Fuzz(func(t *testing.T, text string) {
 		got := Text(text)
 		if len(got) > 4*len(text) {
@@ -39,7 +46,7 @@ func FuzzText(f *testing.F) {
 		for i := 0; i < len(got); {
 			r, size := utf8.DecodeRuneInString(got[i:])
 			raw := r == utf8.RuneError && size == 1
-			if r < 0x20 || (r >= 0x7f && r < 0xa0) || (raw && got[i] < 0xa0) {
+			if r < 0x20 || (r >= 0x7f && r < 0xa0) || (raw && got[i] < 0xa0) || strings.ContainsRune(leads, r) {
 				t.Fatalf("Text(%q) = %q", text, got)
 			}
 			i += size

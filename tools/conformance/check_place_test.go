@@ -101,11 +101,14 @@ func TestCheckMounted(t *testing.T) {
 		{hung, "fail mountpoint " + hung + " is a mount of type fuse whose daemon does not answer (requests waiting: 1) -> fusermount3 --abort " + hung},
 		{other, "fail mountpoint " + other + " is a FUSE mount of uid 4343"},
 		{alive + "/hello", "warn mountpoint " + alive + "/hello lies inside the FUSE mount " + alive + " and was not looked at"},
+		{other + "/x", "fail mountpoint " + other + "/x lies inside the FUSE mount " + other + " of uid 4343"},
 		{dead + "/x/y", "fail mountpoint " + dead + "/x/y lies inside: " + dead + " is a mount of type fuse.demo whose daemon is gone -> fusermount3 -u " + dead},
 		{hung + "/x", "fail mountpoint " + hung + "/x lies inside: " + hung + " is a mount of type fuse whose daemon does not answer"},
 	} {
 		wantFinding(t, findings(t, call, c.path), c.want, "")
 	}
+	call.Args = []string{other + "/x"}
+	wantRefusal(t, run(t, call), other+"/x", "failed to access mountpoint "+other+"/x: Permission denied")
 	if asked := healthy.Asked(); len(asked) > 0 {
 		t.Errorf("the daemon was asked: %v", asked)
 	}

@@ -124,7 +124,7 @@ func TestCheckPrivilege(t *testing.T) {
 		},
 		"nosuid": {
 			func(c *fusetest.Call) { c.Prog = onNosuid(t, c.Prog) },
-			"fail program it lies on a file system mounted nosuid", "->",
+			"fail program it lies on a file system mounted nosuid", "mount -o remount,suid /",
 			[]string{"fail program", "fail privilege"},
 		},
 		"bounding set": {
@@ -192,6 +192,7 @@ func TestCheckDevice(t *testing.T) {
 			lines := findings(t, call, mountpoint)
 			wantFinding(t, lines, c.begin, c.has)
 			wantFinding(t, lines, "ok module", "the kernel has FUSE")
+			wantFinding(t, lines, "ok kernel", "sync-init: unknown")
 			wantOnly(t, lines, "fail device")
 		})
 	}
@@ -223,7 +224,7 @@ func TestCheckConf(t *testing.T) {
 		},
 		"writable for others": {
 			"user_allow_other\n", 0o666,
-			[]string{"warn fuse.conf /etc/fuse.conf ignored: it is writable for others than root; the defaults count ->", "ok allow_other not for you"},
+			[]string{"warn fuse.conf /etc/fuse.conf ignored: it is writable for others than root; the defaults count ->", "ok allow_other not for you: a mount with allow_other or allow_root is refused -> the administrator can make /etc/fuse.conf root's"},
 			[]string{"warn fuse.conf"},
 		},
 		"closed": {

@@ -99,7 +99,7 @@ func TestList(t *testing.T) {
 	call, _ := asUser(t)
 	theirs := call
 	theirs.UID, theirs.GID = bob, bob
-	mine, served := serveMount(t, call, "fsname=a\x1b[31m\xff,subtype=demo")
+	mine, served := serveMount(t, call, "fsname=a\x1b[31m\u202e\xff,subtype=demo")
 	dead, gone := serveMount(t, call, "ro")
 	stuck, hung := serveMount(t, call, "fsname=x")
 	other, others := serveMount(t, theirs, "")
@@ -117,7 +117,7 @@ func TestList(t *testing.T) {
 	r := look(t, call, "--list")
 	for _, words := range []string{
 		"MOUNTPOINT SOURCE TYPE OWNER STATE ID CONN OPTIONS",
-		mine + ` a\033[31m` + "\xff" + ` fuse.demo 4242(alice) alive`,
+		mine + ` a\033[31m\342\200\256` + "\xff" + ` fuse.demo 4242(alice) alive`,
 		dead + " /dev/fuse fuse 4242(alice) dead",
 		other + " /dev/fuse fuse 4343(bob) unknown",
 	} {
@@ -158,7 +158,7 @@ func wantStates(t *testing.T, got map[string]listedMount, want map[string]string
 func wantRow(t *testing.T, m listedMount) {
 	t.Helper()
 	line, found := fusetest.FindMount(t, m.Mountpoint)
-	if !found || m.SourceHex != "611b5b33316dff" || m.Type != line.FSType || m.MountID != line.ID ||
+	if !found || m.SourceHex != "611b5b33316de280aeff" || m.Type != line.FSType || m.MountID != line.ID ||
 		m.Owner == nil || *m.Owner != alice || m.OwnerName == nil || *m.OwnerName != "alice" ||
 		strings.Join(m.Options, ",") != line.Options || strings.Join(m.FSOptions, ",") != line.SuperOptions {
 		t.Errorf("%+v\n%+v", m, line)

@@ -21,16 +21,34 @@ func TestFileCapability(t *testing.T) {
 		unmount(t, call, mountpoint)
 		t.Log(way)
 	}
-	// Tables need root's files: a warning, and the mount stays.
+	t.Run("tables", func(t *testing.T) { wantNoTables(t, call, mountpoint) })
+}
+
+// Tables need root's files: a warning that says so, and the mount stays.
+func wantNoTables(t *testing.T, call fusetest.Call, mountpoint string) {
+	t.Helper()
+	const why = " not written: the program has the file capability alone, and not the setuid bit\n"
+	call.Args = []string{"-o", "x-a", mountpoint}
 	writeFile(t, "/run/mount/utab", "")
 	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
-	call.Args = []string{"-o", "x-a", mountpoint}
 	r := run(t, call)
 	wantMounted(t, r, mountpoint)
-	if !strings.Contains(r.Stderr, "warning: ") {
-		t.Errorf("no warning: %q", r.Stderr)
+	if want := call.Prog + ": warning: /run/mount/utab" + why; r.Stderr != want {
+		t.Errorf("%q, want %q", r.Stderr, want)
 	}
 	unmount(t, call, mountpoint)
+	setMtabAside(t)
+	writeFile(t, "/etc/mtab", "")
+	r = run(t, call)
+	wantMounted(t, r, mountpoint)
+	if want := call.Prog + ": warning: /run/mount/utab and /etc/mtab" + why; r.Stderr != want {
+		t.Errorf("%q, want %q", r.Stderr, want)
+	}
+	call.Args = []string{"-u", mountpoint}
+	r = call.Run(t.Context())
+	if want := call.Prog + ": warning: /etc/mtab" + why; r.Exit != 0 || r.Stderr != want {
+		t.Errorf("exit %d, %q, want %q", r.Exit, r.Stderr, want)
+	}
 }
 
 // As root of a user namespace, without any bit on the file. This is what an
@@ -139,4 +157,18 @@ func writeFile(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// setMtabAside makes room for a file: /etc/mtab is a link, as a rule.
+func setMtabAside(t *testing.T) {
+	t.Helper()
+	const path, saved = "/etc/mtab", "/etc/mtab.saved"
+	if err := os.Rename(path, saved); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Rename(saved, path); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -19,15 +19,8 @@ func TestWatchTables(t *testing.T) {
 	for name, path := range map[string]string{"utab": "/run/mount/utab", "mtab": "/etc/mtab"} {
 		t.Run(name, func(t *testing.T) {
 			const before = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
-			if path == "/etc/mtab" { // a link, as a rule
-				if err := os.Rename(path, path+".saved"); err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() {
-					if err := os.Rename(path+".saved", path); err != nil {
-						t.Error(err)
-					}
-				})
+			if path == "/etc/mtab" {
+				setMtabAside(t)
 			}
 			writeFile(t, path, before)
 			t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
