@@ -69,9 +69,10 @@ func (h *helper) leave(socket int, recorded bool) error {
 	if err == nil {
 		err = closeStreams(null, socket)
 	}
-	if err := errors.Join(err, unix.Close(null)); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, unix.Close(null))
 	}
+	_ = unix.Close(null) // nobody can be told any more, and the mount needs its watcher
 	h.report.mute()
 	return nil
 }
