@@ -50,9 +50,9 @@ func (h *helper) mount() error {
 		return err
 	}
 	if h.req.SyncInit {
-		return h.mountInTwoPhases(plan, device, at, place, socket)
+		return h.mountInTwoPhases(plan, device, at, socket)
 	}
-	return h.mountAndSend(plan, device, at, place, socket)
+	return h.mountAndSend(plan, device, at, socket)
 }
 
 // tasksOfMount is what mounting may come to, by the words of the request.
@@ -111,8 +111,8 @@ func (h *helper) knowsFuseblk() (bool, error) {
 
 // mountAndSend mounts, records the mount and sends the device. Whatever fails
 // after the mount was attached takes it back.
-func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, place *kernel.Place, socket int) error {
-	mounted, err := kernel.Mount(plan, device, at, place)
+func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, socket int) error {
+	mounted, err := kernel.Mount(plan, device, at)
 	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}

@@ -17,11 +17,11 @@ import (
 // mount, says with one byte that he serves it, and is told how the mount went.
 // A kernel that was asked to (FUSE_DEV_IOC_SYNC_INIT, Linux 6.18) attaches the
 // mount only when the daemon has answered its first request.
-func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, place *kernel.Place, socket int) error {
+func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, socket int) error {
 	if err := closeInherited(socket); err != nil {
 		return err
 	}
-	prepared, err := kernel.Prepare(plan, device, at, place)
+	prepared, err := kernel.Prepare(plan, device, at)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ type Mounted struct {
 //
 // The device belongs to a file system from the moment one is created with it,
 // so the second way may need a new one: d is then replaced.
-func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted, error) {
+func Mount(plan policy.Plan, d *Device, at *Mountpoint) (*Mounted, error) {
 	t, granted := plan.Terms()
 	if !granted {
 		return nil, errNotGranted
@@ -57,7 +57,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	if held && fitsFsconfig(t) {
 		fd, err := mountByContext(t, d, at)
 		if err == nil {
-			return confirm(&Mounted{fd: fd, place: place}, t, at)
+			return confirm(&Mounted{fd: fd, place: at.place}, t, at)
 		}
 		if !wayIsClosed(err, t) {
 			return nil, err
@@ -69,7 +69,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Mounted,
 	if err := mountByCall(t, d, at); err != nil {
 		return nil, err
 	}
-	m, err := findNew(t, at, place)
+	m, err := findNew(t, at)
 	if err != nil {
 		return nil, err
 	}
@@ -92,15 +92,15 @@ func (at *Mountpoint) held() (bool, error) {
 // What is not found stays. The caller can have unmounted it in this moment, by
 // another run of this program; what lies over at then, or at itself, may be
 // root's. So nothing is ever taken away by its place.
-func findNew(t policy.Terms, at *Mountpoint, place *Place) (*Mounted, error) {
+func findNew(t policy.Terms, at *Mountpoint) (*Mounted, error) {
 	for range maxLooks {
 		now, err := linkOf(at.fd) // not without /proc
-		fd, found := openNew(place.parent, place.name, t, now)
+		fd, found := openNew(at.place.parent, at.place.name, t, now)
 		if !found && err == nil {
 			fd, found = openNew(unix.AT_FDCWD, now, t, now)
 		}
 		if found {
-			return &Mounted{fd: fd, place: place}, nil
+			return &Mounted{fd: fd, place: at.place}, nil
 		}
 	}
 	return nil, errors.New("mount failed: the mountpoint was moved meanwhile")

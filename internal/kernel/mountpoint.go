@@ -13,6 +13,7 @@ import (
 // are the same thing, whatever happens to its path.
 type Mountpoint struct {
 	fd    int // O_PATH
+	place *Place
 	facts policy.Mountpoint
 }
 
@@ -23,24 +24,23 @@ func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 	if err != nil {
 		return nil, &AccessError{Path: p.path, Errno: err}
 	}
-	m := &Mountpoint{fd: fd, facts: policy.Mountpoint{Path: p.path}}
-	if err := m.Examine(uid); err != nil {
+	at := &Mountpoint{fd: fd, place: p}
+	if err := at.Examine(uid); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return m, nil
+	return at, nil
 }
 
 // Examine finds out anew what policy wants to know of the pinned mountpoint.
-func (m *Mountpoint) Examine(uid uint32) (err error) {
-	path := m.facts.Path
-	if m.facts, err = Describe(m.fd, path, uid); err != nil {
-		return &AccessError{Path: path, Errno: err}
+func (at *Mountpoint) Examine(uid uint32) (err error) {
+	if at.facts, err = Describe(at.fd, at.place.path, uid); err != nil {
+		return &AccessError{Path: at.place.path, Errno: err}
 	}
 	return nil
 }
 
 // Facts says what was found out.
-func (m *Mountpoint) Facts() policy.Mountpoint { return m.facts }
+func (at *Mountpoint) Facts() policy.Mountpoint { return at.facts }
 
 // Describe finds out what policy wants to know of what fd is, by the rights of the
 // caller. It asks the daemon, if there is one.

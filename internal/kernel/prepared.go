@@ -13,12 +13,11 @@ type Prepared struct {
 	terms   policy.Terms
 	context int
 	at      *Mountpoint
-	place   *Place
 }
 
 // Prepare describes a mount by plan to the kernel, with the new mount API: no
 // other can be held in between. Whatever that API cannot do fails here.
-func Prepare(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Prepared, error) {
+func Prepare(plan policy.Plan, d *Device, at *Mountpoint) (*Prepared, error) {
 	t, granted := plan.Terms()
 	if !granted {
 		return nil, errNotGranted
@@ -37,7 +36,7 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint, place *Place) (*Prepar
 	if err != nil {
 		return nil, err
 	}
-	return &Prepared{terms: t, context: context, at: at, place: place}, nil
+	return &Prepared{terms: t, context: context, at: at}, nil
 }
 
 // Mount creates the file system, which waits for its daemon if that asked for
@@ -51,7 +50,7 @@ func (p *Prepared) Mount(wait func(ended int) error) (*Mounted, error) {
 	if err != nil {
 		return nil, err
 	}
-	return confirm(&Mounted{fd: fd, place: p.place}, p.terms, p.at)
+	return confirm(&Mounted{fd: fd, place: p.at.place}, p.terms, p.at)
 }
 
 func (p *Prepared) mount(wait func(ended int) error) (fd int, err error) {

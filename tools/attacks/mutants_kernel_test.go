@@ -44,8 +44,8 @@ var kernelMutants = []mutant{
 		"the undo by the place",
 		[]edit{{
 			"internal/kernel/mount.go",
-			"m, err := findNew(t, at, place)\n	if err != nil {\n		return nil, err",
-			"m, err := findNew(t, at, place)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
+			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, err",
+			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
 		}},
 		"conformance", "^TestUnmountedBeforeFound$", "the mount below is gone",
 	},
@@ -53,8 +53,8 @@ var kernelMutants = []mutant{
 		"the undo by the place, with root's mount there",
 		[]edit{{
 			"internal/kernel/mount.go",
-			"m, err := findNew(t, at, place)\n	if err != nil {\n		return nil, err",
-			"m, err := findNew(t, at, place)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
+			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, err",
+			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
 		}},
 		"attacks", "^TestTable$/^mount_by_mount\\(2\\)$/^root_mounts_there_meanwhile$", gone,
 	},
