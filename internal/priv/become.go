@@ -51,7 +51,7 @@ func Become(keep Set) (Identity, error) {
 	if err := becomeReal(was); err != nil {
 		return Identity{}, err
 	}
-	if err := setCaps(own, permitted, 0); err != nil {
+	if err := setCaps(own, permitted); err != nil {
 		return Identity{}, err
 	}
 	if err := lock(); err != nil {

@@ -31,7 +31,7 @@ func With(caps Set, f func() error) error {
 		return err
 	}
 	defer func() {
-		if err := insist(func() error { return setCaps(own, permitted, 0) }); err != nil {
+		if err := insist(func() error { return setCaps(own, permitted) }); err != nil {
 			panic(err)
 		}
 	}()
@@ -68,7 +68,7 @@ func KeepOnly(caps Set) error {
 	if err != nil {
 		return err
 	}
-	return setCaps(own, permitted&(caps|own), 0)
+	return setCaps(own, permitted&(caps|own))
 }
 
 // Shed takes everything out of the permitted set but caps, a root caller's own
@@ -79,14 +79,14 @@ func Shed(caps Set) error {
 		return err
 	}
 	own &= caps
-	return setCaps(own, permitted&caps, 0)
+	return setCaps(own, permitted&caps)
 }
 
 // GiveUp empties the permitted set, a root caller's own included: after the
 // last bracket nothing needs a privilege.
 func GiveUp() error {
 	own = 0
-	return insist(func() error { return setCaps(0, 0, 0) })
+	return insist(func() error { return setCaps(0, 0) })
 }
 
 // AsFileOwner runs f with files accessed as uid 0 and gid 0: the tables that

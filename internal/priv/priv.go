@@ -56,17 +56,17 @@ func Current() (State, error) {
 	return s, err
 }
 
-// setCaps sets the three sets and reads them back: what does not stand in the
-// kernel afterwards was not done.
-func setCaps(effective, permitted, inheritable Set) error {
-	if err := capset(effective, permitted, inheritable); err != nil {
+// setCaps sets two sets, empties the inheritable one, and reads all three back:
+// what does not stand in the kernel afterwards was not done.
+func setCaps(effective, permitted Set) error {
+	if err := capset(effective, permitted, 0); err != nil {
 		return err
 	}
 	e, p, i, err := capget()
 	if err != nil {
 		return err
 	}
-	if e != effective || p != permitted || i != inheritable {
+	if e != effective || p != permitted || i != 0 {
 		return fmt.Errorf("capset: the kernel kept effective %x permitted %x inheritable %x", e, p, i)
 	}
 	return nil

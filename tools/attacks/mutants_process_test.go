@@ -19,7 +19,7 @@ var processMutants = []mutant{
 	},
 	{
 		"to drop after a bracket",
-		[]edit{{"internal/priv/bracket.go", `insist(func() error { return setCaps(own, permitted, 0) })`, `insist(func() error { return nil })`}},
+		[]edit{{"internal/priv/bracket.go", `insist(func() error { return setCaps(own, permitted) })`, `insist(func() error { return nil })`}},
 		"./internal/priv", "^TestScenarios$", "after With: CapEff is",
 	},
 	{
