@@ -11,8 +11,6 @@ type Identity struct {
 	UID, GID uint32 // the caller's real ids, now also effective and saved
 	// Origin is how the process looked before, to explain what is missing.
 	Origin Origin
-	// Permitted is what With and AsFileOwner may draw on.
-	Permitted Set
 }
 
 // own is what stays effective between the brackets. It is empty unless the
@@ -57,7 +55,7 @@ func Become(keep Set) (Identity, error) {
 	if err := lock(); err != nil {
 		return Identity{}, err
 	}
-	return Identity{UID: was.RUID, GID: was.RGID, Origin: origin, Permitted: permitted}, nil
+	return Identity{UID: was.RUID, GID: was.RGID, Origin: origin}, nil
 }
 
 // becomeReal sets all ids to the real ones. PR_SET_KEEPCAPS lets the permitted

@@ -10,7 +10,6 @@ import (
 // say later which right is missing and why.
 type Origin struct {
 	EUID       uint32
-	RUID       uint32
 	NoNewPrivs bool
 	Permitted  Set
 }
@@ -20,7 +19,7 @@ func remember(was State) (Origin, error) {
 	if errno != 0 {
 		return Origin{}, fmt.Errorf("prctl PR_GET_NO_NEW_PRIVS: %w", errno)
 	}
-	return Origin{EUID: was.EUID, RUID: was.RUID, NoNewPrivs: nnp != 0, Permitted: was.Permitted}, nil
+	return Origin{EUID: was.EUID, NoNewPrivs: nnp != 0, Permitted: was.Permitted}, nil
 }
 
 const self = "/proc/self/exe"
