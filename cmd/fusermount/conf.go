@@ -27,15 +27,15 @@ type conf struct {
 	allows   bool   // it is not used, and would have let users use allow_other
 }
 
-// settings reads /etc/fuse.conf as the caller, and tells him what is wrong with it.
-func (h *helper) settings() (conf, error) {
+// settings reads /etc/fuse.conf as the caller, and tells what is wrong with it.
+func (h *helper) settings(tell func(string)) (conf, error) {
 	c, err := h.readConf()
 	if c.unused != "" {
-		h.report.warn(c.unused)
+		tell(c.unused)
 	}
 	for _, line := range c.lines {
 		for _, w := range line.Warnings {
-			h.report.warn(w)
+			tell(w)
 		}
 	}
 	return c, err

@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
-	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
@@ -38,14 +37,7 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	facts, err := h.mountFacts(at, device)
-	if err != nil {
-		return err
-	}
-	plan, notices, err := policy.Mount(facts, h.req.Options...)
-	for _, notice := range notices {
-		h.report.warn(notice)
-	}
+	plan, err := h.judgeMount(at, device, h.report.warn)
 	if err != nil {
 		return err
 	}
@@ -79,40 +71,10 @@ func (h *helper) mentions(option string) bool {
 	return slices.ContainsFunc(h.req.Options, func(list string) bool { return strings.Contains(list, option) })
 }
 
-func (h *helper) mountFacts(at *kernel.Mountpoint, device *kernel.Device) (policy.MountFacts, error) {
-	c, err := h.settings()
-	if err != nil {
-		return policy.MountFacts{}, err
-	}
-	fuseblk, err := h.knowsFuseblk()
-	if err != nil {
-		return policy.MountFacts{}, err
-	}
-	facts := policy.MountFacts{
-		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
-		Settings:   c.settings,
-		ConfUnused: c.allows,
-		Mountpoint: at.Facts(),
-		Device:     device.Path(),
-		FuseBlk:    fuseblk,
-	}
-	if h.who.UID != 0 && c.settings.MountMax != fuseconf.NoLimit {
-		facts.Mounted, err = kernel.CountFuse(c.settings.MountMax)
-	}
-	return facts, err
-}
-
-func (h *helper) knowsFuseblk() (bool, error) {
-	if !h.mentions("blkdev") {
-		return false, nil
-	}
-	return kernel.KnowsFS("fuseblk")
-}
-
 // mountAndSend mounts, records the mount and sends the device. Whatever fails
 // after the mount was attached takes it back.
 func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, socket int) error {
-	mounted, err := kernel.Mount(plan, device, at)
+	mounted, err := kernel.Mount(plan, device, at, h.judgeAgain(at, device))
 	if err != nil {
 		return also(err, h.takeBack(mounted))
 	}

@@ -29,16 +29,21 @@ func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *k
 		return err
 	}
 	mounted, err := h.secondPhase(prepared, device, at, socket)
-	if err == nil {
-		recorded := h.record(plan, mounted)
-		h.logMount(plan)
-		if err = tellSuccess(socket, mounted); err == nil {
-			return h.handedOver(plan, mounted, recorded, socket)
+	if err != nil {
+		// He could kill us as soon as he hears of it, and keep a mount that should
+		// not be.
+		err = also(err, h.takeBack(mounted))
+		if told := fdpass.SendStatus(socket, statusOf(err)); told != nil && !errors.Is(told, io.EOF) {
+			err = also(err, errors.New("and nobody could be told"))
 		}
-	} else if told := fdpass.SendStatus(socket, statusOf(err)); told != nil && !errors.Is(err, io.EOF) {
-		err = also(err, errors.New("and nobody could be told"))
+		return err
 	}
-	return also(err, h.takeBack(mounted))
+	recorded := h.record(plan, mounted)
+	h.logMount(plan)
+	if err := tellSuccess(socket, mounted); err != nil {
+		return also(err, h.takeBack(mounted))
+	}
+	return h.handedOver(plan, mounted, recorded, socket)
 }
 
 func tellSuccess(socket int, mounted *kernel.Mounted) error {
@@ -51,27 +56,16 @@ func tellSuccess(socket int, mounted *kernel.Mounted) error {
 	return nil
 }
 
-// secondPhase waits for the caller and mounts. What policy judged may be long
-// ago by now: he could have filled the table up to mount_max in between, or
-// lost a right, so it judges once more.
+// secondPhase waits for the caller and mounts.
 func (h *helper) secondPhase(prepared *kernel.Prepared, device *kernel.Device, at *kernel.Mountpoint, socket int) (*kernel.Mounted, error) {
 	limit := syncInitLimit()
 	if err := fdpass.WaitByte(socket, limit); err != nil {
 		return nil, waitError(err, "the caller did not answer")
 	}
-	if err := at.Examine(h.who.UID); err != nil {
-		return nil, err
-	}
-	facts, err := h.mountFacts(at, device)
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := policy.Mount(facts, h.req.Options...); err != nil {
-		return nil, err
-	}
-	return prepared.Mount(func(ended int) error {
+	wait := func(ended int) error {
 		return waitError(fdpass.WaitWhileOpen(socket, ended, limit), "the daemon did not answer the kernel")
-	})
+	}
+	return prepared.Mount(wait, h.judgeAgain(at, device))
 }
 
 // waitError says in words why a wait ended without result. who is silent where

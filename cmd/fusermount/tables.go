@@ -16,7 +16,7 @@ func (h *helper) record(plan policy.Plan, mounted *kernel.Mounted) (recorded boo
 	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.HasMtab() {
 		return false
 	}
-	r, err := mounted.Record(plan.Userspace())
+	r, err := mounted.Record(plan)
 	if err == nil {
 		err = kernel.RecordMount(r)
 	}

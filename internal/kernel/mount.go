@@ -45,7 +45,11 @@ type Mounted struct {
 //
 // The device belongs to a file system from the moment one is created with it,
 // so the second way may need a new one: d is then replaced.
-func Mount(plan policy.Plan, d *Device, at *Mountpoint) (*Mounted, error) {
+//
+// last is asked right before the mount is attached, and nothing is attached if it
+// has an error: what the plan was made from may be long ago, since whoever calls
+// this program can stop it.
+func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mounted, error) {
 	t, granted := plan.Terms()
 	if !granted {
 		return nil, errNotGranted
@@ -55,7 +59,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint) (*Mounted, error) {
 		return nil, err
 	}
 	if held && fitsFsconfig(t) {
-		fd, err := mountByContext(t, d, at)
+		fd, err := mountByContext(t, d, at, last)
 		if err == nil {
 			return confirm(&Mounted{fd: fd, place: at.place}, t, at)
 		}
@@ -66,7 +70,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint) (*Mounted, error) {
 			return nil, err
 		}
 	}
-	if err := mountByCall(t, d, at); err != nil {
+	if err := mountByCall(t, d, at, last); err != nil {
 		return nil, err
 	}
 	m, err := findNew(t, at)
@@ -216,8 +220,3 @@ func (m *Mounted) Target() (t *Target, err error) {
 
 // Entry is the mount's entry in the kernel's table.
 func (m *Mounted) Entry() mtab.Entry { return m.entry }
-
-// Record is what the tables of user space keep of the mount.
-func (m *Mounted) Record(userspace []string) (mtab.Record, error) {
-	return record(m.fd, m.place, m.entry, userspace)
-}

@@ -11,7 +11,7 @@ import (
 
 // mountByCall mounts with mount(2), for kernels and confinements that know
 // nothing else.
-func mountByCall(t policy.Terms, d *Device, at *Mountpoint) error {
+func mountByCall(t policy.Terms, d *Device, at *Mountpoint, last func() error) error {
 	target := procFD(at.fd)
 	if at.facts.Kind == policy.Directory {
 		// No /proc is needed for a directory: it becomes the current one.
@@ -23,6 +23,9 @@ func mountByCall(t policy.Terms, d *Device, at *Mountpoint) error {
 	fstype, source := fsType(t), t.Source
 	if t.Subtype != "" {
 		fstype += "." + t.Subtype
+	}
+	if err := at.ready(last); err != nil {
+		return err
 	}
 	err := mount(source, target, fstype, callFlags(t), callData(t, d))
 	if errors.Is(err, unix.ENODEV) && t.Subtype != "" {

@@ -22,7 +22,7 @@ func fitsFsconfig(t policy.Terms) bool {
 
 // mountByContext mounts with fsopen, fsconfig, fsmount and move_mount, and
 // gives the descriptor of the mount.
-func mountByContext(t policy.Terms, d *Device, at *Mountpoint) (int, error) {
+func mountByContext(t policy.Terms, d *Device, at *Mountpoint, last func() error) (int, error) {
 	context, err := openContext(t, d)
 	if err != nil {
 		return -1, err
@@ -31,7 +31,7 @@ func mountByContext(t policy.Terms, d *Device, at *Mountpoint) (int, error) {
 	if err := fsconfigCreate(context); err != nil {
 		return -1, &MountError{Errno: err, Message: contextLog(context)}
 	}
-	return attach(context, t, at)
+	return attach(context, t, at, last)
 }
 
 // openContext describes the file system to the kernel.
@@ -63,10 +63,13 @@ func fill(context int, t policy.Terms, d *Device) error {
 
 // attach mounts the file system that was created in context over the pinned
 // mountpoint.
-func attach(context int, t policy.Terms, at *Mountpoint) (fd int, err error) {
+func attach(context int, t policy.Terms, at *Mountpoint, last func() error) (fd int, err error) {
 	fd, err = fsmount(context, mountAttributes(t))
 	if err != nil {
 		return -1, &MountError{Errno: err, Message: contextLog(context)}
+	}
+	if err := at.ready(last); err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
 	}
 	if err := moveMount(fd, at.fd); err != nil {
 		return -1, &MountError{Errno: errors.Join(err, unix.Close(fd))}

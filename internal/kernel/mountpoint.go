@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
@@ -41,6 +42,46 @@ func (at *Mountpoint) Examine(uid uint32) (err error) {
 
 // Facts says what was found out.
 func (at *Mountpoint) Facts() policy.Mountpoint { return at.facts }
+
+// ready is asked right before a mount is attached to at. The kernel attaches to
+// whatever is topmost: what was mounted there since at was pinned may be root's, and
+// what is attached over it could stay, since the caller may kill this process before
+// it has taken that back. Between this look and the deed nothing else is done.
+func (at *Mountpoint) ready(last func() error) error {
+	if err := last(); err != nil {
+		return err
+	}
+	for range maxLooks {
+		if at.topmost(at.place.parent, at.place.name) {
+			return nil
+		}
+		now, err := linkOf(at.fd)
+		if err != nil || at.topmost(unix.AT_FDCWD, now) { // not without /proc: confirm has a look afterwards
+			return nil
+		}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(at.fd, &st); err == nil && st.Nlink == 0 {
+		return &MountError{Errno: unix.ENOENT}
+	}
+	return &MountError{Errno: unix.EBUSY, Message: "something else was mounted there meanwhile, or it was moved"}
+}
+
+// topmost says whether a name leads to at itself. What else lies there is not
+// asked for anything but the id of its mount.
+func (at *Mountpoint) topmost(parent int, name string) bool {
+	fd, err := openPath(parent, name, unix.O_NOFOLLOW)
+	if err != nil {
+		return false
+	}
+	same, err := mtab.SameMount(fd, at.fd)
+	var there, here unix.Stat_t
+	if err == nil && same {
+		err = errors.Join(unix.Fstat(fd, &there), unix.Fstat(at.fd, &here))
+	}
+	_ = unix.Close(fd) // nothing was done with it
+	return err == nil && same && there.Dev == here.Dev && there.Ino == here.Ino
+}
 
 // Describe finds out what policy wants to know of what fd is, by the rights of the
 // caller. It asks the daemon, if there is one.

@@ -42,10 +42,10 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint) (*Prepared, error) {
 // Mount creates the file system, which waits for its daemon if that asked for
 // it, and attaches it over the pinned mountpoint. Meanwhile wait is called with
 // a descriptor that can be read when the creation has ended; if wait gives up
-// before that, with an error, the creation is broken off. p must not be used
-// again.
-func (p *Prepared) Mount(wait func(ended int) error) (*Mounted, error) {
-	fd, err := p.mount(wait)
+// before that, with an error, the creation is broken off. last is that of [Mount].
+// p must not be used again.
+func (p *Prepared) Mount(wait func(ended int) error, last func() error) (*Mounted, error) {
+	fd, err := p.mount(wait, last)
 	_ = unix.Close(p.context) // it changes nothing about what was done
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (p *Prepared) Mount(wait func(ended int) error) (*Mounted, error) {
 	return confirm(&Mounted{fd: fd, place: p.at.place}, p.terms, p.at)
 }
 
-func (p *Prepared) mount(wait func(ended int) error) (fd int, err error) {
+func (p *Prepared) mount(wait func(ended int) error, last func() error) (fd int, err error) {
 	c, err := fsconfigCreateApart(p.context)
 	if err != nil {
 		return -1, &MountError{Errno: err}
@@ -65,5 +65,5 @@ func (p *Prepared) mount(wait func(ended int) error) (fd int, err error) {
 	if gaveUp != nil {
 		return -1, gaveUp
 	}
-	return attach(p.context, p.terms, p.at)
+	return attach(p.context, p.terms, p.at, last)
 }

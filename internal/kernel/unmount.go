@@ -212,5 +212,5 @@ func (t *Target) Path() string { return t.place.path }
 
 // Record is what the tables of user space keep of the mount.
 func (t *Target) Record() (mtab.Record, error) {
-	return record(t.fd, t.place, t.entry, nil)
+	return record(t.fd, t.place, t.entry)
 }

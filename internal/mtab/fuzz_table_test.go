@@ -47,14 +47,17 @@ type table struct {
 
 var userTables = map[string]table{
 	"utab": {utabAdd, utabRemove, func(line string) []string {
-		m := regexp.MustCompile(`^ID=65 SRC=([^ \t\n]*) TARGET=([^ \t\n]*) ROOT=/ OPTS=([^ \t\n]*)$`).FindStringSubmatch(line)
+		m := regexp.MustCompile(`^SRC=([^ \t\n]*) TARGET=([^ \t\n]*) ROOT=/ ATTRS=fusermount\.id=65 OPTS=([^ \t\n]*)$`).FindStringSubmatch(line)
 		return m[min(1, len(m)):]
 	}, func(line string) bool {
 		fields := strings.FieldsFunc(strings.TrimSuffix(line, "\n"), separator)
-		return slices.Contains(fields, "ID=65") && slices.ContainsFunc(fields, func(f string) bool {
-			value, found := strings.CutPrefix(f, "TARGET=")
-			return found && unmangled(value) == "/m"
-		})
+		has := func(name, want string) bool {
+			return slices.ContainsFunc(fields, func(f string) bool {
+				value, found := strings.CutPrefix(f, name)
+				return found && unmangled(value) == want
+			})
+		}
+		return has("ATTRS=", "fusermount.id=65") && has("TARGET=", "/m")
 	}},
 	"mtab": {mtabAdd, mtabRemove, func(line string) []string {
 		m := regexp.MustCompile(`^([^ \t\n]*) ([^ \t\n]*) fuse ([^ \t\n]*) 0 0$`).FindStringSubmatch(line)
@@ -112,7 +115,7 @@ func wantFields(t *testing.T, name string, got, want []string) {
 // FuzzRemove holds of any text that a removal takes out one whole line, which
 // names the mount, or nothing.
 func FuzzRemove(f *testing.F) {
-	f.Add("ID=65 SRC=s TARGET=/m ROOT=/ OPTS=x-a\ns /m fuse rw,user_id=1 0 0")
+	f.Add("SRC=s TARGET=/m ROOT=/ ATTRS=fusermount.id=65 OPTS=x-a\ns /m fuse rw,user_id=1 0 0")
 	f.Fuzz(func(t *testing.T, text string) {
 		r := Record{ID: 65, Source: "s", Target: "/m", Type: "fuse", Options: "rw,user_id=1"}
 		for name, table := range userTables {

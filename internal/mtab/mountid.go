@@ -104,3 +104,18 @@ func OldID(fd int) (uint64, error) {
 	}
 	return 0, errors.New("no mnt_id in fdinfo")
 }
+
+// SameMount says whether two descriptors lie in one mount.
+func SameMount(a, b int) (bool, error) {
+	one, _, err := uniqueID(a)
+	if err == nil && one.unique {
+		other, _, err := uniqueID(b)
+		return one == other, err
+	}
+	old, err := OldID(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := OldID(b)
+	return old == other, err
+}

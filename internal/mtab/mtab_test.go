@@ -100,7 +100,7 @@ var record = Record{
 }
 
 func TestUtab(t *testing.T) {
-	const ours = "ID=65 SRC=a\\040b TARGET=/m\\012x ROOT=/ OPTS=x-a,x-b=c\\040d\n"
+	const ours = "SRC=a\\040b TARGET=/m\\012x ROOT=/ ATTRS=fusermount.id=65 OPTS=x-a,x-b=c\\040d\n"
 	const other = "SRC=tmpfs TARGET=/m\\012x ROOT=/ OPTS=x-other\n"
 	if got := utabAdd(other, record); got != other+ours {
 		t.Errorf("added: %q", got)
@@ -112,30 +112,9 @@ func TestUtab(t *testing.T) {
 	if !found || got != other+other {
 		t.Errorf("removed: %q, %v", got, found)
 	}
-	for _, text := range []string{"", other, strings.Replace(ours, "ID=65", "ID=6", 1), strings.Replace(ours, "/m", "/n", 1)} {
-		if got, found := utabRemove(text, record); found || got != text {
-			t.Errorf("removed from %q: %q", text, got)
-		}
-	}
-}
-
-// Where an older libmount has left the ids out, the last line of the target and
-// source that has none goes; one with another id is another mount's.
-func TestUtabWithoutID(t *testing.T) {
-	const bare = "SRC=a\\040b TARGET=/m\\012x ROOT=/ OPTS=x-a\n"
-	for text, want := range map[string]string{
-		bare + bare:                     bare,
-		bare + "ID=66 " + bare:          "ID=66 " + bare,
-		"ID=65 " + bare + bare:          bare,
-		strings.ToUpper(bare) + bare:    strings.ToUpper(bare),
-		bare + "SRC=x TARGET=/m ROOT=/": "SRC=x TARGET=/m ROOT=/",
-	} {
-		if got, found := utabRemove(text, record); !found || got != want {
-			t.Errorf("removed from %q: %q, %v; want %q", text, got, found, want)
-		}
-	}
 	for _, text := range []string{
-		"ID=66 " + bare, strings.Replace(bare, "SRC=a", "SRC=c", 1), strings.Replace(bare, "ROOT=/", "ROOT=/sub", 1),
+		"", other, strings.Replace(ours, "id=65", "id=6", 1), strings.Replace(ours, "id=65", "id=656", 1), strings.Replace(ours, "/m", "/n", 1),
+		strings.Replace(ours, " ATTRS=fusermount.id=65", "", 1), // root's, of the source that the caller chose
 	} {
 		if got, found := utabRemove(text, record); found || got != text {
 			t.Errorf("removed from %q: %q", text, got)

@@ -16,7 +16,7 @@ import (
 // What stands in the tables before, and lines of record in mtab_test.go.
 const (
 	utabBefore = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
-	utabLine   = "ID=65 SRC=a\\040b TARGET=/m\\012x ROOT=/ OPTS=x-a,x-b=c\\040d\n"
+	utabLine   = "SRC=a\\040b TARGET=/m\\012x ROOT=/ ATTRS=fusermount.id=65 OPTS=x-a,x-b=c\\040d\n"
 	mtabBefore = "x /else tmpfs rw 0 0\n"
 	mtabLine   = "a\\040b /m\\012x fuse.s rw,nosuid,nodev,user_id=1000,group_id=1000 0 0\n"
 )

@@ -15,34 +15,28 @@ type Record struct {
 	Userspace []string // the x-* options, for utab
 }
 
-// utabAdd appends r in the format that libmount reads. ID= is written by
-// libmount itself from 2.39 on; older ones pass over it. It lets a removal
-// find exactly the line of its own mount.
+// utabAdd appends r in the format that libmount reads. The mount's id stands among
+// the attributes, which libmount keeps for those who write them: it lets a removal
+// find exactly the line of its own mount, whatever source the caller gave it.
+//
+// Not as ID=: libmount from 2.39 on would go by that alone, and ids are used again.
+// A line that stays, since its mount ended without this program, could then give a
+// caller's options to a mount of root's.
 func utabAdd(text string, r Record) string {
-	return terminated(text) + "ID=" + strconv.FormatUint(r.ID, 10) +
-		" SRC=" + Escape(r.Source) +
+	return terminated(text) + "SRC=" + Escape(r.Source) +
 		" TARGET=" + Escape(r.Target) +
-		" ROOT=/ OPTS=" + Escape(strings.Join(r.Userspace, ",")) + "\n"
+		" ROOT=/ ATTRS=" + utabMark(r) +
+		" OPTS=" + Escape(strings.Join(r.Userspace, ",")) + "\n"
 }
+
+func utabMark(r Record) string { return "fusermount.id=" + strconv.FormatUint(r.ID, 10) }
 
 // utabRemove takes out the line that utabAdd wrote for this mount. A line of
 // the same target that somebody else wrote, for a mount below or above, stays.
-//
-// A libmount before 2.39 that writes the table anew leaves the ids out. Then it
-// is the last line of this target and source that has none.
 func utabRemove(text string, r Record) (changed string, found bool) {
-	id := strconv.FormatUint(r.ID, 10)
-	changed, found = withoutLast(text, func(line string) bool {
-		l := parseUtab(line)
-		return l["ID"] == id && l["TARGET"] == r.Target
-	})
-	if found {
-		return changed, true
-	}
 	return withoutLast(text, func(line string) bool {
 		l := parseUtab(line)
-		_, hasID := l["ID"]
-		return !hasID && l["TARGET"] == r.Target && l["ROOT"] == "/" && l["SRC"] == r.Source
+		return l["ATTRS"] == utabMark(r) && l["TARGET"] == r.Target
 	})
 }
 

@@ -29,7 +29,7 @@ var (
 )
 
 func utabLine(l fusetest.Line) string {
-	return fmt.Sprintf("ID=%d SRC=anywhere TARGET=%s ROOT=/ OPTS=x-a\n", l.ID, l.Mountpoint)
+	return fmt.Sprintf("SRC=anywhere TARGET=%s ROOT=/ ATTRS=fusermount.id=%d OPTS=x-a\n", l.Mountpoint, l.ID)
 }
 
 func utabTarget(line string) (target string, ok bool) {

@@ -70,7 +70,22 @@ var kernelMutants = []mutant{
 	{
 		"on what the mount lies",
 		[]edit{{"internal/kernel/mount.go", `if !direct {`, `if false && !direct {`}},
-		"conformance", "^TestSyncInitRefusedLater$/^something_mounted_there$", "status 0, want -16",
+		"conformance", "^TestSyncInitTakenBackFirst$", "status 0, want -16",
+	},
+	{
+		"a mount that should not be, before the caller hears of it",
+		[]edit{{"cmd/fusermount/sync.go", "		err = also(err, h.takeBack(mounted))\n", "		defer func() { _ = h.takeBack(mounted) }()\n"}},
+		"conformance", "^TestSyncInitTakenBackFirst$", "taken back as call",
+	},
+	{
+		"the second judgement",
+		[]edit{{"internal/kernel/mountpoint.go", `if err := last(); err != nil {`, `if err := error(nil); err != nil {`}},
+		"conformance", "^TestJudgedBeforeAttaching$/^fsopen$/^mount_max_reached$", "exit 0",
+	},
+	{
+		"what lies on the mountpoint by now",
+		[]edit{{"internal/kernel/mountpoint.go", `if at.topmost(at.place.parent, at.place.name) {`, `if true || at.topmost(at.place.parent, at.place.name) {`}},
+		"conformance", "^TestJudgedBeforeAttaching$/^mount2$/^something_mounted_there$", "if only for a moment",
 	},
 	{
 		"the pinned mountpoint, new API",

@@ -132,7 +132,7 @@ func TestSyncInitRefusedLater(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			unix.EBUSY, "mount failed: Device or resource busy (something else was mounted there meanwhile)",
+			unix.EBUSY, "mount failed: Device or resource busy (something else was mounted there meanwhile",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -102,7 +102,7 @@ func wantTables(t *testing.T, sum *counts) {
 	left := 0
 	for line := range strings.Lines(string(text)) {
 		left++
-		if !strings.HasPrefix(line, "ID=") || !strings.HasSuffix(line, " ROOT=/ OPTS=x-soak\n") {
+		if !strings.HasPrefix(line, "SRC=") || !strings.HasSuffix(line, " OPTS=x-soak\n") {
 			t.Errorf("in utab: %q", line)
 		}
 	}

@@ -1,0 +1,113 @@
+package conformance
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// The caller can stop the helper for as long as he likes, by a signal or a full
+// pipe for its messages. What he has lost by then is seen before anything is
+// attached: he could kill it before it has taken anything back.
+func TestJudgedBeforeAttaching(t *testing.T) {
+	// In each way the last call but the look at the mountpoint, and the deed.
+	moments := map[string][2]string{"fsopen": {"fsmount", "move_mount"}, "mount2": {"fchdir", "mount"}}
+	for way, deny := range waysToMount {
+		for name, c := range map[string]struct {
+			change func(t *testing.T, mountpoint string)
+			text   string
+		}{
+			"not writable any more":   {func(t *testing.T, m string) { chmod(t, m, 0o555) }, "user has no write access to mountpoint "},
+			"mount_max reached":       {func(t *testing.T, _ string) { writeFile(t, "/etc/fuse.conf", "mount_max = 0\n") }, "too many FUSE filesystems mounted"},
+			"something mounted there": {cover, "mount failed: Device or resource busy (something else was mounted there meanwhile"},
+		} {
+			t.Run(way+"/"+name, func(t *testing.T) {
+				call, mountpoint := asUser(t)
+				t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+				call.Deny = deny
+				seen := intercept(t, &call, moments[way][0], func() { c.change(t, mountpoint) })
+				before := len(fusetest.Mountinfo(t))
+				r := run(t, call)
+				if r.Exit != 1 || r.NFDs != 0 || !strings.Contains(r.Stderr, c.text) {
+					t.Errorf("exit %d, %d descriptors, %q", r.Exit, r.NFDs, r.Stderr)
+				}
+				if slices.Contains(*seen, moments[way][1]) {
+					t.Error("the mount was attached, if only for a moment")
+				}
+				_ = unix.Unmount(mountpoint, unix.MNT_DETACH) // upper, where it is there
+				if after := len(fusetest.Mountinfo(t)); after != before {
+					t.Errorf("%d mounts before, %d after", before, after)
+				}
+			})
+		}
+	}
+}
+
+// A daemon can keep the kernel, and with it the helper, waiting with its answer.
+func TestSyncInitJudgedAfterInit(t *testing.T) {
+	call, mountpoint := syncCall(t, "")
+	s := startSync(t, call, mountpoint)
+	s.serve(t, fusetest.Options{HangBeforeInit: true})
+	s.answer(t)
+	s.waitCreating(t)
+	chmod(t, mountpoint, 0o555)
+	s.server.Resume()
+	s.wantStatus(t, unix.EPERM)
+	s.wantFailed(t, "user has no write access to mountpoint ")
+}
+
+// What is mounted there in the very last moment is seen afterwards, and the mount
+// is taken back before the caller hears of it: his daemon serves it already.
+func TestSyncInitTakenBackFirst(t *testing.T) {
+	call, mountpoint := syncCall(t, "")
+	seen := intercept(t, &call, "move_mount", func() { cover(t, mountpoint) })
+	s := startSync(t, call, mountpoint)
+	s.answer(t)
+	s.wantStatus(t, unix.EBUSY)
+	if r := s.Wait(); r.Exit != 1 || !strings.Contains(r.Stderr, "something else was mounted there meanwhile") {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+	taken, told := slices.Index(*seen, "umount2"), slices.Index(*seen, "sendmsg")
+	if taken < 0 || taken > told {
+		t.Errorf("taken back as call %d, told as %d: %v", taken, told, *seen)
+	}
+	if line, found := fusetest.FindMount(t, mountpoint); !found || line.Source != "upper" {
+		t.Errorf("%+v", line)
+	}
+}
+
+// intercept has f run before the first call of a name, and gives the names of the
+// calls from that one on; they may be read when the helper has ended.
+func intercept(t *testing.T, call *fusetest.Call, name string, f func()) (seen *[]string) {
+	t.Helper()
+	fusetest.NeedIntercept(t)
+	seen = new([]string)
+	call.InterceptFrom = "getresuid"
+	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+		if s.Name == name && len(*seen) == 0 {
+			f()
+		}
+		if s.Name == name || len(*seen) > 0 {
+			*seen = append(*seen, s.Name)
+		}
+		return fusetest.Continue
+	}
+	t.Cleanup(func() {
+		if len(*seen) == 0 {
+			t.Error("the moment never came")
+		}
+	})
+	return seen
+}
+
+// cover mounts something of root's.
+func cover(t *testing.T, mountpoint string) {
+	if err := unix.Mount("upper", mountpoint, "tmpfs", 0, ""); err != nil {
+		t.Error(err)
+	}
+}
