@@ -45,7 +45,7 @@ func (h *helper) abort() error {
 	if err != nil {
 		return err
 	}
-	h.log("aborted and unmounted " + cut(h.path))
+	h.logDone("aborted and unmounted")
 	return nil
 }
 

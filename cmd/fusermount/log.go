@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/printable"
 )
@@ -19,30 +20,36 @@ const (
 	logPriority = 10<<3 | 5
 )
 
-// logMount logs a mount before its caller hears of it: from then on he could kill
-// us to keep it out of the log.
-func (h *helper) logMount(plan policy.Plan) {
-	t, _ := plan.Terms()
-	fstype := "fuse"
-	if t.BlockDevice {
-		fstype = "fuseblk"
+// aboutMount says what the options ask for, and aboutEntry what the kernel's table
+// shows.
+func aboutMount(options []string) string {
+	fstype, source, ok := policy.Names(devicePath(), options...)
+	if !ok {
+		return "" // the options are nonsense, and the mount is refused
 	}
-	if t.Subtype != "" {
-		fstype += "." + t.Subtype
-	}
-	h.log("mounted " + cut(h.path) + " type " + cut(fstype) + " source " + cut(t.Source))
+	return about(fstype, source)
 }
+
+func aboutEntry(e mtab.Entry) string { return about(e.Type, e.Source) }
+
+func about(fstype, source string) string {
+	return " type " + cut(fstype) + " source " + cut(source)
+}
+
+// logDone logs a success. A mount is logged before its caller hears of it: from then
+// on he could kill us to keep it out of the log.
+func (h *helper) logDone(what string) { h.log(what + " " + cut(h.path) + h.about) }
 
 // logged logs why the caller did not get what he asked for.
 func (h *helper) logged(what string, err error) error {
 	if err != nil && !h.over {
-		h.logRefusal(what, h.path, err)
+		h.logRefusal(what, err)
 	}
 	return err
 }
 
-func (h *helper) logRefusal(what, path string, err error) {
-	h.log(what + " of " + cut(path) + " refused: " + cut(err.Error()))
+func (h *helper) logRefusal(what string, err error) {
+	h.log(what + " of " + cut(h.path) + h.about + " refused: " + cut(err.Error()))
 }
 
 // maxField bounds each part of a line in bytes: no name may make the line too

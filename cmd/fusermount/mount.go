@@ -17,6 +17,7 @@ import (
 // mount mounts and hands the device over: find everything out as the caller,
 // decide, mount, send.
 func (h *helper) mount() error {
+	h.about = aboutMount(h.req.Options)
 	socket, err := h.commSocket()
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 		return also(err, h.takeBack(mounted))
 	}
 	recorded := h.record(plan, mounted)
-	h.logMount(plan)
+	h.logDone("mounted")
 	err = mounted.Release()
 	if err == nil {
 		err = sendDevice(socket, device)

@@ -22,6 +22,7 @@ type helper struct {
 	report *reporter
 	tasks  confine.Task // what is left to be done
 	path   string       // the mountpoint, canonical once it is resolved; for the log
+	about  string       // type and source, as far as they are known; for the log
 	over   bool         // what was asked for was done: what fails now is another matter
 }
 

@@ -39,7 +39,7 @@ func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *k
 		return err
 	}
 	recorded := h.record(plan, mounted)
-	h.logMount(plan)
+	h.logDone("mounted")
 	if err := tellSuccess(socket, mounted); err != nil {
 		return also(err, h.takeBack(mounted))
 	}

@@ -28,7 +28,7 @@ func (h *helper) unmount() error {
 	if err := h.unmountTarget(target, h.req.Lazy); err != nil {
 		return err
 	}
-	h.log("unmounted " + cut(h.path))
+	h.logDone("unmounted")
 	return nil
 }
 
@@ -46,6 +46,9 @@ func (h *helper) target() (*kernel.Target, error) {
 	target, err := place.Target()
 	if err != nil {
 		return nil, notListed(err, place.Path())
+	}
+	if entry, isRoot := target.Entry(); isRoot {
+		h.about = aboutEntry(entry)
 	}
 	return target, nil
 }

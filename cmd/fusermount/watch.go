@@ -86,7 +86,7 @@ func (h *helper) watch(socket int, watched mtab.Entry) error {
 		err = h.cleanUp(watched)
 	}
 	if err != nil {
-		h.logRefusal("automatic unmount", watched.Mountpoint, err)
+		h.logRefusal("automatic unmount", err)
 		return err
 	}
 	return nil
@@ -118,5 +118,10 @@ func (h *helper) takeAway(watched mtab.Entry) error {
 	if !target.Dead() {
 		return target.Close()
 	}
-	return h.unmountTarget(target, true)
+	if err := h.unmountTarget(target, true); err != nil {
+		return err
+	}
+	h.path = target.Path()
+	h.logDone("automatically unmounted")
+	return nil
 }

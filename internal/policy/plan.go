@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/go-fusermount/fusermount/internal/mountopts"
+import (
+	"cmp"
+
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+)
 
 // Terms are all that the kernel is told of a mount. Every value is typed:
 // nothing of the caller's option text is passed on unparsed.
@@ -47,14 +51,28 @@ func (p Plan) Userspace() []string { return p.userspace }
 // fileType are the bits of st_mode that say what a file is (S_IFMT).
 const fileType = 0o170000
 
+// Names gives the type and the source that a mount has in the kernel's table if its
+// options ask for it; ok is false where they are none.
+func Names(device string, options ...string) (fstype, source string, ok bool) {
+	o, err := mountopts.Parse(options...)
+	if err != nil {
+		return "", "", false
+	}
+	fstype = "fuse"
+	if o.BlkDev {
+		fstype = "fuseblk"
+	}
+	if o.Subtype != "" {
+		fstype += "." + o.Subtype
+	}
+	return fstype, sourceOf(o, device), true
+}
+
+func sourceOf(o mountopts.Options, device string) string {
+	return cmp.Or(o.FSName, o.Subtype, device)
+}
+
 func newPlan(f MountFacts, o mountopts.Options) Plan {
-	source := o.FSName
-	if source == "" {
-		source = o.Subtype
-	}
-	if source == "" {
-		source = f.Device
-	}
 	return Plan{
 		granted:     true,
 		autoUnmount: o.AutoUnmount,
@@ -62,7 +80,7 @@ func newPlan(f MountFacts, o mountopts.Options) Plan {
 		terms: Terms{
 			BlockDevice: o.BlkDev,
 			Subtype:     o.Subtype,
-			Source:      source,
+			Source:      sourceOf(o, f.Device),
 			ReadOnly:    o.ReadOnly,
 			Sync:        o.Sync,
 			DirSync:     o.DirSync,

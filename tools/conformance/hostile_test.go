@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -163,89 +162,4 @@ func TestHeldLock(t *testing.T) {
 		t.Errorf("after %v: %q", r.Elapsed, r.Stderr)
 	}
 	unmount(t, call, mountpoint)
-}
-
-// Success and refusal are both logged, on one line each.
-func TestLog(t *testing.T) {
-	call, mountpoint := asUser(t)
-	privateDev(t)
-	makeNode(t, "/dev/fuse", fuseMajor, fuseMinor, 0o666)
-	socket := logSocket(t)
-	call.Args = []string{"-o", "fsname=so\nurce,subtype=sub", mountpoint}
-	wantMounted(t, run(t, call), mountpoint)
-	wantLogged(t, socket, "uid 4242: mounted "+mountpoint+` type fuse.sub source so\012urce`)
-	unmount(t, call, mountpoint)
-	wantLogged(t, socket, "uid 4242: unmounted "+mountpoint)
-	call.Args = []string{"-o", "f\noo", mountpoint}
-	wantRefusal(t, run(t, call), mountpoint, "unknown option")
-	wantLogged(t, socket, "uid 4242: mount of "+mountpoint+` refused: unknown option 'f\012oo'`)
-
-	// No name is long enough to hide what was tried.
-	call.Args = []string{"-o", strings.Repeat("\x01", 100000), mountpoint}
-	wantRefusal(t, run(t, call), mountpoint, "unknown option")
-	wantLogged(t, socket, "uid 4242: mount of "+mountpoint+" refused: unknown option '"+
-		strings.Repeat(`\001`, 512-len("unknown option '"))+"[...]")
-}
-
-// Who kills the helper as it hands the device over, makes the handing over fail, or
-// asks for what cannot be found, is logged as well.
-func TestLogBefore(t *testing.T) {
-	call, mountpoint := asUser(t)
-	privateDev(t)
-	makeNode(t, "/dev/fuse", fuseMajor, fuseMinor, 0o666)
-	socket := logSocket(t)
-	killed := call
-	killed.Deny = kill("sendmsg")
-	if r := run(t, killed); r.Signal == 0 || r.NFDs != 0 {
-		t.Errorf("exit %d, %d descriptors", r.Exit, r.NFDs)
-	}
-	wantLogged(t, socket, "uid 4242: mounted "+mountpoint+" type fuse source /dev/fuse")
-	unmount(t, call, mountpoint)
-	wantLogged(t, socket, "uid 4242: unmounted "+mountpoint)
-	gone := call
-	gone.HangUp = true
-	wantRefusal(t, run(t, gone), mountpoint, "failed to send")
-	wantLogged(t, socket, "uid 4242: mounted "+mountpoint+" type fuse source /dev/fuse")
-	wantLogged(t, socket, "uid 4242: mount of "+mountpoint+" refused: failed to send the fuse descriptor: Broken pipe")
-	absent := mountpoint + "/x"
-	call.Args = []string{absent}
-	wantRefusal(t, run(t, call), mountpoint, "No such file or directory")
-	wantLogged(t, socket, "uid 4242: mount of "+absent+" refused: failed to access mountpoint "+absent+": No such file or directory")
-	if r := run(t, unmountCall(call, "-u", absent)); r.Exit != 1 {
-		t.Errorf("exit %d", r.Exit)
-	}
-	wantLogged(t, socket, "uid 4242: unmount of "+absent+" refused: entry for "+absent+" not found in /etc/mtab")
-}
-
-// logSocket is what syslog listens on, in a /dev of the test's own.
-func logSocket(t *testing.T) *net.UnixConn {
-	t.Helper()
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := socket.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod("/dev/log", 0o666); err != nil {
-		t.Fatal(err)
-	}
-	return socket
-}
-
-func wantLogged(t *testing.T, socket *net.UnixConn, want string) {
-	t.Helper()
-	if err := socket.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	buf := make([]byte, 4096)
-	n, err := socket.Read(buf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := string(buf[:n]); !strings.HasPrefix(got, "<85>fusermount3[") || !strings.HasSuffix(got, "]: "+want) {
-		t.Errorf("logged %q; want %q", got, want)
-	}
 }
