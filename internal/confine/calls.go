@@ -39,7 +39,7 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 // raise and drop what package priv has kept.
 var lookCalls = list{
 	free: []uintptr{
-		unix.SYS_READLINKAT, unix.SYS_STATX, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2, unix.SYS_GETDENTS64, unix.SYS_GETXATTR,
+		unix.SYS_READLINKAT, unix.SYS_GETCWD, unix.SYS_STATX, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2, unix.SYS_GETDENTS64, unix.SYS_GETXATTR,
 		unix.SYS_STATMOUNT, unix.SYS_LISTMOUNT, unix.SYS_NAME_TO_HANDLE_AT,
 		unix.SYS_CAPGET, unix.SYS_CAPSET,
 	},

@@ -52,8 +52,17 @@ func Resolve(path string) (*Place, error) {
 	if path == "" {
 		return nil, errors.New("invalid mountpoint ''")
 	}
+	if other := fromRoot(path); other != path {
+		if p, err := resolve(path, other); err == nil {
+			return p, nil
+		} // a directory above may be closed to the caller
+	}
+	return resolve(path, path)
+}
+
+// resolve resolves path for messages about given.
+func resolve(given, path string) (*Place, error) {
 	dir, name := split(path)
-	given := path
 	if name == "." || name == ".." {
 		canonical, err := canonicalDir(path)
 		if err != nil {

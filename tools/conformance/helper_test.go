@@ -87,3 +87,10 @@ func wantRefusal(t *testing.T, r fusetest.Result, mountpoint, text string) {
 	}
 	wantNothing(t, mountpoint)
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
