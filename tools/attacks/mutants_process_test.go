@@ -39,7 +39,7 @@ var processMutants = []mutant{
 	},
 	{
 		"AT_SECURE",
-		[]edit{{"cmd/fusermount/environment.go", "if secure() {\n		return kernel.DevicePath", "if false {\n		return kernel.DevicePath"}},
+		[]edit{{"cmd/fusermount/environment.go", "if secure.Execution() {\n		return kernel.DevicePath", "if false && secure.Execution() {\n		return kernel.DevicePath"}},
 		"conformance", "^TestDeviceFromEnvironment$", "mount failed: Invalid argument",
 	},
 	{

@@ -120,6 +120,7 @@ func TestFlow(t *testing.T) {
 		"priv":      {},
 		"policy":    {"mountopts", "fuseconf"},
 		"rawfile":   {},
+		"secure":    {},
 		"fusectl":   {"rawfile"},
 		"mtab":      {"mountopts", "rawfile", "fusectl"},
 		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile"},
