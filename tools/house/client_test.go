@@ -52,7 +52,7 @@ func TestClientImports(t *testing.T) {
 				t.Errorf("%s: %s", s.path, name)
 			}
 			if name == "syscall.StartProcess" && s.path != "process.go" {
-				t.Errorf("%s: %s belongs into process.go", s.path, name)
+				t.Errorf("%s: %s belongs in process.go", s.path, name)
 			}
 		}
 	}

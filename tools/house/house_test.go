@@ -184,7 +184,7 @@ func TestOnePlaceFor(t *testing.T) {
 					continue // it only names calls, see TestConfineMakesOneCall
 				}
 				if slices.Contains(rule.names, name) {
-					t.Errorf("%s: %s belongs into %v", s.path, name, rule.where)
+					t.Errorf("%s: %s belongs in %v", s.path, name, rule.where)
 				}
 			}
 		}
