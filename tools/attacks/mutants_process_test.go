@@ -85,7 +85,7 @@ var processMutants = []mutant{
 	},
 	{
 		"signals to the watcher",
-		[]edit{{"cmd/fusermount/signals.go", `action.handler = 1 // SIG_IGN`, `action.handler = 0`}},
+		[]edit{{"internal/signals/signals.go", `action.handler = 1 // SIG_IGN`, `action.handler = 0`}},
 		"conformance", "^TestWatchIgnores$", "SigIgn is",
 	},
 	{

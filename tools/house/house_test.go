@@ -121,6 +121,7 @@ func TestFlow(t *testing.T) {
 		"policy":    {"mountopts", "fuseconf"},
 		"rawfile":   {},
 		"secure":    {},
+		"signals":   {},
 		"fusectl":   {"rawfile"},
 		"mtab":      {"mountopts", "rawfile", "fusectl"},
 		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile"},
