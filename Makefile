@@ -30,7 +30,8 @@ demo: build ## mount a small file system as an unprivileged user, read it, unmou
 test: build ## all tests that need nothing but this machine's kernel
 	@[ "$$(id -u)" = 0 ] || echo 'Not root: what needs real users is skipped, most tests of the command among it; sudo env PATH="$$PATH" make test runs all.'
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/attacks$$' -e '/anywhere$$' -e '/hostile$$' -e '/packages$$')
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/conformance$$' -e '/attacks$$' -e '/anywhere$$' -e '/hostile$$' -e '/packages$$')
+	cd tools/conformance && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s
 
 test-user: ## "make test" by an ordinary user, in a copy of the tree (root)
 	sh testdata/as-user.sh

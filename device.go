@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusectl"
 )
 
 const devicePath = "/dev/fuse"
@@ -24,14 +26,10 @@ func openDevice() (int, error) {
 	}
 }
 
-// ioctlSyncInit is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3). How an architecture
-// writes _IO is taken from another one without argument, _IO(0x12, 95).
-const ioctlSyncInit = unix.BLKRRPART&^0xffff | 229<<8 | 3
-
 // askSync has the kernel ask the daemon before it makes the mount, and not
 // after. Only Linux 6.18 can; the device stays as it was where it cannot.
 func askSync(device int) bool {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(device), ioctlSyncInit, 0)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(device), fusectl.SyncInitCall, 0)
 	return errno == 0
 }
 

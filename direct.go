@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // direct is a mount that this process makes by itself: with the new mount API
@@ -225,8 +226,8 @@ func (d *direct) explain(err error) error {
 	text := "mount: " + err.Error()
 	buf := make([]byte, 1024)
 	for range 8 {
-		n, e := unix.Read(d.context, buf)
-		if e != nil || n <= 0 {
+		n, e := rawfile.Reader(d.context).Read(buf)
+		if e != nil {
 			break
 		}
 		line := strings.TrimSpace(string(buf[:n]))

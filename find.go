@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/secure"
 )
 
 const (
@@ -106,28 +108,10 @@ func searchPath() (dirs []string) {
 	return dirs
 }
 
-// atSecure is AT_SECURE of getauxval(3): the kernel sets it where an exec gave
-// the process more rights than its caller has, by its ids or by capabilities.
-const atSecure = 23
-
 // privilegedByExec says whether the environment is somebody else's: of a caller
 // who has fewer rights than this program. The ids tell what has changed since.
 func privilegedByExec() bool {
-	return unix.Getuid() != unix.Geteuid() || unix.Getgid() != unix.Getegid() || secure()
-}
-
-// secure fails closed: what the kernel does not say is taken for yes.
-func secure() bool {
-	vector, err := unix.Auxv()
-	if err != nil {
-		return true
-	}
-	for _, entry := range vector {
-		if entry[0] == atSecure {
-			return entry[1] != 0
-		}
-	}
-	return true
+	return unix.Getuid() != unix.Geteuid() || unix.Getgid() != unix.Getegid() || secure.Execution()
 }
 
 // helperEnvironment is the environment that a helper gets: this process's, since

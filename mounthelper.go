@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/fusectl"
 )
 
 // byHelper has a helper mount.
@@ -126,7 +127,7 @@ func (m *mounting) handedOver(p *process, file *os.File, device int) *Mounted {
 // checkDevice wants what a helper has sent to be a mounted fuse device.
 func checkDevice(device int) error {
 	switch {
-	case !isFuseDevice(device):
+	case !fusectl.IsDevice(device):
 		return because("it sent something that is not the fuse device", ErrBadReply)
 	case !isMounted(device):
 		return because("it sent a device that is not mounted", ErrBadReply)
@@ -174,7 +175,7 @@ func (m *mounting) twoPhases(path string, stderr io.Writer) (mounted *Mounted, r
 	}
 	m.helper = p
 	device, err := p.receive()
-	if err == nil && !isFuseDevice(device) {
+	if err == nil && !fusectl.IsDevice(device) {
 		err = also(because("it sent something that is not the fuse device", ErrBadReply), unix.Close(device))
 	}
 	if err != nil {

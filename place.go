@@ -145,13 +145,6 @@ func byConnection(device int) (mtab.Entry, bool) {
 	return mtab.Entry{}, false
 }
 
-// isFuseDevice says whether a descriptor is one of the fuse device.
-func isFuseDevice(fd int) bool {
-	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR &&
-		uint64(st.Rdev) == unix.Mkdev(10, 229) // misc, FUSE_MINOR
-}
-
 // isMounted says whether a device has a connection: one without answers a poll
 // with an error. It waits for a device that [askSync] was called for, until that
 // is mounted.

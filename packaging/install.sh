@@ -20,6 +20,7 @@ files() {
 		completions/fusermount3.fish $PREFIX/share/fish/vendor_completions.d/fusermount3.fish
 		udev/60-fusermount.rules $PREFIX/lib/udev/rules.d/60-fusermount.rules
 		modules-load/fusermount.conf $PREFIX/lib/modules-load.d/fusermount.conf
+		copyright $PREFIX/share/doc/fusermount/copyright
 	END
 }
 
@@ -100,6 +101,7 @@ uninstall_all() {
 	rm -f "$bin/fusermount3"
 	links | while read -r target link; do rm -f "$DESTDIR$link"; done
 	files | while read -r from to; do rm -f "$DESTDIR$to"; done
+	rmdir "$DESTDIR$PREFIX/share/doc/fusermount" 2>/dev/null || : # ours, unless somebody put something there
 	settings | while read -r from to; do
 		to=$DESTDIR$to
 		if [ ! -e "$to" ]; then

@@ -27,19 +27,6 @@ package_version() {
 	echo "$1$(($2 + 1))$before$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S)"
 }
 
-# copyright is our licence and those of what is linked into the program.
-copyright() {
-	echo "go-fusermount, https://github.com/go-fusermount/fusermount"
-	echo
-	cat LICENSE
-	for module in golang.org/x/sys github.com/spf13/pflag; do
-		printf '\nIt contains %s' "$module"
-		[ "$module" = golang.org/x/sys ] && printf " and Go's runtime and library"
-		printf ':\n\n'
-		cat "$(go list -m -f '{{.Dir}}' "$module")/LICENSE"
-	done
-}
-
 changelog() {
 	echo "go-fusermount ($(package_version deb)-1) unstable; urgency=medium"
 	printf '\n  * See the file CHANGELOG.md of the source.\n\n'
@@ -76,7 +63,6 @@ cp "$helper" "$stage/fusermount3"
 gzip -9nc packaging/man/fusermount3.1 >"$stage/fusermount3.1.gz"
 gzip -9nc packaging/man/fuse.conf.5 >"$stage/fuse.conf.5.gz"
 changelog | gzip -9nc >"$stage/changelog.Debian.gz"
-copyright >"$stage/copyright"
 formats | while read -r format; do
 	config "$format" >"$stage/nfpm.yaml"
 	PACKAGE_VERSION=$(package_version "$format") "$NFPM" package \

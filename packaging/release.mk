@@ -42,10 +42,11 @@ packages: $(ARCHES:%=build/linux-%/fusermount3) $(NFPM) ## .deb, .rpm, .apk and 
 		sh packaging/packages.sh $$arch build/linux-$$arch/fusermount3 build/packages $(VERSION) || exit; \
 	done
 
-release: packages $(SBOM) ## binaries, packages, SBOM and SHA256SUMS, in build/release
+release: packages $(SBOM) ## binaries, packages, LICENSES, SBOM and SHA256SUMS, in build/release
 	rm -rf $(RELEASE)
 	cp -r build/packages $(RELEASE)
 	for arch in $(ARCHES); do cp build/linux-$$arch/fusermount3 $(RELEASE)/fusermount3-linux-$$arch || exit; done
+	cp packaging/copyright $(RELEASE)/LICENSES
 	$(SBOM) bin -json -std -noserial -notimestamp -version '$(VERSION)' \
 		-output $(RELEASE)/fusermount3.cdx.json build/linux-$(firstword $(ARCHES))/fusermount3
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS

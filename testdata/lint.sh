@@ -24,5 +24,10 @@ if [ -n "$extra" ]; then
 	exit 1
 fi
 
+sh packaging/copyright.sh | cmp - packaging/copyright || {
+	echo 'its licences have changed: sh packaging/copyright.sh >packaging/copyright' >&2
+	exit 1
+}
+
 (cd tools && go test -count=1 ./house) # it reads files that the cache of tests does not watch
 echo 'lint: all well'

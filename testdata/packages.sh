@@ -274,7 +274,7 @@ prepare() {
 		mknod -m 666 "$root/dev/$3" c "$4" "$5"
 	done
 	in_root useradd --uid "$uid" --user-group --create-home user
-	rm -f "$root"/etc/passwd- "$root"/etc/group- "$root"/etc/shadow- "$root"/etc/gshadow- "$root"/etc/subuid- "$root"/etc/subgid-
+	for backup in passwd group shadow gshadow subuid subgid; do rm -f "$root/etc/$backup-"; done
 	as_user mkdir /home/user/src /home/user/mnt
 	echo hello >"$root/home/user/src/old"
 	printf '#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n' >"$root/home/user/ssh"

@@ -33,4 +33,7 @@ release "$work/one" TZ=UTC LC_ALL=C
 (umask 077 && release "$work/some/other folder" TZ=Asia/Tokyo LC_ALL=C.UTF-8 GOAMD64=v3 "GOCACHE=$work/cache")
 diff -r "$work/one/build/release" "$work/some/other folder/build/release"
 (cd "$work/one/build/release" && sha256sum --check --quiet SHA256SUMS && ls)
+# Who gets a binary gets the licences of what is in it.
+cmp "$work/one/packaging/copyright" "$work/one/build/release/LICENSES"
+grep -q '  LICENSES$' "$work/one/build/release/SHA256SUMS"
 echo 'reproducible: the same bytes twice'

@@ -37,7 +37,8 @@ in_release() {
 refresh() {
 	root=$dir/apt/$1
 	mkdir -p "$root/state/lists/partial" "$root/cache/archives/partial"
-	printf "deb [arch=amd64 signed-by=$keyring] %s %s main\n" "$main" "$1" ${security:+"$security" "$1-security"} >"$root/wanted"
+	printf "deb [arch=amd64 signed-by=$keyring] %s %s main\n" \
+		"$main" "$1" ${security:+"$security" "$1-security"} >"$root/wanted"
 	if cmp -s "$root/wanted" "$root/sources.list" && [ -n "$(find "$root/updated" -mtime -1 2>/dev/null)" ]; then
 		return
 	fi
@@ -75,7 +76,8 @@ finish() {
 
 kernel() {
 	name=$1 release=$2
-	package=$(in_release "$release" apt-cache depends --important "$3" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
+	package=$(in_release "$release" apt-cache depends --important "$3" |
+		sed -n 's/^ *Depends: \(linux-image-[0-9].*\)$/\1/p' | head -n 1)
 	[ -n "$package" ] || return 1
 	unpack "$release" "$package" "$name" || return 1
 	[ -n "$new" ] || return 0

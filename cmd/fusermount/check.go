@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/look"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -87,7 +88,7 @@ func (h *helper) deviceFacts() (facts people.Device, syncInit people.Feature) {
 		return facts, people.Unasked
 	}
 	defer unix.Close(device.FD())
-	if facts.Wrong = !look.IsFuseDevice(device.FD()); facts.Wrong {
+	if facts.Wrong = !fusectl.IsDevice(device.FD()); facts.Wrong {
 		return facts, people.Unasked
 	}
 	return facts, look.SyncInit(device.FD())

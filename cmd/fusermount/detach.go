@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/rawfile"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
 // detach makes the process a daemon of its own: a session, / as directory, no
@@ -23,7 +24,7 @@ func detach(socket int) error {
 	if err := closeOthers(socket); err != nil {
 		return err
 	}
-	return ignoreSignals()
+	return signals.Ignore()
 }
 
 // newSession makes one. Who leads a group may not, and leaves it first for his

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/kernel"
+	"github.com/go-fusermount/fusermount/internal/secure"
 )
 
 // This file alone reads the environment.
@@ -49,15 +50,11 @@ func (h *helper) commSocket() (int, error) {
 // deviceVariable names another fuse device.
 const deviceVariable = "FUSE_KERN_DEVICE"
 
-// atSecure is AT_SECURE of getauxval(3): the kernel sets it where an exec gave
-// the process more rights than its caller has.
-const atSecure = 23
-
 // devicePath is the fuse device to open. Another one than /dev/fuse, below
 // /dev, counts only for a caller who runs the program with no more than his own
 // rights: in secure-execution mode the variable is not even looked at.
 func devicePath() string {
-	if secure() {
+	if secure.Execution() {
 		return kernel.DevicePath
 	}
 	if other := path.Clean(os.Getenv(deviceVariable)); strings.HasPrefix(other, "/dev/") {
@@ -78,18 +75,4 @@ func calmCollector() {
 		debug.SetGCPercent(100)
 		debug.SetMemoryLimit(math.MaxInt64)
 	}
-}
-
-// secure fails closed: what the kernel does not say is taken for yes.
-func secure() bool {
-	vector, err := unix.Auxv()
-	if err != nil {
-		return true
-	}
-	for _, entry := range vector {
-		if entry[0] == atSecure {
-			return entry[1] != 0
-		}
-	}
-	return true
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/secure"
 )
 
 // mountInTwoPhases is sync-init: the caller gets the device before there is a
@@ -102,7 +103,7 @@ var testLimit string
 // pinned mountpoint.
 func syncInitLimit() time.Duration {
 	const limit = 300 * time.Second
-	if testLimit != "" && !secure() {
+	if testLimit != "" && !secure.Execution() {
 		if d, err := time.ParseDuration(testLimit); err == nil {
 			return min(d, limit)
 		}

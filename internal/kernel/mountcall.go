@@ -29,8 +29,12 @@ func mountByCall(t policy.Terms, d *Device, at *Mountpoint, last func() error) e
 	}
 	err := mount(source, target, fstype, callFlags(t), callData(t, d))
 	if errors.Is(err, unix.ENODEV) && t.Subtype != "" {
-		// A kernel without subtypes: the subtype goes into the source.
-		err = mount(t.Subtype+"#"+source, target, fsType(t), callFlags(t), callData(t, d))
+		// A kernel without subtypes: the subtype goes into the source, unless it is
+		// there already, where the caller named none.
+		if source != t.Subtype {
+			source = t.Subtype + "#" + source
+		}
+		err = mount(source, target, fsType(t), callFlags(t), callData(t, d))
 	}
 	if err != nil {
 		return &MountError{Errno: err}

@@ -153,8 +153,8 @@ const maxStack = 16
 // mount and no other. The other kind cannot: the descriptor itself would keep
 // the mount busy. There the name in the pinned parent has to do, looked at once
 // more right before, and only where no mount of somebody else's lies below. A
-// mountpoint cannot be renamed in the namespace where it is one; in another its owner can,
-// and SECURITY.md says what is left of that.
+// mountpoint cannot be renamed in the namespace where it is one; in another its
+// owner can, and SECURITY.md says what is left of that.
 func (t *Target) Unmount(plan policy.UnmountPlan) error {
 	id, lazy, granted := plan.Terms()
 	if !granted || id != t.entry.ID {

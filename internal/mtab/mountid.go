@@ -65,16 +65,19 @@ func attrRoot(st unix.Statx_t) bool {
 	return st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
+// fileHandle is struct file_handle (linux/fs.h).
+type fileHandle struct {
+	bytes uint32
+	kind  int32
+	data  [128]byte // MAX_HANDLE_SZ
+}
+
 func handleMountID(fd int, name string, flags int) (uint64, error) {
 	path, err := unix.BytePtrFromString(name)
 	if err != nil {
 		return 0, err
 	}
-	var handle struct {
-		bytes uint32
-		kind  int32
-		data  [128]byte // MAX_HANDLE_SZ
-	}
+	var handle fileHandle
 	handle.bytes = uint32(len(handle.data))
 	var id uint64
 	_, _, errno := unix.Syscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(fd), uintptr(unsafe.Pointer(path)),

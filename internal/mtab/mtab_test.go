@@ -149,3 +149,14 @@ func TestStatmountRequest(t *testing.T) {
 		t.Errorf("mnt_id at %d and param at %d, want 8 and 16", id, param)
 	}
 }
+
+// The kernel writes behind the two numbers as many bytes as it was told of.
+func TestFileHandle(t *testing.T) {
+	var h fileHandle
+	if kind, data := unsafe.Offsetof(h.kind), unsafe.Offsetof(h.data); kind != 4 || data != 8 {
+		t.Errorf("handle_type at %d and f_handle at %d, want 4 and 8", kind, data)
+	}
+	if size := unsafe.Sizeof(h); size != 8+uintptr(len(h.data)) {
+		t.Errorf("struct file_handle has %d bytes, and room for %d", size, len(h.data))
+	}
+}

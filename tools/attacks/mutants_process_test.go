@@ -39,7 +39,7 @@ var processMutants = []mutant{
 	},
 	{
 		"AT_SECURE",
-		[]edit{{"cmd/fusermount/environment.go", "if secure() {\n		return kernel.DevicePath", "if false {\n		return kernel.DevicePath"}},
+		[]edit{{"cmd/fusermount/environment.go", "if secure.Execution() {\n		return kernel.DevicePath", "if false && secure.Execution() {\n		return kernel.DevicePath"}},
 		"conformance", "^TestDeviceFromEnvironment$", "mount failed: Invalid argument",
 	},
 	{
@@ -85,7 +85,7 @@ var processMutants = []mutant{
 	},
 	{
 		"signals to the watcher",
-		[]edit{{"cmd/fusermount/signals.go", `action.handler = 1 // SIG_IGN`, `action.handler = 0`}},
+		[]edit{{"internal/signals/signals.go", `action.handler = 1 // SIG_IGN`, `action.handler = 0`}},
 		"conformance", "^TestWatchIgnores$", "SigIgn is",
 	},
 	{

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,7 +13,18 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
+// figures is what the summary at the end tells.
+var figures string
+
+func TestMain(m *testing.M) {
+	os.Exit(fusetest.Run(func() int {
+		code := m.Run()
+		if figures != "" {
+			fmt.Println("conformance:", figures)
+		}
+		return code
+	}))
+}
 
 const scripts = "../../testdata/script"
 

@@ -120,6 +120,8 @@ func TestFlow(t *testing.T) {
 		"priv":      {},
 		"policy":    {"mountopts", "fuseconf"},
 		"rawfile":   {},
+		"secure":    {},
+		"signals":   {},
 		"fusectl":   {"rawfile"},
 		"mtab":      {"mountopts", "rawfile", "fusectl"},
 		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile"},
@@ -183,7 +185,7 @@ func TestOnePlaceFor(t *testing.T) {
 					continue // it only names calls, see TestConfineMakesOneCall
 				}
 				if slices.Contains(rule.names, name) {
-					t.Errorf("%s: %s belongs into %v", s.path, name, rule.where)
+					t.Errorf("%s: %s belongs in %v", s.path, name, rule.where)
 				}
 			}
 		}

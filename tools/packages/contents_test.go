@@ -60,7 +60,7 @@ var contents = map[string][]entry{
 	"usr/share/go-fusermount/apparmor/fusermount3":         {{mode: "0644", source: packaging + "/apparmor/fusermount3"}},
 	"etc/apparmor.d/go-fusermount":                         {{mode: "-> /usr/share/go-fusermount/apparmor/fusermount3", only: []string{deb}}},
 	"etc/apparmor.d/disable/fusermount3":                   {{mode: "-> ../go-fusermount", only: []string{deb}}},
-	"usr/share/doc/go-fusermount/copyright":                {{mode: "0644"}},
+	"usr/share/doc/go-fusermount/copyright":                {{mode: "0644", source: packaging + "/copyright"}},
 	"usr/share/doc/go-fusermount/changelog.Debian.gz":      {{mode: "0644", only: []string{deb}}},
 	"usr/share/doc/go-fusermount/examples/fuse.conf":       {{mode: "0644", source: packaging + "/fuse.conf"}},
 	"usr/share/lintian/overrides/go-fusermount":            {{mode: "0644", source: packaging + "/deb/lintian-overrides", only: []string{deb}}},

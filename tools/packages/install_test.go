@@ -36,6 +36,7 @@ var installed = map[string]string{
 	"usr/share/fish/vendor_completions.d/fusermount3.fish": "0644",
 	"usr/lib/udev/rules.d/60-fusermount.rules":             "0644",
 	"usr/lib/modules-load.d/fusermount.conf":               "0644",
+	"usr/share/doc/fusermount/copyright":                   "0644",
 	"etc/fuse.conf":                                        "0644",
 	"etc/apparmor.d/fusermount3":                           "0644",
 }

@@ -1,6 +1,6 @@
 //go:build mips || mipsle || mips64 || mips64le
 
-package main
+package signals
 
 // sigaction is the kernel's struct sigaction, which has its flags first here.
 type sigaction struct {

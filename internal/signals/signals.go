@@ -1,4 +1,5 @@
-package main
+// Package signals makes a process deaf to signals.
+package signals
 
 import (
 	"fmt"
@@ -10,11 +11,11 @@ import (
 // lastSignal is the highest signal number on any architecture (mips).
 const lastSignal = 127
 
-// ignoreSignals ignores every signal that can be. A signal to the process may
+// Ignore ignores every signal that can be. A signal to the process may
 // be taken by any thread of the Go runtime, whose masks are not ours; so it is
 // not enough to block it here. os/signal knows no way to ignore the signals
 // that it takes for faults of the program.
-func ignoreSignals() error {
+func Ignore() error {
 	var action sigaction
 	action.handler = 1 // SIG_IGN
 	for sig := uintptr(1); sig <= lastSignal; sig++ {

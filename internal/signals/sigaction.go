@@ -1,6 +1,6 @@
 //go:build !mips && !mipsle && !mips64 && !mips64le
 
-package main
+package signals
 
 // sigaction is the kernel's struct sigaction; of what follows the handler
 // everything is zero, and its order differs between architectures.

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Prints our licence, and those of what is linked into the program, as they stand in
+# the file copyright: sh packaging/copyright.sh >packaging/copyright, in the module's
+# root. The file is kept, since whoever installs the program may have no go.
+set -eu
+
+echo "go-fusermount, https://github.com/go-fusermount/fusermount"
+echo
+cat LICENSE
+for module in golang.org/x/sys github.com/spf13/pflag; do
+	printf '\nIt contains %s' "$module"
+	[ "$module" = golang.org/x/sys ] && printf " and Go's runtime and library"
+	printf ':\n\n'
+	cat "$(go list -m -f '{{.Dir}}' "$module")/LICENSE"
+done
