@@ -6,6 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fstypes"
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/look"
@@ -65,7 +67,7 @@ func (h *helper) facts(filters int) (f people.Facts, err error) {
 		return f, err
 	}
 	if h.req.Mountpoint != "" {
-		f.Place = h.placeFacts(f.Mounts)
+		f.Place = h.placeFacts(f.Conf.Settings, f.Mounts)
 	}
 	return f, nil
 }
@@ -112,7 +114,7 @@ func (h *helper) confFacts() people.Conf {
 }
 
 // placeFacts looks at the mountpoint that was named, and stops at FUSE.
-func (h *helper) placeFacts(mounts []people.Mount) *people.Place {
+func (h *helper) placeFacts(settings fuseconf.Settings, mounts []people.Mount) *people.Place {
 	found, err := look.Find(h.req.Mountpoint)
 	if err != nil {
 		return &people.Place{Path: h.req.Mountpoint, Problem: h.problem(err)}
@@ -132,9 +134,9 @@ func (h *helper) placeFacts(mounts []people.Mount) *people.Place {
 		place.Problem = h.problem(&kernel.AccessError{Path: found.Path, Errno: err})
 		return place
 	}
-	place.Problem = h.problem(policy.Over(policy.Caller{UID: h.who.UID, GID: h.who.GID}, facts))
+	place.Problem = h.problem(policy.Over(policy.Caller{UID: h.who.UID, GID: h.who.GID}, settings, facts))
 	place.Kind = facts.Kind.String()
-	place.FSName = policy.FSName(facts.FSType)
+	place.FSName = fstypes.Name(facts.FSType)
 	return place
 }
 

@@ -11,6 +11,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/go-fusermount/fusermount/internal/fstypes"
 )
 
 // Path is where the settings are read from.
@@ -38,6 +40,9 @@ type Settings struct {
 	// MountMax is the number of FUSE file systems at which a user other than
 	// root gets no further one, or NoLimit.
 	MountMax int
+	// MountOver are file systems over which users other than root may mount besides
+	// the ordinary ones.
+	MountOver fstypes.Set
 }
 
 // Defaults are the settings of an absent or unreadable file: the safe side.
@@ -123,11 +128,28 @@ func (s *Settings) apply(l *Line, text string) {
 		return
 	}
 	name, value, found := strings.Cut(l.Text, "=")
-	if !found || strings.TrimRight(name, " \t") != "mount_max" {
+	name, value = strings.TrimRight(name, " \t"), strings.TrimLeft(value, " \t")
+	switch {
+	case found && name == "mount_max":
+		s.applyMax(l, value)
+	case found && name == "mount_over":
+		s.applyOver(l, value)
+	default:
 		l.warn("unknown parameter in %s at line %d: '%s'", Path, l.Number, l.Text)
+	}
+}
+
+func (s *Settings) applyOver(l *Line, value string) {
+	set, ok := fstypes.Allowable(value)
+	if !ok {
+		l.warn("mount_over cannot allow this type in %s at line %d: '%s'", Path, l.Number, value)
 		return
 	}
-	value = strings.TrimLeft(value, " \t")
+	s.MountOver |= set
+	l.Setting = true
+}
+
+func (s *Settings) applyMax(l *Line, value string) {
 	max, err := number(value)
 	switch {
 	case err != nil:

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+
+	"github.com/go-fusermount/fusermount/internal/fstypes"
 )
 
 func TestParse(t *testing.T) {
@@ -18,49 +20,56 @@ func TestParse(t *testing.T) {
 		want     Settings
 		warnings int
 	}{
-		{"", Settings{false, d}, 0},
-		{"\n\n \t\n#x\n", Settings{false, d}, 0},
-		{"user_allow_other\n", Settings{true, d}, 0},
-		{"  user_allow_other\t # yes\n", Settings{true, d}, 0},
-		{"#user_allow_other\n", Settings{false, d}, 0},
-		{"user_allow_other", Settings{true, d}, 1},
-		{"user_allow_other x\n", Settings{false, d}, 1},
-		{"User_Allow_Other\n", Settings{false, d}, 1},
-		{"user_allow_other = 1\n", Settings{false, d}, 1},
-		{"mount_max = 5\n", Settings{false, 5}, 0},
-		{"mount_max=5\n", Settings{false, 5}, 0},
-		{"mount_max\t=\t5#x\n", Settings{false, 5}, 0},
-		{"mount_max = 0\n", Settings{false, 0}, 0},
-		{"mount_max = -1\n", Settings{false, NoLimit}, 0},
-		{"mount_max = 010\n", Settings{false, 8}, 0},
-		{"mount_max = 0x10\n", Settings{false, 16}, 0},
-		{"mount_max = 0X1f\n", Settings{false, 31}, 0},
-		{"mount_max = +7\n", Settings{false, 7}, 0},
-		{"mount_max = -0x1\n", Settings{false, NoLimit}, 0},
-		{"mount_max = 5\nmount_max = 6\n", Settings{false, 6}, 0},
-		{"mount_max = 5\nmount_max = -2\n", Settings{false, 5}, 1},
-		{"mount_max = 0x\n", Settings{false, d}, 1},
-		{"mount_max = 08\n", Settings{false, d}, 1},
-		{"mount_max = 1x\n", Settings{false, d}, 1},
-		{"mount_max = 0b1\n", Settings{false, d}, 1},
-		{"mount_max = 0o7\n", Settings{false, d}, 1},
-		{"mount_max = 1_0\n", Settings{false, d}, 1},
-		{"mount_max = 0x-1\n", Settings{false, d}, 1},
-		{"mount_max = --1\n", Settings{false, d}, 1},
-		{"mount_max = 5 6\n", Settings{false, d}, 1},
-		{"mount_max =\n", Settings{false, d}, 1},
-		{"mount_max\n", Settings{false, d}, 1},
-		{"mount_max = 99999999999999\n", Settings{false, d}, 1},
-		{"mount_maximum = 1\n", Settings{false, d}, 1},
-		{long + "\nuser_allow_other\n", Settings{true, d}, 1},
-		{"user_allow_other #" + long + "\n", Settings{false, d}, 1},
-		{"a\x00b\nuser_allow_other\r\n", Settings{true, d}, 1},
+		{"", Settings{false, d, 0}, 0},
+		{"\n\n \t\n#x\n", Settings{false, d, 0}, 0},
+		{"user_allow_other\n", Settings{true, d, 0}, 0},
+		{"  user_allow_other\t # yes\n", Settings{true, d, 0}, 0},
+		{"#user_allow_other\n", Settings{false, d, 0}, 0},
+		{"user_allow_other", Settings{true, d, 0}, 1},
+		{"user_allow_other x\n", Settings{false, d, 0}, 1},
+		{"User_Allow_Other\n", Settings{false, d, 0}, 1},
+		{"user_allow_other = 1\n", Settings{false, d, 0}, 1},
+		{"mount_max = 5\n", Settings{false, 5, 0}, 0},
+		{"mount_max=5\n", Settings{false, 5, 0}, 0},
+		{"mount_max\t=\t5#x\n", Settings{false, 5, 0}, 0},
+		{"mount_max = 0\n", Settings{false, 0, 0}, 0},
+		{"mount_max = -1\n", Settings{false, NoLimit, 0}, 0},
+		{"mount_max = 010\n", Settings{false, 8, 0}, 0},
+		{"mount_max = 0x10\n", Settings{false, 16, 0}, 0},
+		{"mount_max = 0X1f\n", Settings{false, 31, 0}, 0},
+		{"mount_max = +7\n", Settings{false, 7, 0}, 0},
+		{"mount_max = -0x1\n", Settings{false, NoLimit, 0}, 0},
+		{"mount_max = 5\nmount_max = 6\n", Settings{false, 6, 0}, 0},
+		{"mount_max = 5\nmount_max = -2\n", Settings{false, 5, 0}, 1},
+		{"mount_max = 0x\n", Settings{false, d, 0}, 1},
+		{"mount_max = 08\n", Settings{false, d, 0}, 1},
+		{"mount_max = 1x\n", Settings{false, d, 0}, 1},
+		{"mount_max = 0b1\n", Settings{false, d, 0}, 1},
+		{"mount_max = 0o7\n", Settings{false, d, 0}, 1},
+		{"mount_max = 1_0\n", Settings{false, d, 0}, 1},
+		{"mount_max = 0x-1\n", Settings{false, d, 0}, 1},
+		{"mount_max = --1\n", Settings{false, d, 0}, 1},
+		{"mount_max = 5 6\n", Settings{false, d, 0}, 1},
+		{"mount_max =\n", Settings{false, d, 0}, 1},
+		{"mount_max\n", Settings{false, d, 0}, 1},
+		{"mount_max = 99999999999999\n", Settings{false, d, 0}, 1},
+		{"mount_maximum = 1\n", Settings{false, d, 0}, 1},
+		{"mount_over = 9p\nmount_over=udf\nmount_over = 9p\n", Settings{false, d, over("9p") | over("udf")}, 0},
+		{"mount_over = proc\nmount_over = ext4\nmount_over = 0x9fa0\nmount_over =\nmount_over\nmount_over = 9p udf\n", Settings{false, d, 0}, 6},
+		{long + "\nuser_allow_other\n", Settings{true, d, 0}, 1},
+		{"user_allow_other #" + long + "\n", Settings{false, d, 0}, 1},
+		{"a\x00b\nuser_allow_other\r\n", Settings{true, d, 0}, 1},
 	} {
 		got, warnings, err := Parse(strings.NewReader(c.text))
 		if err != nil || got != c.want || len(warnings) != c.warnings {
 			t.Errorf("Parse(%q) = %+v, %q, %v; want %+v and %d warnings", c.text, got, warnings, err, c.want, c.warnings)
 		}
 	}
+}
+
+func over(name string) fstypes.Set {
+	s, _ := fstypes.Allowable(name)
+	return s
 }
 
 // What is installed changes nothing, whichever of its lines is switched on.
@@ -72,8 +81,8 @@ func TestInstalledFile(t *testing.T) {
 	if s, warnings, err := Parse(bytes.NewReader(text)); err != nil || len(warnings) > 0 || s != Defaults() {
 		t.Errorf("%+v, %q, %v", s, warnings, err)
 	}
-	on := strings.NewReplacer("\n#mount_max", "\nmount_max", "\n#user_allow_other", "\nuser_allow_other").Replace(string(text))
-	want := Settings{UserAllowOther: true, MountMax: DefaultMountMax}
+	on := strings.NewReplacer("\n#mount_max", "\nmount_max", "\n#user_allow_other", "\nuser_allow_other", "\n#mount_over", "\nmount_over").Replace(string(text))
+	want := Settings{UserAllowOther: true, MountMax: DefaultMountMax, MountOver: over("9p")}
 	if s, warnings, err := Parse(strings.NewReader(on)); err != nil || len(warnings) > 0 || s != want {
 		t.Errorf("switched on: %+v, %q, %v", s, warnings, err)
 	}
@@ -109,7 +118,7 @@ func TestParseLines(t *testing.T) {
 			"reading /etc/fuse.conf: missing newline at end of file, line 6", "mount_max is not a number in /etc/fuse.conf at line 6: 'x'",
 		}},
 	}
-	if err != nil || s != (Settings{true, 7}) || !reflect.DeepEqual(lines, want) {
+	if err != nil || s != (Settings{true, 7, 0}) || !reflect.DeepEqual(lines, want) {
 		t.Errorf("%+v, %+v, %v", s, lines, err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 var (
 	emptyLine = regexp.MustCompile(`^[ \t\r\v\f]*(#.*)?$`)
 	allowLine = regexp.MustCompile(`^[ \t\r\v\f]*user_allow_other[ \t\r\v\f]*(#.*)?$`)
+	overLine  = regexp.MustCompile(`^[ \t\r\v\f]*mount_over[ \t]*=[ \t]*(9p|afs|beegfs|coda|hfs|ocfs2|orangefs|prl_fs|udf|ufs|vboxsf|vmhgfs|wslfs)[ \t\r\v\f]*(#.*)?$`)
 	maxLineRE = regexp.MustCompile(`^[ \t\r\v\f]*mount_max[ \t]*=[ \t]*([+-]?(?:0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*))[ \t\r\v\f]*(#.*)?$`)
 )
 
@@ -34,6 +35,8 @@ func reference(text string) (s Settings, bad []int) {
 		case emptyLine.MatchString(line):
 		case allowLine.MatchString(line):
 			s.UserAllowOther = true
+		case overLine.MatchString(line):
+			s.MountOver |= over(overLine.FindStringSubmatch(line)[1])
 		default:
 			if m != nil {
 				var err error
@@ -55,6 +58,7 @@ func reference(text string) (s Settings, bad []int) {
 // named by its number in one short warning.
 func FuzzParse(f *testing.F) {
 	f.Add("user_allow_other\nmount_max = 0x10 # sixteen\n")
+	f.Add("mount_over = 9p # WSL\nmount_over=proc\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		got, warnings, err := Parse(strings.NewReader(text))
 		if len(text) > maxFile {

@@ -9,10 +9,10 @@
 // so readers pass over what they do not know. Every member is always there, null
 // where the value is not known. Order: as below.
 //
-// A text (mountpoint, source, type, owner_name) of bytes that are no UTF-8 has
-// U+FFFD in place of each wrong byte, and beside it stands a member of the same
-// name with "_hex" added, which has all bytes in hexadecimal. This member alone is
-// absent where it is not needed.
+// A text (mountpoint, source, type, owner_name, text, next) of bytes that are no
+// UTF-8 has U+FFFD in place of each wrong byte, and beside it stands a member of the
+// same name with "_hex" added, which has all bytes in hexadecimal. This member alone
+// is absent where it is not needed.
 //
 // --list --json:
 //

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-fusermount/fusermount/internal/fstypes"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
@@ -18,7 +19,7 @@ var views = []uint64{0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x6462672
 func fuzzed(uid, gid, mode, owner uint32, writable, allowOther, fuseBlk bool, limit, mounted int, magic uint64) MountFacts {
 	f := good()
 	f.Caller = Caller{UID: uid, GID: gid}
-	f.Settings = fuseconf.Settings{UserAllowOther: allowOther, MountMax: limit}
+	f.Settings = fuseconf.Settings{UserAllowOther: allowOther, MountMax: limit, MountOver: fstypes.Set(magic)}
 	f.Mounted = mounted
 	f.FuseBlk = fuseBlk
 	m := &f.Mountpoint

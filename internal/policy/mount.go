@@ -9,28 +9,6 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
-// Kind is what a mountpoint is.
-type Kind int
-
-// The zero Kind is what may not be mounted over: a symlink, fifo, device,
-// socket, or something not looked at.
-const (
-	Other Kind = iota
-	Directory
-	RegularFile
-)
-
-// Mountpoint is what was found out about the pinned mountpoint, as the caller.
-type Mountpoint struct {
-	Path     string // canonical, for messages only
-	Kind     Kind
-	Mode     uint32 // st_mode as the kernel gives it
-	Sticky   bool
-	Owner    uint32
-	Writable bool   // the caller has write access, by the kernel's own answer
-	FSType   uint64 // statfs's f_type
-}
-
 // MountFacts is all that Mount judges besides the options.
 type MountFacts struct {
 	Caller   Caller
@@ -58,7 +36,7 @@ func Mount(f MountFacts, options ...string) (plan Plan, notices []string, err er
 			return Plan{}, nil, err
 		}
 	}
-	if err := onMountpoint(f.Caller, f.Mountpoint); err != nil {
+	if err := Over(f.Caller, f.Settings, f.Mountpoint); err != nil {
 		return Plan{}, nil, err
 	}
 	o, err := mountopts.Parse(options...)
@@ -89,27 +67,6 @@ func underLimit(f MountFacts) error {
 		"too many FUSE filesystems mounted; mount_max=N can be set in "+fuseconf.Path,
 		fmt.Sprintf("the limit is %d for all users together: unmount what nobody needs ('fusermount3 --list'), or ask the administrator to raise it",
 			f.Settings.MountMax))
-}
-
-// onMountpoint judges what would be covered. Nobody, not even root, mounts
-// over a symlink or a special file: what lies there could be exchanged.
-func onMountpoint(c Caller, m Mountpoint) error {
-	if m.Kind == Other {
-		return refuse("mountpoint "+m.Path+" is not a directory or a regular file",
-			"a symbolic link is not followed, and special files cannot be covered: name a directory")
-	}
-	if c.root() {
-		return nil
-	}
-	if m.Kind == Directory && m.Sticky && m.Owner != c.UID {
-		return refuse("mountpoint "+m.Path+" not owned by user",
-			"a directory with the sticky bit can be mounted over by its owner alone")
-	}
-	if !m.Writable {
-		return refuse("user has no write access to mountpoint "+m.Path,
-			"a user can mount only where he may write: choose a directory of your own")
-	}
-	return onFSType(m.FSType)
 }
 
 // permitted judges the options, and takes out of o what is ignored for this

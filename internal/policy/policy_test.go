@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-fusermount/fusermount/internal/fstypes"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 )
 
@@ -144,6 +145,27 @@ func TestMountNotices(t *testing.T) {
 	want := "option large_read is obsolete and ignored|unsafe option dev ignored|unsafe option suid ignored"
 	if got := strings.Join(notices, "|"); err != nil || got != want {
 		t.Errorf("notices %q, %v; want %q", got, err, want)
+	}
+}
+
+// An administrator can allow more types, and is named as the one who can.
+func TestMountOver(t *testing.T) {
+	f := good()
+	f.Mountpoint.FSType = 0x01021997
+	_, _, err := Mount(f, "")
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "(9p)") || !strings.Contains(refusal.Hint, "mount_over = 9p to /etc/fuse.conf") {
+		t.Errorf("%+v", refusal)
+	}
+	f.Settings.MountOver, _ = fstypes.Allowable("9p")
+	if _, _, err := Mount(f, ""); err != nil {
+		t.Errorf("allowed, and %v", err)
+	}
+	f.Settings.MountOver = 1<<64 - 1
+	for _, f.Mountpoint.FSType = range views {
+		if _, _, err := Mount(f, ""); !errors.As(err, &refusal) || strings.Contains(refusal.Hint, "mount_over") {
+			t.Errorf("over %#x: %v", f.Mountpoint.FSType, err)
+		}
 	}
 }
 

@@ -36,7 +36,7 @@ func client(t *testing.T) (files []source) {
 // The client shares with the helper what is neutral, and nothing that decides or
 // has privileges. It is a library: it does not print, log or end a process.
 func TestClientImports(t *testing.T) {
-	shared := []string{"fdpass", "fuseconf", "fusectl", "mountopts", "mtab", "rawfile", "secure"}
+	shared := []string{"fdpass", "fstypes", "fuseconf", "fusectl", "mountopts", "mtab", "rawfile", "secure"}
 	forbidden := []string{"log", "net", "os/user", "os/signal"}
 	for _, s := range client(t) {
 		for _, path := range s.imports() {

@@ -83,7 +83,7 @@ func helper(t *testing.T) []source {
 func TestPurePackages(t *testing.T) {
 	impure := []string{"os", "syscall", "unsafe", "time", "net", "golang.org/x/sys/unix"}
 	for _, s := range helper(t) {
-		pure := []string{"cmdline", "mountopts", "fuseconf", "policy", "printable", "people"}
+		pure := []string{"cmdline", "fstypes", "mountopts", "fuseconf", "policy", "printable", "people"}
 		if !slices.ContainsFunc(pure, func(name string) bool { return s.in("internal/" + name) }) {
 			continue
 		}
@@ -114,11 +114,12 @@ func TestFlow(t *testing.T) {
 		"cmdline":   {},
 		"printable": {},
 		"mountopts": {},
-		"fuseconf":  {},
+		"fstypes":   {},
+		"fuseconf":  {"fstypes"},
 		"confine":   {},
 		"fdpass":    {},
 		"priv":      {},
-		"policy":    {"mountopts", "fuseconf"},
+		"policy":    {"mountopts", "fstypes", "fuseconf"},
 		"rawfile":   {},
 		"secure":    {},
 		"signals":   {},
