@@ -77,7 +77,7 @@ func (h *helper) mentions(option string) bool {
 func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kernel.Mountpoint, socket int) error {
 	mounted, err := kernel.Mount(plan, device, at, h.judgeAgain(at, device))
 	if err != nil {
-		return also(err, h.takeBack(mounted))
+		return h.takeBack(err, mounted)
 	}
 	recorded := h.record(plan, mounted)
 	h.logDone("mounted")
@@ -86,7 +86,7 @@ func (h *helper) mountAndSend(plan policy.Plan, device *kernel.Device, at *kerne
 		err = sendDevice(socket, device)
 	}
 	if err != nil {
-		return also(err, h.takeBack(mounted))
+		return h.takeBack(err, mounted)
 	}
 	return h.handedOver(plan, mounted, recorded, socket)
 }
@@ -117,29 +117,22 @@ func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, recorded 
 	return nil
 }
 
-// also adds a second failure to the same line of the message.
-func also(err, second error) error {
-	if second == nil {
-		return err
-	}
-	return fmt.Errorf("%w; %w", err, second)
-}
-
 // takeBack unmounts what was just mounted, with all the checks of -u, on the
-// mount itself and not on its path. If that fails it is tried once more: this is
-// a failure already, perhaps for want of memory, and nobody serves the mount.
-func (h *helper) takeBack(mounted *kernel.Mounted) error {
+// mount itself and not on its path, and says so besides why. If that fails it is
+// tried once more: this is a failure already, perhaps for want of memory, and nobody
+// serves the mount.
+func (h *helper) takeBack(why error, mounted *kernel.Mounted) error {
 	if mounted == nil {
-		return nil
+		return why
 	}
 	err := h.tryTakeBack(mounted)
 	if err != nil {
 		err = h.tryTakeBack(mounted)
 	}
 	if err != nil {
-		return fmt.Errorf("the mount could not be taken back: %w", err)
+		return fmt.Errorf("%w; the mount could not be taken back: %w", why, err)
 	}
-	return nil
+	return fmt.Errorf("%w; the mount was taken back", why)
 }
 
 func (h *helper) tryTakeBack(mounted *kernel.Mounted) error {

@@ -33,16 +33,16 @@ func (h *helper) mountInTwoPhases(plan policy.Plan, device *kernel.Device, at *k
 	if err != nil {
 		// He could kill us as soon as he hears of it, and keep a mount that should
 		// not be.
-		err = also(err, h.takeBack(mounted))
+		err = h.takeBack(err, mounted)
 		if told := fdpass.SendStatus(socket, statusOf(err)); told != nil && !errors.Is(told, io.EOF) {
-			err = also(err, errors.New("and nobody could be told"))
+			err = fmt.Errorf("%w; and nobody could be told", err)
 		}
 		return err
 	}
 	recorded := h.record(plan, mounted)
 	h.logDone("mounted")
 	if err := tellSuccess(socket, mounted); err != nil {
-		return also(err, h.takeBack(mounted))
+		return h.takeBack(err, mounted)
 	}
 	return h.handedOver(plan, mounted, recorded, socket)
 }

@@ -4,6 +4,7 @@ package cmdline
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -80,7 +81,7 @@ func Parse(argv []string) (Request, error) {
 	var a asked
 	flags := a.flags()
 	if err := flags.Parse(argv); err != nil {
-		return Request{}, err
+		return Request{}, worded(err)
 	}
 	a.HasCommFD = flags.Changed("comm-fd")
 	return a.request(flags)
@@ -143,6 +144,16 @@ func (r Request) wantMountpoint(args []string) (Request, error) {
 	}
 	r.Mountpoint = args[0]
 	return r, nil
+}
+
+// worded says a wrong value of a flag in plainer words than pflag, which quotes the
+// function of Go that did not take it.
+func worded(err error) error {
+	var wrong *pflag.InvalidValueError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("--%s takes no value '%s'", wrong.GetFlag().Name, wrong.GetValue())
+	}
+	return err
 }
 
 // refuseSkipped refuses what pflag would pass over without a word: it takes

@@ -74,7 +74,7 @@ var kernelMutants = []mutant{
 	},
 	{
 		"a mount that should not be, before the caller hears of it",
-		[]edit{{"cmd/fusermount/sync.go", "		err = also(err, h.takeBack(mounted))\n", "		defer func() { _ = h.takeBack(mounted) }()\n"}},
+		[]edit{{"cmd/fusermount/sync.go", "		err = h.takeBack(err, mounted)\n", "		defer func() { _ = h.takeBack(err, mounted) }()\n"}},
 		"conformance", "^TestSyncInitTakenBackFirst$", "taken back as call",
 	},
 	{

@@ -53,7 +53,7 @@ var processMutants = []mutant{
 	{
 		"to take back what was not sent",
 		[]edit{{
-			"cmd/fusermount/mount.go", "err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return also(err, h.takeBack(mounted))",
+			"cmd/fusermount/mount.go", "err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
 			"err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return err",
 		}},
 		"conformance", "^TestSendFails$", "still mounted",

@@ -49,7 +49,7 @@ func TestLogBefore(t *testing.T) {
 	gone.HangUp = true
 	wantRefusal(t, run(t, gone), mountpoint, "failed to send")
 	wantLogged(t, socket, "uid 4242: mounted "+mountpoint+" type fuse source /dev/fuse")
-	wantLogged(t, socket, "uid 4242: mount of "+mountpoint+" type fuse source /dev/fuse refused: failed to send the fuse descriptor: Broken pipe")
+	wantLogged(t, socket, "uid 4242: mount of "+mountpoint+" type fuse source /dev/fuse refused: failed to send the fuse descriptor: Broken pipe; the mount was taken back")
 	absent := mountpoint + "/x"
 	call.Args = []string{absent}
 	wantRefusal(t, run(t, call), mountpoint, "No such file or directory")
