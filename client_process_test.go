@@ -165,6 +165,7 @@ func TestElsewhere(t *testing.T) {
 		t.Error(err)
 	}
 	<-m.Done()
+	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted) // what lies there now is another's
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}

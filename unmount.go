@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -58,6 +59,8 @@ type unmounting struct {
 	who     caller
 	options unmountOptions
 	helper  *process // the last that was run, for the error
+	// left says of a mount that is in no table of ours that it was unmounted.
+	left *atomic.Bool
 }
 
 func (u *unmounting) failure(path string, err error) error {
@@ -118,9 +121,17 @@ func (u *unmounting) once(ctx context.Context) error {
 }
 
 // directly unmounts by umount2, which may have to wait for the daemon to write
-// what is not written yet.
+// what is not written yet. The turn is that call's, also when the context has
+// ended meanwhile; a call that was not made by then is not made any more.
 func (u *unmounting) directly(ctx context.Context) error {
-	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, u.umount() }, func(struct{}, error) {})
+	_, err := await(ctx, func() (struct{}, error) {
+		release, err := turns.take(ctx, u.entry)
+		if err != nil {
+			return struct{}{}, err
+		}
+		defer release()
+		return struct{}{}, u.umount()
+	}, func(struct{}, error) {})
 	return err
 }
 
@@ -195,9 +206,17 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	release, err := turns.take(ctx, u.entry)
+	if err != nil {
+		return err
+	}
+	defer release()
 	path := u.entry.Mountpoint
-	if u.entry.ID != 0 {
+	switch {
+	case u.entry.ID != 0:
 		path, err = lookUp(ctx, filepath.Dir(path), u.check)
+	case u.left.Load():
+		err = ErrNotMounted
 	}
 	if err != nil {
 		return err
@@ -222,6 +241,7 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	if u.entry.ID != 0 {
 		return u.confirm()
 	}
+	u.left.Store(true)
 	return nil
 }
 
@@ -231,7 +251,7 @@ func (u *unmounting) unlessGone(failure error) error {
 	if u.entry.ID == 0 || errors.Is(failure, ErrNotMounted) {
 		return failure
 	}
-	if _, err := mtab.Again(u.entry); errors.Is(err, mtab.ErrNotListed) {
+	if isGone(u.entry) {
 		return nil
 	}
 	return failure
