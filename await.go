@@ -17,8 +17,11 @@ func calm(path string) bool {
 	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolveCached,
 	})
+	if err != nil { // also of a path with a NUL, and then fd is 0
+		return false
+	}
 	closeAll(fd)
-	return err == nil
+	return true
 }
 
 // lookUp is await for what waits for nothing if the path is calm.

@@ -21,8 +21,11 @@ import (
 func openPath(path string, flags int) (int, error) {
 	for {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return fd, err
+		switch {
+		case err == nil:
+			return fd, nil
+		case !errors.Is(err, unix.EINTR):
+			return -1, err // not fd, which is 0 for a path with a NUL
 		}
 	}
 }
