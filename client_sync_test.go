@@ -1,6 +1,7 @@
 package fusermount_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -87,16 +88,21 @@ func TestSyncInit(t *testing.T) {
 // something else where it comes from a helper's socket.
 func TestSyncInitRefused(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
-		for _, reason := range []error{errors.New("the reason"), io.EOF} {
+		w.o.Helper = cmp.Or(w.o.Helper, ours(t)) // a direct way that seems closed is no reason to run it
+		for _, reason := range []error{errors.New("the reason"), io.EOF, unix.EPERM, &fs.PathError{Op: "open", Path: "/config", Err: unix.EACCES}, unix.ENOSYS} {
 			dir := fusetest.Dir(t, w.uid)
 			check := wantNoLeak(t)
 			var device *os.File
+			calls := 0
 			err := as(w.uid, func() error {
 				_, err := fusermount.Mount(within(t), dir, w.with(func(o *fusermount.Options) {
-					o.SyncInit = func(f *os.File) error { device = f; return reason }
+					o.SyncInit = func(f *os.File) error { device = f; calls++; return reason }
 				}))
 				return err
 			})
+			if calls != 1 {
+				t.Errorf("%v: %d calls", reason, calls)
+			}
 			e := wantError(t, err, reason)
 			if e.Helper != "" || e.ExitStatus != 0 || e.Messages != nil || e.Error() != "mount "+dir+": SyncInit: "+reason.Error() {
 				t.Errorf("%+v: %v", *e, e)
@@ -145,62 +151,6 @@ func TestSyncInitCancelled(t *testing.T) {
 			// Whoever reads the device comes to an end.
 			if err := <-ended; !errors.Is(err, unix.ENODEV) {
 				t.Errorf("the daemon: %v", err)
-			}
-			check()
-		}
-	})
-}
-
-// The context ends when the caller has begun to serve the device, and nobody has
-// begun to mount. A mount is tried all the same, and refused: whoever reads the
-// device comes to an end.
-func TestSyncInitCancelledEarly(t *testing.T) {
-	ways(t, func(t *testing.T, w way) {
-		if !w.knowsSync(t) {
-			return
-		}
-		for _, auto := range []bool{false, true} {
-			if auto && w.direct {
-				w.o.Helper, w.o.ForceDirect = ours(t), true
-			}
-			dir := fusetest.Dir(t, w.uid)
-			check := wantNoLeak(t)
-			for i := range 10 {
-				ctx, cancel := context.WithCancel(within(t))
-				ended := make(chan error, 1)
-				err := as(w.uid, func() error {
-					m, err := fusermount.Mount(ctx, dir, w.with(func(o *fusermount.Options) {
-						o.AutoUnmount = auto
-						o.SyncInit = func(device *os.File) error {
-							defer cancel()
-							if i%2 == 0 {
-								go func() { ended <- readAll(device, func() {}) }()
-								return nil
-							}
-							s, err := handOn(device, fusetest.Options{})
-							if err == nil {
-								go func() { ended <- errors.Join(s.Wait(), unix.ENODEV) }()
-							}
-							return err
-						}
-					}))
-					if err == nil { // all was over before the end was noticed
-						return m.Close()
-					}
-					return err
-				})
-				if err != nil {
-					wantError(t, err, context.Canceled)
-				}
-				wantNothing(t, dir)
-				select {
-				case err := <-ended:
-					if !errors.Is(err, unix.ENODEV) && !errors.Is(err, fs.ErrClosed) { // it has not begun, then
-						t.Errorf("the daemon: %v", err)
-					}
-				case <-time.After(patience):
-					t.Fatal("the device is still read")
-				}
 			}
 			check()
 		}

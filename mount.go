@@ -50,6 +50,8 @@ type mounting struct {
 	r     *request
 
 	helper *process // the last that was run, for the error
+	// called says that SyncInit was: once is what it was promised.
+	called bool
 }
 
 // undoLimit bounds what is done after the caller's context has ended.
@@ -77,7 +79,7 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	// best what to watch if it has mounted that itself.
 	if m.r.ForceDirect || m.who.admin && !m.r.ForceHelper && !m.r.typed.AutoUnmount {
 		mounted, err = m.directly()
-		if err == nil || m.r.ForceDirect || !closedWay(err) || m.ctx.Err() != nil {
+		if err == nil || m.r.ForceDirect || m.called || !closedWay(err) || m.ctx.Err() != nil {
 			return mounted, err
 		}
 	}
@@ -102,6 +104,7 @@ func (m *mounting) callBack(file *os.File) error {
 	if m.r.SyncInit == nil {
 		return nil
 	}
+	m.called = true
 	if err := m.r.SyncInit(file); err != nil {
 		m.helper = nil // whatever it says of that, it is not its fault
 		return because("SyncInit: "+err.Error(), err)
