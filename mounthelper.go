@@ -79,11 +79,12 @@ func (m *mounting) ended(p *process) error {
 	return because("it sent more than one device", ErrBadReply)
 }
 
-// succeeded waits for the end, and wants it to be a good one. The error is io.EOF
-// for another: failure finds words for it.
+// succeeded waits for the end, and wants it to be a good one, as one is whose
+// status was lost until the device says otherwise. The error is io.EOF for another:
+// failure finds words for it.
 func (p *process) succeeded() error {
 	err := p.wait()
-	if err == nil && p.exitStatus() != 0 {
+	if err == nil && !p.lost && p.exitStatus() != 0 {
 		err = io.EOF
 	}
 	return err

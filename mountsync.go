@@ -29,7 +29,7 @@ func (m *mounting) twoPhases(path string, stderr io.Writer) (mounted *Mounted, r
 	if err != nil {
 		nothing := errors.Is(err, io.EOF)
 		err = m.tidy(p, -1, err)
-		return nil, nothing && p.exitStatus() > 0, err
+		return nil, nothing && (p.lost || p.exitStatus() > 0), err
 	}
 	file := newDevice(device)
 	sync := askSync(device)
