@@ -1,11 +1,18 @@
 package fusermount_test
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount"
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
 // A path with a NUL is no path, and nothing else.
@@ -35,5 +42,72 @@ func TestNUL(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// Of a path that ends in . or .. no daemon is asked, which may be dead or hang.
+func TestUnmountDots(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		for name, c := range map[string]struct {
+			spoil    func(s *fusetest.Server) error
+			suffixes []string
+		}{
+			"hung": {func(s *fusetest.Server) error { s.Hang(); return nil }, []string{"/.", "/./", "//./."}},
+			"dead": {(*fusetest.Server).Close, []string{"/."}},
+		} {
+			for _, suffix := range c.suffixes {
+				m, dir := w.mount(t, func(o *fusermount.Options) { o.DefaultPermissions = true })
+				s := serve(t, m, fusetest.Options{})
+				if err := c.spoil(s); err != nil {
+					t.Fatal(err)
+				}
+				watchdog := time.AfterFunc(soon, func() { _ = s.Close() })
+				unmount := func(suffix string) error {
+					return as(w.uid, func() error { return fusermount.Unmount(within(t), dir+suffix, fusermount.WithHelper(w.o.Helper)) })
+				}
+				wantError(t, unmount("/.."), fusermount.ErrNotMounted)
+				wantError(t, unmount("/../."), fusermount.ErrNotMounted)
+				if err := unmount(suffix); err != nil {
+					t.Errorf("%s, %q: %v", name, suffix, err)
+				}
+				wantNothing(t, dir)
+				if asked := s.Asked(); len(asked) > 0 || !watchdog.Stop() {
+					t.Errorf("%s, %q: asked %v", name, suffix, asked)
+				}
+			}
+		}
+	})
+}
+
+// A directory that was deleted is no mountpoint, nor is what has its name as the
+// kernel writes it.
+func TestMountDeleted(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		parent, target := fusetest.Dir(t, w.uid), fusetest.Dir(t, w.uid)
+		dir := filepath.Join(parent, "d")
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, int(w.uid), int(w.uid))); err != nil {
+			t.Fatal(err)
+		}
+		t.Chdir(dir)
+		fd, err := unix.Open(".", unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := errors.Join(os.Remove(dir), os.Symlink(target, dir+" (deleted)")); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{".", "./", fmt.Sprintf("/proc/self/fd/%d", fd), "/proc/self/cwd"} {
+			err := as(w.uid, func() error {
+				m, err := fusermount.Mount(within(t), path, w.with(nil))
+				if err == nil {
+					t.Errorf("%s: mounted on %s", path, m.Mountpoint())
+					return m.Close()
+				}
+				return err
+			})
+			wantError(t, err, fs.ErrNotExist)
+		}
+		wantNothing(t, target)
 	})
 }

@@ -67,7 +67,7 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	if m.given == "" { // a helper would not say what it lacks
 		return nil, because("the mountpoint is empty", unix.ENOENT)
 	}
-	if m.was, err = lookUp(m.ctx, m.given, func() (before, error) { return survey(m.given) }); err != nil {
+	if m.was, err = lookUp(m.ctx, looksAt(m.given), func() (before, error) { return survey(m.given) }); err != nil {
 		return nil, err
 	}
 	if m.r.ReplaceStale {

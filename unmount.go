@@ -3,7 +3,6 @@ package fusermount
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +33,7 @@ func Unmount(ctx context.Context, path string, opts ...UnmountOption) error {
 
 // fuseMountAt gives the topmost mount at a path, which is to be FUSE.
 func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
-	return lookUp(ctx, filepath.Dir(path), func() (e mtab.Entry, err error) {
+	return lookUp(ctx, looksAt(path), func() (e mtab.Entry, err error) {
 		if path, err = resolved(path); err != nil {
 			return e, err
 		}
