@@ -1,6 +1,7 @@
 package fusermount_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -77,6 +78,41 @@ func TestUnmountDots(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The context ends also while a helper is looked for in a directory whose daemon
+// hangs.
+func TestPathHangs(t *testing.T) {
+	helper := ours(t)
+	fusetest.NeedRoot(t)
+	hung := fusetest.Dir(t, 0)
+	s := serve(t, mountAs(t, 0, hung, &fusermount.Options{AllowOther: true}), fusetest.Options{})
+	dir, next := fusetest.Dir(t, user), fusetest.Dir(t, user)
+	mountAs(t, user, dir, &fusermount.Options{Helper: helper})
+	t.Setenv("PATH", hung+"/bin:"+filepath.Dir(helper))
+	t.Setenv("FUSERMOUNT_PROG", "")
+	s.Hang()
+	watchdog := time.AfterFunc(soon, s.Resume)
+	for name, call := range map[string]func(ctx context.Context) error{
+		"Unmount": func(ctx context.Context) error { return fusermount.Unmount(ctx, dir) },
+		"Mount":   func(ctx context.Context) error { _, err := fusermount.Mount(ctx, next, nil); return err },
+		"a name": func(ctx context.Context) error {
+			return fusermount.Unmount(ctx, dir, fusermount.WithHelper("fusermount3"))
+		},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		err := as(user, func() error { return call(ctx) })
+		if cancel(); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !watchdog.Stop() {
+		t.Error("it waited for the daemon")
+	}
+	s.Resume()
+	if err := as(user, func() error { return fusermount.Unmount(within(t), dir) }); err != nil {
+		t.Error(err)
+	}
 }
 
 // A directory that was deleted is no mountpoint, nor is what has its name as the

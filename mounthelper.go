@@ -15,7 +15,7 @@ func (m *mounting) byHelper() (*Mounted, error) {
 			return nil, err
 		}
 	}
-	path, err := findHelper(m.r.Helper)
+	path, err := findHelper(m.ctx, m.r.Helper)
 	if err != nil {
 		return nil, err
 	}

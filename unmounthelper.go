@@ -3,7 +3,6 @@ package fusermount
 import (
 	"context"
 	"errors"
-	"path/filepath"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -12,7 +11,15 @@ import (
 // elsewhere has a helper unmount what lies in another mount namespace. What lies
 // in this one at the same path is another's.
 func (u *unmounting) elsewhere(ctx context.Context) error {
-	if e, isRoot, err := mtab.At(u.entry.Mountpoint); err == nil && isRoot && mountopts.IsFuse(e.Type) {
+	path := u.entry.Mountpoint
+	here, err := lookUp(ctx, path, func() (bool, error) {
+		e, isRoot, err := mtab.At(path)
+		return err == nil && isRoot && mountopts.IsFuse(e.Type), nil
+	})
+	if err != nil {
+		return err
+	}
+	if here {
 		return because("it lies in another mount namespace, and another mount here", ErrNotMounted)
 	}
 	return u.byHelper(ctx)
@@ -21,7 +28,7 @@ func (u *unmounting) elsewhere(ctx context.Context) error {
 // byHelper has a helper unmount. What it is to unmount is looked at right before
 // it starts; a mount that is in no table of ours it knows better than we do.
 func (u *unmounting) byHelper(ctx context.Context) error {
-	program, err := findHelper(u.options.helper)
+	program, err := findHelper(ctx, u.options.helper)
 	if err != nil {
 		return err
 	}
@@ -33,7 +40,7 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	path := u.entry.Mountpoint
 	switch {
 	case u.entry.ID != 0:
-		path, err = lookUp(ctx, filepath.Dir(path), u.check)
+		path, err = lookUp(ctx, path, u.check)
 	case u.left.Load():
 		err = ErrNotMounted
 	}
