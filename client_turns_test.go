@@ -1,11 +1,14 @@
 package fusermount_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
@@ -56,4 +59,55 @@ func atOnce(w way, calls ...func() error) []error {
 	close(start)
 	all.Wait()
 	return errs
+}
+
+// All may be called at once. There is something to see under the race detector
+// only.
+func TestAtOnce(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		for range 10 {
+			m, dir := w.mount(t, func(o *fusermount.Options) { o.Stderr = &bytes.Buffer{} })
+			release := pinned(t, dir)
+			unmount := func() error { return m.Unmount(within(t)) }
+			for _, err := range atOnce(w, unmount, unmount) {
+				wantError(t, err, unix.EBUSY)
+			}
+			release()
+			look := func() error {
+				m.Fd()
+				m.File()
+				m.Done()
+				return nil
+			}
+			for _, err := range atOnce(w, look, m.Close, look, m.Close) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
+}
+
+// What helpers say after Mount is in the errors, and is not for Options.Stderr.
+func TestStderr(t *testing.T) {
+	withHelpers(t, func(t *testing.T, helper string) {
+		var said bytes.Buffer
+		w := way{o: fusermount.Options{Helper: helper, ForceHelper: true}}
+		m, dir := w.mount(t, func(o *fusermount.Options) { o.Stderr = &said })
+		release := pinned(t, dir)
+		if e := wantError(t, w.unmount(t, m), unix.EBUSY); len(e.Messages) == 0 || said.Len() > 0 {
+			t.Errorf("%q; said %q", e.Messages, said.String())
+		}
+		release()
+	})
+}
+
+// pinned keeps a mount busy that nobody serves.
+func pinned(t *testing.T, dir string) (release func()) {
+	t.Helper()
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { closeFds(t, fd) }
 }

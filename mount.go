@@ -118,7 +118,7 @@ func (m *mounting) undo(e mtab.Entry) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.ctx), undoLimit)
 	defer cancel()
 	u := unmounting{entry: e, who: m.who, options: m.unmountOptions(Lazy)}
-	u.options.forceHelper, u.options.forceDirect = false, false
+	u.options.forceHelper, u.options.forceDirect, u.options.stderr = false, false, nil // Mount may have returned
 	if err := u.run(ctx); err != nil && !errors.Is(err, ErrNotMounted) {
 		return because("and the mount could not be taken back: "+err.Error(), err)
 	}

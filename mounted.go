@@ -43,8 +43,10 @@ type Mounted struct {
 
 // mounted makes a Mounted of what is mounted now, which may have no entry here.
 func (m *mounting) mounted(file *os.File, entry mtab.Entry, direct bool) *Mounted {
+	options := m.unmountOptions(Fail)
+	options.stderr = nil // it is Mount's
 	return &Mounted{
-		path: m.was.path, entry: entry, known: entry.ID != 0, options: m.unmountOptions(Fail),
+		path: m.was.path, entry: entry, known: entry.ID != 0, options: options,
 		file: file, direct: direct, gone: make(chan struct{}),
 	}
 }
@@ -69,10 +71,12 @@ func (m *Mounted) File() *os.File {
 // Fd gives the number of File's descriptor, which stays m's, or -1 after
 // [Mounted.TakeFd].
 func (m *Mounted) Fd() int {
-	if f := m.File(); f != nil {
-		return int(f.Fd())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.file == nil {
+		return -1
 	}
-	return -1
+	return int(m.file.Fd()) // while it is locked nobody closes it
 }
 
 // TakeFd hands the device over: the caller owns the descriptor that it gives,
