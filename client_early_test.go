@@ -3,8 +3,11 @@ package fusermount_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -69,3 +72,50 @@ func TestSyncInitCancelledEarly(t *testing.T) {
 		}
 	})
 }
+
+// The context ends when a helper has said that it does not know the flag, which is
+// no reason for anything.
+func TestSyncInitUnknownCancelled(t *testing.T) {
+	helper, dir := fakeHelper(t, "old"), fusetest.Dir(t, 0)
+	defer wantNoLeak(t)()
+	ctx := &untilReaped{Context: within(t), log: filepath.Join(fusetest.Dir(t, 0), "pid")}
+	t.Setenv("CLIENT_TEST_LOG", ctx.log)
+	_, err := fusermount.Mount(ctx, dir, &fusermount.Options{
+		Helper: helper, ForceHelper: true, SyncInit: func(*os.File) error { return nil },
+	})
+	if e := wantError(t, err, context.DeadlineExceeded); e.Messages != nil {
+		t.Errorf("%+v", e)
+	}
+}
+
+// untilReaped is a context that ends when the process whose number is in a file
+// has ended and was waited for.
+type untilReaped struct {
+	context.Context
+	log string
+}
+
+func (c *untilReaped) Err() error {
+	text, err := os.ReadFile(c.log)
+	if err != nil {
+		return nil
+	}
+	pid, err := strconv.Atoi(string(text))
+	if err != nil || unix.Kill(pid, 0) == nil {
+		return nil
+	}
+	return context.DeadlineExceeded
+}
+
+func (*untilReaped) Value(any) any { return nil }
+
+// fakeOld does not know --sync-init, and tells its number.
+func fakeOld() int {
+	fmt.Fprintln(os.Stderr, os.Args[0]+": unrecognized option '--sync-init'")
+	if os.WriteFile(os.Getenv("CLIENT_TEST_LOG"), []byte(strconv.Itoa(os.Getpid())), 0o600) != nil {
+		return 98
+	}
+	return 1
+}
+
+func init() { fakes["old"] = fakeOld }

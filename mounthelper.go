@@ -26,7 +26,11 @@ func (m *mounting) byHelper() (*Mounted, error) {
 	// without having sent a device, and is asked again without it.
 	stderr := &hold{to: m.r.Stderr}
 	mounted, refused, err := m.twoPhases(path, stderr)
-	if refused && m.ctx.Err() == nil {
+	if refused {
+		if err := whyEnded(m.ctx); err != nil {
+			m.helper = nil // what it said does not matter
+			return nil, err
+		}
 		return m.classic(path)
 	}
 	stderr.release()
