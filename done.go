@@ -3,8 +3,6 @@ package fusermount
 import (
 	"context"
 	"io/fs"
-
-	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
 // Done gives a channel that is closed when the mount is gone from the mount
@@ -24,18 +22,26 @@ func (m *Mounted) Done() <-chan struct{} {
 	return m.gone
 }
 
-// Wait waits for Done. The error is nil when the mount is gone, fs.ErrClosed when
-// m was closed before that, or the context's; it is no [*Error].
+// Wait waits for Done. The error is nil when the mount is gone, also if the context
+// has ended, fs.ErrClosed when m was closed before that, or the context's; it is no
+// [*Error].
 func (m *Mounted) Wait(ctx context.Context) error {
+	done := m.Done()
 	select {
-	case <-m.Done():
-		if m.known && mtab.Present([]mtab.Entry{m.entry})[0] {
-			return fs.ErrClosed
-		}
-		return nil
+	case <-done:
 	case <-ctx.Done():
-		return whyEnded(ctx)
+		select {
+		case <-done:
+		default:
+			if !m.known || !isGone(m.entry) { // nobody may have told yet
+				return whyEnded(ctx)
+			}
+		}
 	}
+	if m.known && isGone(m.entry) || m.left.Load() {
+		return nil
+	}
+	return fs.ErrClosed
 }
 
 // setGone closes gone.
