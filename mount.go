@@ -67,6 +67,14 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	if m.given == "" { // a helper would not say what it lacks
 		return nil, because("the mountpoint is empty", unix.ENOENT)
 	}
+	// With auto_unmount a process of the helper's has to stay anyway. It knows
+	// best what to watch if it has mounted that itself.
+	alone := m.r.ForceDirect || m.who.admin && !m.r.ForceHelper && !m.r.typed.AutoUnmount
+	if !alone {
+		if err := m.otherAllowed(); err != nil {
+			return nil, err
+		}
+	}
 	if m.was, err = lookUp(m.ctx, looksAt(m.given), func() (before, error) { return survey(m.given) }); err != nil {
 		return nil, err
 	}
@@ -75,9 +83,7 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 			return nil, err
 		}
 	}
-	// With auto_unmount a process of the helper's has to stay anyway. It knows
-	// best what to watch if it has mounted that itself.
-	if m.r.ForceDirect || m.who.admin && !m.r.ForceHelper && !m.r.typed.AutoUnmount {
+	if alone {
 		mounted, err = m.directly()
 		if err == nil || m.r.ForceDirect || m.called || !closedWay(err) || m.ctx.Err() != nil {
 			return mounted, err

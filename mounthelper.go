@@ -10,10 +10,8 @@ import (
 
 // byHelper has a helper mount.
 func (m *mounting) byHelper() (*Mounted, error) {
-	if m.r.typed.AllowOther {
-		if err := otherAllowed(m.who.uid); err != nil {
-			return nil, err
-		}
+	if err := m.otherAllowed(); err != nil {
+		return nil, err
 	}
 	path, err := findHelper(m.ctx, m.r.Helper)
 	if err != nil {
