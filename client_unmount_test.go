@@ -232,6 +232,11 @@ func TestUnmountPath(t *testing.T) {
 		}
 		wantError(t, unmount(dir), fusermount.ErrNotMounted)
 		wantError(t, unmount(dir+"/absent"), fusermount.ErrNotMounted, unix.ENOENT)
+		dangling := filepath.Join(fusetest.Dir(t, 0), "dangling")
+		if err := os.Symlink("absent", dangling); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, unmount(dangling), fusermount.ErrNotMounted, unix.ENOENT)
 		if err := unix.Mount("x", dir, "tmpfs", 0, ""); err != nil {
 			t.Fatal(err)
 		}

@@ -34,10 +34,10 @@ func Unmount(ctx context.Context, path string, opts ...UnmountOption) error {
 // fuseMountAt gives the topmost mount at a path, which is to be FUSE.
 func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
 	return lookUp(ctx, looksAt(path), func() (e mtab.Entry, err error) {
-		if path, err = resolved(path); err != nil {
-			return e, err
+		isRoot := false
+		if path, err = resolved(path); err == nil {
+			e, isRoot, err = mtab.At(path)
 		}
-		e, isRoot, err := mtab.At(path)
 		switch {
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 			return e, because(err.Error(), ErrNotMounted, err)
@@ -168,7 +168,10 @@ func (u *unmounting) check() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	path = now.Mountpoint // it was moved
+	if path = now.Mountpoint; path == "" {
+		return "", because("it lies outside of this process's root directory", unix.ENOENT)
+	}
+	// It was moved.
 	top, isRoot, err = mtab.At(path)
 	switch {
 	case err == nil && isRoot && mtab.Same(top, u.entry):
