@@ -22,15 +22,17 @@ import (
 // A mountpoint /dev/fd/N stands for a device that somebody else opened and
 // mounted: descriptor N is taken over, under a number of the Mounted's own, and
 // nothing is mounted. Of the options only SyncInit counts then; without it a
-// device that is not mounted is an ErrNotMounted. N is closed when Mount has
-// succeeded. After any error it is still the caller's, and open.
+// device that is not mounted is an ErrNotMounted, and a mount that comes only
+// after SyncInit has returned is not known to the Mounted (see [Mounted.ID]). N is
+// closed when Mount has succeeded. After any error it is still the caller's, and
+// open.
 //
 // The caller serves the device at once: until then, whoever touches the
 // mountpoint waits, this process included. Mount itself does not touch it.
 //
 // When the context ends, Mount gives up and takes back what was mounted. It
 // returns soon, but for a helper that hangs: that one has a second to end by
-// itself, and is then killed. The context means nothing for the mount once
+// itself, and is then killed, which is waited for for two more. The context means nothing for the mount once
 // Mount has returned. The error is an [*Error].
 func Mount(ctx context.Context, mountpoint string, opts *Options) (*Mounted, error) {
 	m := &mounting{ctx: ctx, given: mountpoint, who: whoCalls()}
