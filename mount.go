@@ -32,8 +32,9 @@ import (
 //
 // When the context ends, Mount gives up and takes back what was mounted. It
 // returns soon, but for a helper that hangs: that one has a second to end by
-// itself, and is then killed, which is waited for for two more. The context means nothing for the mount once
-// Mount has returned. The error is an [*Error].
+// itself, and is then killed, for whose end Mount waits two more at most. The
+// context means nothing for the mount once Mount has returned. The error is an
+// [*Error].
 func Mount(ctx context.Context, mountpoint string, opts *Options) (*Mounted, error) {
 	m := &mounting{ctx: ctx, given: mountpoint, who: whoCalls()}
 	mounted, err := m.run(opts)

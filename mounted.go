@@ -192,7 +192,9 @@ const closeLimit = 10 * time.Second
 // Close gives everything back: the device, unless it was taken, and the helper
 // that stays for AutoUnmount, which is waited for. If the device is still m's, the
 // mount is unmounted first, lazily, since nobody could serve it any more; that
-// takes at most ten seconds. An adopted mount is not unmounted.
+// takes at most ten seconds. An adopted mount is not unmounted. When the unmount
+// fails, as where another mount lies on top, the device is closed all the same: the
+// mount is dead then, and stays until somebody calls [Mounted.Unmount].
 //
 // A read of the device that is under way does not end by this but by the end of
 // the mount. More calls do nothing.
