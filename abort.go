@@ -21,7 +21,7 @@ import (
 func Abort(ctx context.Context, path string) error {
 	e, err := fuseMountAt(ctx, path)
 	if err == nil {
-		err = abortConnection(e, whoCalls())
+		err = abortConnection(e, whoCalls(), func() error { return stillListed(e) })
 	}
 	if err != nil {
 		return &Error{Op: "abort", Path: path, Err: err}
@@ -31,22 +31,53 @@ func Abort(ctx context.Context, path string) error {
 
 // Abort ends the kernel's connection with the daemon, which may hang: everybody
 // who waits for it gets an error, and the mount stays and is dead. See [Abort].
+// After a lazy unmount it ends what goes on in the file system, as long as m has
+// the device and where there is fusectl.
 func (m *Mounted) Abort() error {
-	if !m.known {
-		return &Error{Op: "abort", Path: m.path, Err: ErrNotMounted}
+	err := ErrNotMounted
+	if m.known {
+		err = abortConnection(m.entry, whoCalls(), m.connected)
 	}
-	if err := abortConnection(m.entry, whoCalls()); err != nil {
+	if err != nil {
 		return &Error{Op: "abort", Path: m.path, Err: err}
 	}
 	return nil
 }
 
-func abortConnection(e mtab.Entry, who caller) error {
+// connected wants the connection to be still this mount's. A number becomes
+// another's when the file system has ended, which it has not while it is mounted,
+// nor while the device has a connection.
+func (m *Mounted) connected() error {
+	err := stillListed(m.entry)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if errors.Is(err, ErrNotMounted) && m.file != nil && isMounted(int(m.file.Fd())) {
+		return nil
+	}
+	return err
+}
+
+func stillListed(e mtab.Entry) error {
+	_, err := mtab.Again(e)
+	if errors.Is(err, mtab.ErrNotListed) {
+		return ErrNotMounted
+	}
+	return err
+}
+
+// abortConnection aborts the connection of a mount while connected has no error.
+func abortConnection(e mtab.Entry, who caller, connected func() error) error {
+	if err := connected(); err != nil {
+		return err
+	}
 	control, err := openControl(who)
 	if err == nil {
-		err = also(control.Abort(connection(e)), control.Close())
+		err = also(control.AbortIf(connection(e), connected), control.Close())
 	}
-	if err == nil || !who.admin {
+	if errors.Is(err, unix.ENOENT) && errors.Is(connected(), ErrNotMounted) {
+		return ErrNotMounted // it has just ended
+	}
+	if err == nil || !who.admin || errors.Is(err, ErrNotMounted) {
 		return err
 	}
 	if other := abortByForce(e); other != nil {
@@ -81,6 +112,13 @@ func openControl(who caller) (fusectl.Dir, error) {
 // abort the connection. Our own descriptor keeps the mount busy meanwhile, so
 // that it stays. This is for user namespaces, where there is no fusectl.
 func abortByForce(e mtab.Entry) error {
+	e, err := mtab.Again(e) // it may have been moved
+	if errors.Is(err, mtab.ErrNotListed) {
+		err = ErrNotMounted
+	}
+	if err != nil {
+		return err
+	}
 	fd, err := openPath(e.Mountpoint, unix.O_NOFOLLOW)
 	if err != nil {
 		return err

@@ -49,15 +49,22 @@ func (m *mounting) adopt(given int, err error) (*Mounted, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	m.was.path = m.given
+	flags, err := unix.FcntlInt(uintptr(given), unix.F_GETFL, 0)
+	if err != nil {
+		return nil, also(os.NewSyscallError("fcntl", err), unix.Close(device))
+	}
+	file := newDevice(device)
+	if err := m.callBack(file); err != nil {
+		// The copy shares these with what stays the caller's.
+		return nil, also(err, unix.SetNonblock(given, flags&unix.O_NONBLOCK != 0), file.Close())
+	}
+	// Only now: SyncInit may be what had it mounted.
 	entry, found := byConnection(device)
 	if !found {
 		entry = mtab.Entry{}
 	}
-	mounted := m.mounted(newDevice(device), entry, false)
+	mounted := m.mounted(file, entry, false)
 	mounted.adopted = true
-	if err := m.callBack(mounted.file); err != nil {
-		return nil, also(err, mounted.Close())
-	}
 	closeAll(given)
 	return mounted, nil
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
-// otherAllowed says whether a helper may grant allow_other to a caller. It reads
-// /etc/fuse.conf as the helper does, with the caller's rights; the helper still
-// has the last word.
-func otherAllowed(uid uint32) error {
-	if uid == 0 {
+// otherAllowed says whether a helper may grant allow_other to the caller, if that
+// is asked for. It reads /etc/fuse.conf as the helper does, with the caller's
+// rights; the helper still has the last word.
+func (m *mounting) otherAllowed() error {
+	if !m.r.typed.AllowOther || m.who.uid == 0 {
 		return nil
 	}
 	text, err := rawfile.Text(fuseconf.Path)

@@ -2,6 +2,8 @@ package fusermount
 
 import (
 	"context"
+	"errors"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,13 +14,20 @@ const resolveCached = 0x20
 // calm says whether the kernel can look a path up from what it remembers, without
 // asking any file system on the way, one of which may be served by a daemon that
 // hangs. What is looked up then needs no goroutine of its own to wait in; to start
-// one costs more than the rest of a mount on a busy machine.
+// one costs more than the rest of a mount on a busy machine. That there is nothing
+// may be remembered, too.
 func calm(path string) bool {
+	// The descriptor keeps a mount busy, and must not get into a child.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
 		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolveCached,
 	})
+	if err != nil { // fd may be 0: of a path with a NUL
+		return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
+	}
 	closeAll(fd)
-	return err == nil
+	return true
 }
 
 // lookUp is await for what waits for nothing if the path is calm.

@@ -101,3 +101,50 @@ func TestAbortForeign(t *testing.T) {
 	wantError(t, as(other, func() error { return fusermount.Abort(within(t), dir) }), fs.ErrPermission)
 	wantServed(t, user, dir)
 }
+
+// Who aborts a mount that is gone does nothing to the one that has its number by
+// now.
+func TestAbortGone(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		fusectl(t, w.uid != 0)
+		m, dir := w.mount(t, nil)
+		for range 2 { // its number is free, and is used again
+			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+				t.Fatal(err)
+			}
+			wantError(t, as(w.uid, m.Abort), fusermount.ErrNotMounted)
+			next := mountAs(t, w.uid, dir, w.with(nil))
+			serve(t, next, fusetest.Options{})
+			if next.Connection() != m.Connection() {
+				t.Logf("connection %d, and before %d", next.Connection(), m.Connection())
+			}
+			wantError(t, as(w.uid, m.Abort), fusermount.ErrNotMounted)
+			wantServed(t, w.uid, dir)
+		}
+	})
+}
+
+// After a lazy unmount the connection is there as long as it is used; without
+// fusectl it could not be reached.
+func TestAbortDetached(t *testing.T) {
+	fusetest.NeedRoot(t)
+	ways(t, func(t *testing.T, w way) {
+		fusectl(t, w.uid != 0)
+		m, dir := w.mount(t, nil)
+		s, err := handOn(m.File(), fusetest.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		ready(t, s)
+		defer busy(t, w, dir)()
+		if err := w.unmount(t, m, fusermount.Lazy); err != nil {
+			t.Fatal(err)
+		}
+		if err := as(w.uid, m.Abort); err != nil {
+			t.Error(err)
+		}
+		<-s.Done()
+		wantError(t, as(w.uid, m.Abort), fusermount.ErrNotMounted)
+	})
+}

@@ -133,6 +133,32 @@ func TestAdoptFails(t *testing.T) {
 	}
 }
 
+// What SyncInit has mounted is known; what a failed adoption leaves is as it was.
+func TestAdoptLate(t *testing.T) {
+	fusetest.NeedDevice(t)
+	dir, device := fusetest.Dir(t, 0), openDevice()
+	if err := unix.SetNonblock(device, true); err != nil {
+		t.Fatal(err)
+	}
+	reason := errors.New("the reason")
+	path := fmt.Sprintf("/dev/fd/%d", device)
+	_, err := fusermount.Mount(within(t), path, &fusermount.Options{SyncInit: func(*os.File) error { return reason }})
+	wantError(t, err, reason)
+	if flags, err := unix.FcntlInt(uintptr(device), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+		t.Errorf("flags %x, %v", flags, err)
+	}
+	m := mountAs(t, 0, path, &fusermount.Options{SyncInit: func(f *os.File) error {
+		return unix.Mount("other", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", f.Fd()))
+	}})
+	if m.ID() != infoOf(t, 0, dir).ID || m.Mountpoint() != dir {
+		t.Errorf("id %d, mountpoint %s", m.ID(), m.Mountpoint())
+	}
+	if err := m.Unmount(within(t)); err != nil {
+		t.Error(err)
+	}
+	wantNothing(t, dir)
+}
+
 func closeFds(t *testing.T, fds ...int) {
 	t.Helper()
 	for _, fd := range fds {

@@ -3,6 +3,7 @@ package fusermount_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
 	"testing"
@@ -118,6 +119,45 @@ func TestWait(t *testing.T) {
 		t.Error(err)
 	}
 	mounted(t, dir) // whoever has the device serves it
+	if err := m.Wait(within(t)); !errors.Is(err, fs.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+// A mount that is gone is gone, whatever the context says.
+func TestWaitGone(t *testing.T) {
+	fusetest.NeedDevice(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	m := mountAs(t, 0, fusetest.Dir(t, 0), nil)
+	if err := m.Unmount(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		if err := m.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Nothing is known of an adopted mount that is in no table; it does not go with
+// its Mounted.
+func TestWaitUnknown(t *testing.T) {
+	fusetest.NeedDevice(t)
+	dir := fusetest.Dir(t, 0)
+	device := openForOther(t, dir)
+	inside, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(inside)
+		err = unix.Unmount(dir, unix.MNT_DETACH)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", device), nil)
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
 	if err := m.Wait(within(t)); !errors.Is(err, fs.ErrClosed) {
 		t.Error(err)
 	}

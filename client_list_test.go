@@ -1,9 +1,13 @@
 package fusermount_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
@@ -71,4 +75,82 @@ func TestListForeign(t *testing.T) {
 			t.Errorf("%d is %q", state, state)
 		}
 	}
+}
+
+func init() { jobs["lists"] = printStates }
+
+// printStates lists a few times, tells on descriptor 3 what it was told of a
+// mountpoint, and ends.
+func printStates(args []string) error {
+	told := os.NewFile(3, "told")
+	for range 3 {
+		list, err := fusermount.List()
+		if err != nil {
+			return err
+		}
+		for _, i := range list {
+			if i.Mountpoint == args[0] {
+				if _, err := fmt.Fprintln(told, i.Daemon); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return told.Close()
+}
+
+// A daemon that hangs is not asked by a stranger, whom that could hang for good
+// where the mount lets him in, and once by its owner, who does not see it.
+func TestListHung(t *testing.T) {
+	fusetest.NeedRoot(t)
+	fusectl(t, false)
+	for _, c := range []struct {
+		name        string
+		owner, asks uint32
+		questions   int
+	}{{"a stranger", 0, other, 0}, {"the owner", user, user, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := fusetest.Dir(t, c.owner)
+			s, err := fusetest.Mount(dir, hello, fusetest.MountOptions{UID: c.owner, GID: c.owner, Data: "allow_other"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			ready(t, s)
+			s.Hang()
+			defer s.Resume()
+			before := len(s.Asked())
+			if told := toldBy(t, jobCall(t, c.asks, "lists", dir)); told != strings.Repeat("unknown\n", 3) {
+				t.Errorf("told %q", told)
+			}
+			if asked := s.Asked()[before:]; len(asked) != c.questions {
+				t.Errorf("asked %v", asked)
+			}
+		})
+	}
+}
+
+// toldBy starts a process and gives what it tells on descriptor 3, whose end does
+// not wait for the process's own.
+func toldBy(t *testing.T, call fusetest.Call) string {
+	t.Helper()
+	told, tell, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer told.Close()
+	call.Comm = tell
+	p, err := call.Start(within(t))
+	if err := errors.Join(err, tell.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Wait() })
+	if err := told.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(told)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(text)
 }

@@ -126,12 +126,20 @@ func TestMountOnFile(t *testing.T) {
 		if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Chown(file, int(w.uid), int(w.uid))); err != nil {
 			t.Fatal(err)
 		}
-		m := mountAs(t, w.uid, file, w.with(nil))
-		mounted(t, file)
-		if err := w.unmount(t, m); err != nil {
-			t.Error(err)
+		for _, path := range []string{file, file + "/"} { // as helpers take it
+			m := mountAs(t, w.uid, path, w.with(nil))
+			mounted(t, file)
+			if err := w.unmount(t, m); err != nil {
+				t.Error(err)
+			}
+			wantNothing(t, file)
+			mountAs(t, w.uid, path, w.with(nil))
+			err := as(w.uid, func() error { return fusermount.Unmount(within(t), path, fusermount.WithHelper(w.o.Helper)) })
+			if err != nil {
+				t.Error(err)
+			}
+			wantNothing(t, file)
 		}
-		wantNothing(t, file)
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 func init() {
 	jobs["cycle"] = cycle
 	jobs["namespace"] = inNamespace
+	jobs["outside"] = outside
 }
 
 // cycle goes through the life of a mount in a process of somebody's own, and
@@ -119,6 +120,32 @@ func inNamespace(args []string) error {
 	return cycle([]string{dir, args[1]})
 }
 
+// outside mounts, leaves the mount behind by a new root directory, and wants an
+// error that says so: DIRECTORY NEW-ROOT.
+func outside(args []string) error {
+	m, err := fusermount.Mount(ctxOfJob(), args[0], nil)
+	if err == nil {
+		err = errors.Join(unix.Chroot(args[1]), unix.Chdir("/"))
+	}
+	if err != nil {
+		return err
+	}
+	err = m.Unmount(ctxOfJob())
+	if !strings.Contains(fmt.Sprint(err), "root directory") || errors.Is(err, fusermount.ErrCovered) || errors.Is(err, fusermount.ErrNotMounted) {
+		return fmt.Errorf("unmounted: %w", err)
+	}
+	return nil
+}
+
+// A mount outside of the root directory is not covered by anything.
+func TestUnmountOutside(t *testing.T) {
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	dir := fusetest.Dir(t, 0)
+	doJob(t, jobCall(t, 0, "outside", dir, fusetest.Dir(t, 0)))
+	mounted(t, dir)
+}
+
 // Root of a user namespace mounts without a helper, whatever his number outside.
 func TestUserNamespace(t *testing.T) {
 	fusetest.NeedRoot(t)
@@ -165,6 +192,7 @@ func TestElsewhere(t *testing.T) {
 		t.Error(err)
 	}
 	<-m.Done()
+	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted) // what lies there now is another's
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}

@@ -146,6 +146,20 @@ func TestReplaceStaleAlive(t *testing.T) {
 	}
 }
 
+// What will be refused takes nothing away.
+func TestReplaceStaleRefused(t *testing.T) {
+	withHelpers(t, func(t *testing.T, helper string) {
+		fusetest.NeedRoot(t)
+		dir := dead(t, helper, fusetest.Dir(t, user))
+		err := as(user, func() error {
+			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: helper, ReplaceStale: true, AllowOther: true})
+			return err
+		})
+		wantError(t, err, fusermount.ErrAllowOther)
+		mounted(t, dir)
+	})
+}
+
 // Another user's dead mount stays.
 func TestReplaceStaleForeign(t *testing.T) {
 	helper := ours(t)

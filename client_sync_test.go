@@ -1,6 +1,7 @@
 package fusermount_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -87,16 +88,21 @@ func TestSyncInit(t *testing.T) {
 // something else where it comes from a helper's socket.
 func TestSyncInitRefused(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
-		for _, reason := range []error{errors.New("the reason"), io.EOF} {
+		w.o.Helper = cmp.Or(w.o.Helper, ours(t)) // a direct way that seems closed is no reason to run it
+		for _, reason := range []error{errors.New("the reason"), io.EOF, unix.EPERM, &fs.PathError{Op: "open", Path: "/config", Err: unix.EACCES}, unix.ENOSYS} {
 			dir := fusetest.Dir(t, w.uid)
 			check := wantNoLeak(t)
 			var device *os.File
+			calls := 0
 			err := as(w.uid, func() error {
 				_, err := fusermount.Mount(within(t), dir, w.with(func(o *fusermount.Options) {
-					o.SyncInit = func(f *os.File) error { device = f; return reason }
+					o.SyncInit = func(f *os.File) error { device = f; calls++; return reason }
 				}))
 				return err
 			})
+			if calls != 1 {
+				t.Errorf("%v: %d calls", reason, calls)
+			}
 			e := wantError(t, err, reason)
 			if e.Helper != "" || e.ExitStatus != 0 || e.Messages != nil || e.Error() != "mount "+dir+": SyncInit: "+reason.Error() {
 				t.Errorf("%+v: %v", *e, e)

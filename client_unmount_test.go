@@ -123,8 +123,7 @@ func busy(t *testing.T, w way, dir string) (release func()) {
 
 func TestUnmountBusy(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
-		var said busyWords
-		m, dir := w.mount(t, func(o *fusermount.Options) { o.Stderr = &said })
+		m, dir := w.mount(t, nil)
 		s := serve(t, m, fusetest.Options{})
 		release := busy(t, w, dir)
 		e := wantError(t, w.unmount(t, m), unix.EBUSY)
@@ -132,11 +131,13 @@ func TestUnmountBusy(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		options := []fusermount.UnmountOption{fusermount.Retry}
 		if w.direct {
 			time.AfterFunc(100*time.Millisecond, cancel)
+		} else {
+			options = append(options, thirdTime(t, w, cancel))
 		}
-		said = busyWords{second: cancel}
-		err := as(w.uid, func() error { return m.Unmount(ctx, fusermount.Retry) })
+		err := as(w.uid, func() error { return m.Unmount(ctx, options...) })
 		wantError(t, err, unix.EBUSY, context.Canceled)
 		mounted(t, dir)
 
@@ -153,18 +154,28 @@ func TestUnmountBusy(t *testing.T) {
 	})
 }
 
-// busyWords calls second when a helper says for the second time that a mount is
-// busy.
-type busyWords struct {
-	times  int
-	second func()
-}
-
-func (b *busyWords) Write(text []byte) (int, error) {
-	if b.times += strings.Count(string(text), "resource busy"); b.times >= 2 && b.second != nil {
-		b.second()
+// thirdTime is a way's helper that calls f when it is run for the third time.
+func thirdTime(t *testing.T, w way, f func()) fusermount.UnmountOption {
+	t.Helper()
+	dir := fusetest.Dir(t, w.uid)
+	script, log := filepath.Join(dir, "helper"), filepath.Join(dir, "log")
+	text := "#!/bin/sh\necho >>" + log + "\nexec " + w.o.Helper + " \"$@\"\n"
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	return len(text), nil
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		defer f()
+		for t.Context().Err() == nil {
+			if lines, err := os.ReadFile(log); err == nil && len(lines) >= 3 {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	t.Cleanup(func() { <-over })
+	return fusermount.WithHelper(script)
 }
 
 func TestUnmountLazy(t *testing.T) {
@@ -221,6 +232,11 @@ func TestUnmountPath(t *testing.T) {
 		}
 		wantError(t, unmount(dir), fusermount.ErrNotMounted)
 		wantError(t, unmount(dir+"/absent"), fusermount.ErrNotMounted, unix.ENOENT)
+		dangling := filepath.Join(fusetest.Dir(t, 0), "dangling")
+		if err := os.Symlink("absent", dangling); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, unmount(dangling), fusermount.ErrNotMounted, unix.ENOENT)
 		if err := unix.Mount("x", dir, "tmpfs", 0, ""); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,15 +43,16 @@ func (s DaemonState) String() string {
 // daemons finds out whether daemons live. Only who asks one learns it in any
 // case, and a daemon that lives and hangs would then hang him, in a way that not
 // even SIGKILL ends. So the kernel is asked, then who holds devices, and the
-// daemon itself only if neither says that it is there.
+// daemon itself only if it would have been seen there.
 type daemons struct {
+	who     caller
 	control fusectl.Dir
 	err     error // of control
 	holders *holders
 }
 
 func newDaemons(who caller) *daemons {
-	d := &daemons{}
+	d := &daemons{who: who}
 	d.control, d.err = openControl(who)
 	return d
 }
@@ -72,7 +74,7 @@ func (d *daemons) state(e mtab.Entry) DaemonState {
 	if d.holders == nil {
 		d.holders = findHolders()
 	}
-	return d.holders.state(e)
+	return d.holders.state(e, d.who)
 }
 
 // holders are the processes that hold fuse devices, as far as this one may see.
@@ -81,16 +83,22 @@ type holders struct {
 	// nameless says that there are devices of which the kernel does not tell the
 	// connection: on older kernels, or because they are not mounted yet.
 	nameless bool
-	// hidden says that there are processes that may not be looked into.
+	// hidden says that there are processes that may not be looked into, or may be
+	// some in other namespaces that are not even listed.
 	hidden bool
 }
+
+// firstPIDs is what the link of the first PID namespace says, the one in which all
+// processes are seen (linux/proc_ns.h, PROC_PID_INIT_INO).
+const firstPIDs = "pid:[4026531836]"
 
 // findHolders looks through all processes. It reads where descriptors lead to,
 // and does not follow them.
 func findHolders() *holders {
 	h := &holders{connections: map[uint32]bool{}}
 	processes, err := filepath.Glob("/proc/[0-9]*")
-	h.hidden = err != nil || len(processes) == 0 // no /proc
+	namespace, other := os.Readlink("/proc/self/ns/pid")
+	h.hidden = err != nil || other != nil || namespace != firstPIDs // or no /proc
 	for _, p := range processes {
 		h.look(p)
 	}
@@ -116,20 +124,37 @@ func (h *holders) look(process string) {
 // askLimit is for a daemon that is there all the same, and hangs.
 const askLimit = time.Second
 
-func (h *holders) state(e mtab.Entry) DaemonState {
+// asked has since when a mount's daemon has not answered. Each question may hold
+// a thread for good, so one that waits longer than askLimit is the last.
+var asked sync.Map // of time.Time, by mount id
+
+func (h *holders) state(e mtab.Entry, who caller) DaemonState {
 	if h.connections[connection(e)] {
 		return Alive
 	}
-	if h.nameless && len(h.connections) == 0 {
+	if h.nameless && len(h.connections) == 0 || !h.sees(e, who) {
+		return Unknown
+	}
+	if since, waits := asked.LoadOrStore(e.ID, time.Now()); waits && time.Since(since.(time.Time)) >= askLimit {
 		return Unknown
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 	defer cancel()
-	state, err := await(ctx, func() (DaemonState, error) { return h.ask(e), nil }, func(DaemonState, error) {})
+	state, err := await(ctx, func() (DaemonState, error) {
+		defer asked.Delete(e.ID)
+		return h.ask(e), nil
+	}, func(DaemonState, error) {})
 	if err != nil {
 		return Unknown
 	}
 	return state
+}
+
+// sees says whether a mount's daemon would have been seen: that of a user's own
+// mount is his own process, any other's is seen by root, and not by every one.
+func (h *holders) sees(e mtab.Entry, who caller) bool {
+	owner, known := e.Owner()
+	return known && owner == who.uid || who.uid == 0 && !h.hidden
 }
 
 // ask asks the daemon, which nobody seems to be.

@@ -3,6 +3,7 @@ package fusermount
 import (
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,12 +36,28 @@ func askSync(device int) bool {
 
 // refuseInit answers the kernel's first question with an error in the daemon's
 // place, so that a mount in the making ends: nothing else can end it when the
-// daemon is silent. It owns device, and may wait until then.
+// daemon is silent. It owns device, and may wait until then. Whoever reads the
+// device there, and when, is not known: the question is refused whether the
+// daemon has read it before, reads it now, or never does.
 func refuseInit(device int) {
 	defer unix.Close(device)
-	if refuse(device, firstRequest) {
-		return // the daemon had read it
+	over := make(chan struct{})
+	go func() {
+		refuseUnread(device)
+		close(over)
+	}()
+	for !refuse(device, firstRequest) {
+		select {
+		case <-over:
+			return
+		case <-time.After(blink):
+		}
 	}
+	<-over
+}
+
+// refuseUnread refuses the next question, if there is one before the end.
+func refuseUnread(device int) {
 	buf := make([]byte, 1<<16) // the kernel wants room for the longest request
 	for {
 		n, err := unix.Read(device, buf)

@@ -54,10 +54,11 @@
 // Every call that a helper or a daemon may keep waiting takes a context, but for
 // [Mounted.Close] and [List], which bound themselves. When it ends, a call returns,
 // and takes back what it has begun: the helper is asked to end by the end of its
-// socket, and killed after a second; what it has mounted is found by its connection
-// and unmounted. So neither a process nor a descriptor, a goroutine or a mount is
-// left behind. What no signal can end, a system call that waits for another file
-// system's hung daemon, is left to a goroutine that cleans up when it returns.
+// socket, and killed after a second, for whose end a call waits two more at most;
+// what it has mounted is found by its connection and unmounted. So neither a
+// process nor a descriptor, a goroutine or a mount is left behind. What no signal
+// can end, a system call that waits for another file system's hung daemon, is left
+// to a goroutine that cleans up when it returns.
 //
 // Everything that this package opens is close-on-exec from the start, so that no
 // other child of the process inherits a device or a socket and keeps a mount alive
@@ -83,5 +84,7 @@
 //
 // All may be called by any goroutine, at the same time. A helper is started on the
 // thread of the goroutine that calls, so a goroutine that has locked its thread
-// and changed that one's ids mounts as that user.
+// and changed that one's ids mounts as that user. Nothing else may be a
+// thread's own, no mount namespace, root or current directory: what may have to
+// wait while a context can end is done on another thread.
 package fusermount

@@ -51,8 +51,9 @@ type Error struct {
 	Path string // the mountpoint as it was given; empty for list
 
 	// Helper is the program that was run, empty if none was. ExitStatus is its
-	// exit status; -1 if a signal ended it, or if it was still running when it
-	// was given up. Messages are the lines that it wrote, without its name in
+	// exit status; -1 if a signal ended it, if it was still running when it was
+	// given up, or if something else in this process took the status (a wait for
+	// all children, or SIGCHLD ignored). Messages are the lines that it wrote, without its name in
 	// front; ours adds lines that begin with "hint: ". They are escaped by our
 	// helper only: print them with %q where a terminal could be misled.
 	Helper     string

@@ -1,6 +1,7 @@
 package fusermount
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -36,12 +37,14 @@ var helperDirs = []string{"/run/wrappers/bin", "/usr/local/bin", "/usr/bin", "/b
 // that runs with more rights than its caller has (setuid, file capabilities). The
 // error is a [*HelperNotFoundError]; fs.ErrPermission, too, if one was there that
 // may not be executed.
-func FindHelper() (string, error) {
+func FindHelper() (string, error) { return searchHelper(context.Background()) }
+
+func searchHelper(ctx context.Context) (string, error) {
 	var path []string
 	if !privilegedByExec() {
 		path = searchPath()
 		if named := os.Getenv(helperVariable); named != "" {
-			return findNamed(named, path)
+			return findNamed(ctx, named, path)
 		}
 	}
 	var all []string
@@ -51,27 +54,27 @@ func FindHelper() (string, error) {
 	for _, dir := range helperDirs {
 		all = append(all, inAll([]string{dir}, helperNames...)...)
 	}
-	return firstOf(all)
+	return firstOf(ctx, all)
 }
 
 // findHelper is FindHelper for a caller who may have named one. The name is the
 // program's own wish, PATH is not, where somebody else has set it: whoever runs a
 // setuid program must not choose what that runs.
-func findHelper(named string) (string, error) {
+func findHelper(ctx context.Context, named string) (string, error) {
 	switch {
 	case named == "":
-		return FindHelper()
+		return searchHelper(ctx)
 	case privilegedByExec():
-		return findNamed(named, helperDirs)
+		return findNamed(ctx, named, helperDirs)
 	}
-	return findNamed(named, searchPath())
+	return findNamed(ctx, named, searchPath())
 }
 
-func findNamed(named string, path []string) (string, error) {
+func findNamed(ctx context.Context, named string, path []string) (string, error) {
 	if strings.ContainsRune(named, '/') || len(path) == 0 {
-		return firstOf([]string{named})
+		return firstOf(ctx, []string{named})
 	}
-	return firstOf(inAll(path, named))
+	return firstOf(ctx, inAll(path, named))
 }
 
 func inAll(dirs []string, names ...string) (files []string) {
@@ -83,12 +86,19 @@ func inAll(dirs []string, names ...string) (files []string) {
 	return files
 }
 
-func firstOf(files []string) (string, error) {
+// firstOf looks on another thread, without the ids of the caller's, where a
+// directory of PATH may have to be asked for: who may execute a helper is a
+// lesser matter than a daemon that hangs.
+func firstOf(ctx context.Context, files []string) (string, error) {
 	notFound := &HelperNotFoundError{Searched: files}
 	for _, file := range files {
-		_, err := exec.LookPath(file) // has a slash: no search, only the checks
+		// It has a slash: no search, only the checks.
+		_, err := lookUp(ctx, file, func() (string, error) { return exec.LookPath(file) })
 		if err == nil {
 			return file, nil
+		}
+		if err := whyEnded(ctx); err != nil {
+			return "", err
 		}
 		if errors.Is(err, fs.ErrPermission) && notFound.denied == "" {
 			notFound.denied = file

@@ -21,14 +21,17 @@ type Info struct {
 }
 
 // List gives all FUSE mounts of this process's mount namespace, in the order in
-// which they were mounted, bind mounts included. A daemon that hangs does not make
-// it wait. The error is an [*Error].
+// which they were mounted, bind mounts included. The error is an [*Error].
 //
 // Whether a daemon lives the kernel tells to the mount's owner where fusectl is
 // mounted on /sys/fs/fuse/connections, and to whoever has CAP_SYS_ADMIN. Without
 // that, the processes that this one may look into are searched for one that
-// holds the device (the kernel has to tell which it is: 6.18 does, 6.12 does not),
-// and if there is none the mount is asked itself, for at most a second.
+// holds the device (the kernel has to tell which it is: 6.18 does, 6.12 does not).
+// If there is none, the caller's own mounts are asked themselves, as are all by
+// root who has seen all processes; others are Unknown. To ask takes a moment, but
+// for a daemon that was not seen, as one in another PID namespace, and hangs: it
+// makes List wait for a second, once, and holds a thread of this process, which
+// not even SIGKILL ends, until the daemon answers or its mount is aborted.
 func List() ([]Info, error) {
 	entries, err := mtab.FuseMounts()
 	if err != nil {

@@ -22,16 +22,19 @@ import (
 // A mountpoint /dev/fd/N stands for a device that somebody else opened and
 // mounted: descriptor N is taken over, under a number of the Mounted's own, and
 // nothing is mounted. Of the options only SyncInit counts then; without it a
-// device that is not mounted is an ErrNotMounted. N is closed when Mount has
-// succeeded. After any error it is still the caller's, and open.
+// device that is not mounted is an ErrNotMounted, and a mount that comes only
+// after SyncInit has returned is not known to the Mounted (see [Mounted.ID]). N is
+// closed when Mount has succeeded. After any error it is still the caller's, and
+// open.
 //
 // The caller serves the device at once: until then, whoever touches the
 // mountpoint waits, this process included. Mount itself does not touch it.
 //
 // When the context ends, Mount gives up and takes back what was mounted. It
 // returns soon, but for a helper that hangs: that one has a second to end by
-// itself, and is then killed. The context means nothing for the mount once
-// Mount has returned. The error is an [*Error].
+// itself, and is then killed, for whose end Mount waits two more at most. The
+// context means nothing for the mount once Mount has returned. The error is an
+// [*Error].
 func Mount(ctx context.Context, mountpoint string, opts *Options) (*Mounted, error) {
 	m := &mounting{ctx: ctx, given: mountpoint, who: whoCalls()}
 	mounted, err := m.run(opts)
@@ -50,6 +53,8 @@ type mounting struct {
 	r     *request
 
 	helper *process // the last that was run, for the error
+	// called says that SyncInit was: once is what it was promised.
+	called bool
 }
 
 // undoLimit bounds what is done after the caller's context has ended.
@@ -65,7 +70,15 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 	if m.given == "" { // a helper would not say what it lacks
 		return nil, because("the mountpoint is empty", unix.ENOENT)
 	}
-	if m.was, err = lookUp(m.ctx, m.given, func() (before, error) { return survey(m.given) }); err != nil {
+	// With auto_unmount a process of the helper's has to stay anyway. It knows
+	// best what to watch if it has mounted that itself.
+	alone := m.r.ForceDirect || m.who.admin && !m.r.ForceHelper && !m.r.typed.AutoUnmount
+	if !alone {
+		if err := m.otherAllowed(); err != nil {
+			return nil, err
+		}
+	}
+	if m.was, err = lookUp(m.ctx, looksAt(m.given), func() (before, error) { return survey(m.given) }); err != nil {
 		return nil, err
 	}
 	if m.r.ReplaceStale {
@@ -73,11 +86,9 @@ func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
 			return nil, err
 		}
 	}
-	// With auto_unmount a process of the helper's has to stay anyway. It knows
-	// best what to watch if it has mounted that itself.
-	if m.r.ForceDirect || m.who.admin && !m.r.ForceHelper && !m.r.typed.AutoUnmount {
+	if alone {
 		mounted, err = m.directly()
-		if err == nil || m.r.ForceDirect || !closedWay(err) || m.ctx.Err() != nil {
+		if err == nil || m.r.ForceDirect || m.called || !closedWay(err) || m.ctx.Err() != nil {
 			return mounted, err
 		}
 	}
@@ -102,6 +113,7 @@ func (m *mounting) callBack(file *os.File) error {
 	if m.r.SyncInit == nil {
 		return nil
 	}
+	m.called = true
 	if err := m.r.SyncInit(file); err != nil {
 		m.helper = nil // whatever it says of that, it is not its fault
 		return because("SyncInit: "+err.Error(), err)
@@ -115,7 +127,7 @@ func (m *mounting) undo(e mtab.Entry) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.ctx), undoLimit)
 	defer cancel()
 	u := unmounting{entry: e, who: m.who, options: m.unmountOptions(Lazy)}
-	u.options.forceHelper, u.options.forceDirect = false, false
+	u.options.forceHelper, u.options.forceDirect, u.options.stderr = false, false, nil // Mount may have returned
 	if err := u.run(ctx); err != nil && !errors.Is(err, ErrNotMounted) {
 		return because("and the mount could not be taken back: "+err.Error(), err)
 	}

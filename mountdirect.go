@@ -23,7 +23,7 @@ func (m *mounting) directly() (*Mounted, error) {
 	watcher := ""
 	if m.r.typed.AutoUnmount {
 		var err error
-		if watcher, err = findHelper(m.r.Helper); err != nil {
+		if watcher, err = findHelper(m.ctx, m.r.Helper); err != nil {
 			return nil, err
 		}
 	}

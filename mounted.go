@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,7 @@ type Mounted struct {
 	// elsewhere says that the mount lies in another mount namespace: the helper
 	// is a wrapper that leads out of this one.
 	elsewhere bool
+	left      atomic.Bool // it is unmounted there
 
 	gone     chan struct{} // closed when the mount has gone, or with the Mounted
 	goneOnce sync.Once
@@ -41,8 +43,10 @@ type Mounted struct {
 
 // mounted makes a Mounted of what is mounted now, which may have no entry here.
 func (m *mounting) mounted(file *os.File, entry mtab.Entry, direct bool) *Mounted {
+	options := m.unmountOptions(Fail)
+	options.stderr = nil // it is Mount's
 	return &Mounted{
-		path: m.was.path, entry: entry, known: entry.ID != 0, options: m.unmountOptions(Fail),
+		path: m.was.path, entry: entry, known: entry.ID != 0, options: options,
 		file: file, direct: direct, gone: make(chan struct{}),
 	}
 }
@@ -67,10 +71,12 @@ func (m *Mounted) File() *os.File {
 // Fd gives the number of File's descriptor, which stays m's, or -1 after
 // [Mounted.TakeFd].
 func (m *Mounted) Fd() int {
-	if f := m.File(); f != nil {
-		return int(f.Fd())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.file == nil {
+		return -1
 	}
-	return -1
+	return int(m.file.Fd()) // while it is locked nobody closes it
 }
 
 // TakeFd hands the device over: the caller owns the descriptor that it gives,
@@ -124,40 +130,6 @@ func (m *Mounted) Direct() bool { return m.direct }
 // and INIT was answered before Mount returned.
 func (m *Mounted) SyncInit() bool { return m.sync }
 
-// Done gives a channel that is closed when the mount is gone from the mount
-// table, whoever unmounted it and however, or when m is closed. After a lazy
-// unmount the file system may still be in use: that ends with ENODEV from the
-// device. Nothing is told of a mount in another mount namespace (see ID).
-//
-// It waits for the kernel's word that the mount table has changed (poll(2) of
-// /proc/self/mountinfo), in one goroutine for all mounts of the process.
-func (m *Mounted) Done() <-chan struct{} {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.known && !m.watched && !m.closed {
-		m.watched = true
-		table.add(m)
-	}
-	return m.gone
-}
-
-// Wait waits for Done. The error is nil when the mount is gone, fs.ErrClosed when
-// m was closed before that, or the context's; it is no [*Error].
-func (m *Mounted) Wait(ctx context.Context) error {
-	select {
-	case <-m.Done():
-		if m.known && mtab.Present([]mtab.Entry{m.entry})[0] {
-			return fs.ErrClosed
-		}
-		return nil
-	case <-ctx.Done():
-		return whyEnded(ctx)
-	}
-}
-
-// setGone closes gone.
-func (m *Mounted) setGone() { m.goneOnce.Do(func() { close(m.gone) }) }
-
 // Unmount unmounts exactly this mount, known by its id, wherever it lies now:
 // never one that lies on top of it, which is an ErrCovered, nor one that came to
 // its place since, which is an ErrNotMounted as is any unmount of what is gone
@@ -165,11 +137,12 @@ func (m *Mounted) setGone() { m.goneOnce.Do(func() { close(m.gone) }) }
 // fails with EBUSY. The device stays open, for the daemon to come to its end:
 // see Close.
 //
-// What is mounted by an id can be unmounted by a path only. Between the last
-// look at the id and the system call, in which somebody would have to exchange
-// the mount, lie some microseconds in a direct unmount, and the helper's start
-// otherwise; the helper makes sure by itself that what it takes away is the
-// caller's. When it was not the right one after all, Unmount says so.
+// What is known by its id can be unmounted by its path only. In this process the
+// unmounts of one mount follow each other. Somebody else's can come between the
+// last look at the id and the system call: some microseconds in a direct unmount,
+// and the helper's start otherwise; the helper makes sure by itself that what it
+// takes away is the caller's. Has he exchanged the mount for another, Unmount says
+// so; has he unmounted it, what lies beneath is unmounted, and nobody can tell.
 //
 // For a mount in another mount namespace (see ID) a helper is asked by the path,
 // unless there is a FUSE mount here, too; an adopted one (see Mount) is not
@@ -185,7 +158,7 @@ func (m *Mounted) Unmount(ctx context.Context, opts ...UnmountOption) error {
 	case m.known:
 		err = u.run(ctx)
 	case m.elsewhere:
-		u.entry.Mountpoint = m.path
+		u.entry.Mountpoint, u.left = m.path, &m.left
 		err = u.retry(ctx, u.elsewhere)
 	default:
 		err = because("this mount is not in the mount table of this process", ErrNotMounted)
@@ -219,7 +192,9 @@ const closeLimit = 10 * time.Second
 // Close gives everything back: the device, unless it was taken, and the helper
 // that stays for AutoUnmount, which is waited for. If the device is still m's, the
 // mount is unmounted first, lazily, since nobody could serve it any more; that
-// takes at most ten seconds. An adopted mount is not unmounted.
+// takes at most ten seconds. An adopted mount is not unmounted. When the unmount
+// fails, as where another mount lies on top, the device is closed all the same: the
+// mount is dead then, and stays until somebody calls [Mounted.Unmount].
 //
 // A read of the device that is under way does not end by this but by the end of
 // the mount. More calls do nothing.

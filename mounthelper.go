@@ -1,14 +1,9 @@
 package fusermount
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/fusectl"
@@ -16,12 +11,10 @@ import (
 
 // byHelper has a helper mount.
 func (m *mounting) byHelper() (*Mounted, error) {
-	if m.r.typed.AllowOther {
-		if err := otherAllowed(m.who.uid); err != nil {
-			return nil, err
-		}
+	if err := m.otherAllowed(); err != nil {
+		return nil, err
 	}
-	path, err := findHelper(m.r.Helper)
+	path, err := findHelper(m.ctx, m.r.Helper)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +25,11 @@ func (m *mounting) byHelper() (*Mounted, error) {
 	// without having sent a device, and is asked again without it.
 	stderr := &hold{to: m.r.Stderr}
 	mounted, refused, err := m.twoPhases(path, stderr)
-	if refused && m.ctx.Err() == nil {
+	if refused {
+		if err := whyEnded(m.ctx); err != nil {
+			m.helper = nil // what it said does not matter
+			return nil, err
+		}
 		return m.classic(path)
 	}
 	stderr.release()
@@ -85,11 +82,12 @@ func (m *mounting) ended(p *process) error {
 	return because("it sent more than one device", ErrBadReply)
 }
 
-// succeeded waits for the end, and wants it to be a good one. The error is io.EOF
-// for another: failure finds words for it.
+// succeeded waits for the end, and wants it to be a good one, as one is whose
+// status was lost until the device says otherwise. The error is io.EOF for another:
+// failure finds words for it.
 func (p *process) succeeded() error {
 	err := p.wait()
-	if err == nil && p.exitStatus() != 0 {
+	if err == nil && !p.lost && p.exitStatus() != 0 {
 		err = io.EOF
 	}
 	return err
@@ -163,83 +161,4 @@ func (m *mounting) tidy(p *process, device int, err error) error {
 		err = also(err, m.undo(entry))
 	}
 	return err
-}
-
-// twoPhases runs a helper with --sync-init: it sends the device, mounts when it
-// is told that the device is served, and then sends how that went. refused says
-// that it ended before it sent anything.
-func (m *mounting) twoPhases(path string, stderr io.Writer) (mounted *Mounted, refused bool, err error) {
-	p, err := startProcess(m.ctx, path, m.r.arguments(m.was.path, "--sync-init"), stderr)
-	if err != nil {
-		return nil, false, err
-	}
-	m.helper = p
-	device, err := p.receive()
-	if err == nil && !fusectl.IsDevice(device) {
-		err = also(because("it sent something that is not the fuse device", ErrBadReply), unix.Close(device))
-	}
-	if err != nil {
-		nothing := errors.Is(err, io.EOF)
-		err = m.tidy(p, -1, err)
-		return nil, nothing && p.exitStatus() > 0, err
-	}
-	file := newDevice(device)
-	sync := askSync(device)
-	if sync {
-		// tidy has no look at the caller's error, which may be any, also io.EOF.
-		if err := m.callBack(file); err != nil {
-			return nil, false, also(err, m.tidy(p, device, nil), file.Close())
-		}
-	}
-	if mounted, err = m.secondPhase(p, file, device, sync); err != nil {
-		err = m.tidy(p, device, err)
-		_ = file.Close() // nothing was written to it
-		return nil, false, err
-	}
-	if !mounted.sync {
-		err = m.callBack(file)
-	}
-	if err != nil {
-		return nil, false, also(err, mounted.Close())
-	}
-	return mounted, false, nil
-}
-
-func (m *mounting) secondPhase(p *process, file *os.File, device int, sync bool) (*Mounted, error) {
-	if err := p.send(); err != nil {
-		return nil, io.EOF // it has ended: its words say why
-	}
-	if err := p.mountStatus(); err != nil {
-		return nil, err
-	}
-	if err := m.ended(p); err != nil {
-		return nil, err
-	}
-	if !isMounted(device) {
-		return nil, because("its device is not mounted", ErrBadReply)
-	}
-	mounted := m.handedOver(p, file, device)
-	mounted.sync = sync
-	return mounted, nil
-}
-
-// mountStatus waits for the four bytes that say how the second phase went: 0 or the
-// negative of an errno.
-func (p *process) mountStatus() error {
-	var buf [4]byte
-	if err := p.receiveFull(buf[:]); err != nil {
-		return err
-	}
-	errno := unix.Errno(-int32(binary.NativeEndian.Uint32(buf[:])))
-	if errno == 0 {
-		return nil
-	}
-	// What it says is better than a number, and it has nothing left to do.
-	_ = p.waitUntil(time.Now().Add(grace))
-	p.said.finish()
-	text := fmt.Sprintf("it could not mount: %v", errno)
-	if said := decisive(p.said.messages()); said != nil {
-		return because(said.Error(), said, errno)
-	}
-	return because(text, errno)
 }

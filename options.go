@@ -75,7 +75,11 @@ type Options struct {
 	//
 	// An error that it returns ends Mount, and nothing is mounted; it must not
 	// have anybody read the device then, since only a mount would end that
-	// read. The device stays the Mounted's, and is closed if Mount fails.
+	// read. For the same reason a mount is tried even if the context has ended
+	// when SyncInit returns, and is refused. Only a helper that ends in between,
+	// as one that is killed, leaves whoever reads before there is a mount to wait
+	// for good, in a thread of its own. The device stays the Mounted's, and is
+	// closed if Mount fails.
 	SyncInit func(device *os.File) error
 
 	// ReplaceStale takes away what a dead daemon has left at the mountpoint:
@@ -90,9 +94,10 @@ type Options struct {
 	// ForceDirect keeps any other from running a helper. At most one may be set.
 	ForceHelper, ForceDirect bool
 
-	// Stderr, if not nil, gets what a helper writes while it writes it. It must
-	// not block, and is not written to any more when Mount has returned, but
-	// for a helper that stays for AutoUnmount.
+	// Stderr, if not nil, gets what a helper of Mount writes while it writes it.
+	// It must not block, and is not written to any more when Mount has returned,
+	// but by the Unmount or Close that ends a helper which stayed for AutoUnmount.
+	// What a helper says that unmounts is in the error.
 	Stderr io.Writer
 }
 

@@ -2,7 +2,6 @@ package fusermount
 
 import (
 	"errors"
-	"os"
 	"strconv"
 	"strings"
 
@@ -21,33 +20,16 @@ import (
 func openPath(path string, flags int) (int, error) {
 	for {
 		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return fd, err
+		switch {
+		case err == nil:
+			return fd, nil
+		case !errors.Is(err, unix.EINTR):
+			return -1, err // not fd, which is 0 for a path with a NUL
 		}
 	}
 }
 
 func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
-
-// resolved follows a path whose last component is a symlink: a helper refuses
-// these, since somebody could exchange it, but here it is the caller's own
-// wish. It also names what . and .. stand for: under these names the mountpoint
-// is found, and not what will be mounted on it. All other paths stay as they
-// are.
-func resolved(path string) (string, error) {
-	name := strings.TrimRight(path, "/")
-	if base := name[strings.LastIndexByte(name, '/')+1:]; base != "." && base != ".." {
-		if _, err := unix.Readlink(name, make([]byte, 1)); err != nil {
-			return path, nil // no link, or nothing there: whoever mounts says so
-		}
-	}
-	fd, err := openPath(path, 0)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	return os.Readlink(procFD(fd))
-}
 
 // before is a mountpoint before anything is mounted there. Should a helper have
 // to be given up, it tells a mount of its making from any other.

@@ -32,6 +32,7 @@ type process struct {
 	alarm  *alarm    // the end of the caller's context
 
 	reaped bool
+	lost   bool // reaped by somebody else in this process: there is no status
 	status syscall.WaitStatus
 }
 
@@ -227,9 +228,10 @@ func (p *process) hasEnded() bool {
 		case err == nil && pid == 0:
 			return false
 		}
-		// ECHILD: somebody in this process reaps all there is. The device
-		// says how it went, then.
-		p.status, p.reaped = syscall.WaitStatus(status), true
+		// ECHILD: somebody in this process reaps all there is, or nobody is to
+		// (SIGCHLD is ignored). The device and the mount table say how it went,
+		// then, and the helper's words.
+		p.status, p.lost, p.reaped = syscall.WaitStatus(status), err != nil, true
 	}
 	return true
 }

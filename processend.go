@@ -63,7 +63,7 @@ func (p *process) drain(late func(device int)) {
 
 // exitStatus is what Error has of a helper's end.
 func (p *process) exitStatus() int {
-	if !p.reaped {
+	if !p.reaped || p.lost {
 		return -1
 	}
 	return p.status.ExitStatus()
@@ -78,6 +78,8 @@ func (p *process) failure() error {
 	switch {
 	case !p.reaped:
 		return errors.New("it does not end")
+	case p.lost:
+		return errors.New("it ended without a word, and something else in this process took its exit status")
 	case p.status.Signaled():
 		return fmt.Errorf("it was ended by a signal: %v", p.status.Signal())
 	case p.status.ExitStatus() == 0:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -99,6 +100,10 @@ func (s *said) nameless(line string) string {
 		if text, found := strings.CutPrefix(line, name+": "); found {
 			return text
 		}
+	}
+	// A wrapper may run it by whatever path; no message of its own begins with one.
+	if path, text, found := strings.Cut(line, ": "); found && slices.Contains(helperNames, filepath.Base(path)) {
+		return text
 	}
 	return line
 }

@@ -24,7 +24,7 @@ func (m *mounting) replaceStale() error {
 			return because("the stale mount there could not be taken away: "+err.Error(), err)
 		}
 		var err error
-		if m.was, err = lookUp(m.ctx, m.given, func() (before, error) { return survey(m.given) }); err != nil {
+		if m.was, err = lookUp(m.ctx, looksAt(m.given), func() (before, error) { return survey(m.given) }); err != nil {
 			return err
 		}
 	}

@@ -3,7 +3,7 @@ package fusermount
 import (
 	"context"
 	"errors"
-	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,11 +33,11 @@ func Unmount(ctx context.Context, path string, opts ...UnmountOption) error {
 
 // fuseMountAt gives the topmost mount at a path, which is to be FUSE.
 func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
-	return lookUp(ctx, filepath.Dir(path), func() (e mtab.Entry, err error) {
-		if path, err = resolved(path); err != nil {
-			return e, err
+	return lookUp(ctx, looksAt(path), func() (e mtab.Entry, err error) {
+		isRoot := false
+		if path, err = resolved(path); err == nil {
+			e, isRoot, err = mtab.At(path)
 		}
-		e, isRoot, err := mtab.At(path)
 		switch {
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 			return e, because(err.Error(), ErrNotMounted, err)
@@ -58,6 +58,8 @@ type unmounting struct {
 	who     caller
 	options unmountOptions
 	helper  *process // the last that was run, for the error
+	// left says of a mount that is in no table of ours that it was unmounted.
+	left *atomic.Bool
 }
 
 func (u *unmounting) failure(path string, err error) error {
@@ -118,9 +120,17 @@ func (u *unmounting) once(ctx context.Context) error {
 }
 
 // directly unmounts by umount2, which may have to wait for the daemon to write
-// what is not written yet.
+// what is not written yet. The turn is that call's, also when the context has
+// ended meanwhile; a call that was not made by then is not made any more.
 func (u *unmounting) directly(ctx context.Context) error {
-	_, err := await(ctx, func() (struct{}, error) { return struct{}{}, u.umount() }, func(struct{}, error) {})
+	_, err := await(ctx, func() (struct{}, error) {
+		release, err := turns.take(ctx, u.entry)
+		if err != nil {
+			return struct{}{}, err
+		}
+		defer release()
+		return struct{}{}, u.umount()
+	}, func(struct{}, error) {})
 	return err
 }
 
@@ -158,7 +168,10 @@ func (u *unmounting) check() (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	path = now.Mountpoint // it was moved
+	if path = now.Mountpoint; path == "" {
+		return "", because("it lies outside of this process's root directory", unix.ENOENT)
+	}
+	// It was moved.
 	top, isRoot, err = mtab.At(path)
 	switch {
 	case err == nil && isRoot && mtab.Same(top, u.entry):
@@ -177,62 +190,4 @@ func (u *unmounting) confirm() error {
 		return because("another mount was exchanged for this one meanwhile, and was unmounted in its place", ErrCovered)
 	}
 	return nil
-}
-
-// elsewhere has a helper unmount what lies in another mount namespace. What lies
-// in this one at the same path is another's.
-func (u *unmounting) elsewhere(ctx context.Context) error {
-	if e, isRoot, err := mtab.At(u.entry.Mountpoint); err == nil && isRoot && mountopts.IsFuse(e.Type) {
-		return because("it lies in another mount namespace, and another mount here", ErrNotMounted)
-	}
-	return u.byHelper(ctx)
-}
-
-// byHelper has a helper unmount. What it is to unmount is looked at right before
-// it starts; a mount that is in no table of ours it knows better than we do.
-func (u *unmounting) byHelper(ctx context.Context) error {
-	program, err := findHelper(u.options.helper)
-	if err != nil {
-		return err
-	}
-	path := u.entry.Mountpoint
-	if u.entry.ID != 0 {
-		path, err = lookUp(ctx, filepath.Dir(path), u.check)
-	}
-	if err != nil {
-		return err
-	}
-	args := []string{"-u", "--", path}
-	if u.options.policy == Lazy {
-		args = []string{"-u", "-z", "--", path}
-	}
-	p, err := startProcess(ctx, program, args, u.options.stderr)
-	if err != nil {
-		return err
-	}
-	u.helper = p
-	err = p.wait()
-	p.end(nil)
-	if err != nil {
-		return err
-	}
-	if p.exitStatus() != 0 {
-		return u.unlessGone(p.failure())
-	}
-	if u.entry.ID != 0 {
-		return u.confirm()
-	}
-	return nil
-}
-
-// unlessGone is what a helper's failure comes to: a wrapper may end badly after a
-// helper that has done its work. Where it found nothing, somebody else was faster.
-func (u *unmounting) unlessGone(failure error) error {
-	if u.entry.ID == 0 || errors.Is(failure, ErrNotMounted) {
-		return failure
-	}
-	if _, err := mtab.Again(u.entry); errors.Is(err, mtab.ErrNotListed) {
-		return nil
-	}
-	return failure
 }

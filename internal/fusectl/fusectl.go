@@ -80,11 +80,22 @@ func (d Dir) Status(number uint32) (Status, error) {
 
 // Abort ends a connection: all who wait for its daemon get an error.
 func (d Dir) Abort(number uint32) error {
+	return d.AbortIf(number, func() error { return nil })
+}
+
+// AbortIf is Abort if check, called in between, has no error. What check finds to
+// live, under this number since before the call, is what is aborted, and nothing
+// else: the file is open by then, and belongs to its connection, not to whoever
+// gets the number after that one's end.
+func (d Dir) AbortIf(number uint32, check func() error) error {
 	fd, err := open(d.fd, name(number, "abort"), unix.O_WRONLY)
 	if err != nil {
 		return err
 	}
-	return errors.Join(rawfile.WriteAll(fd, "1"), unix.Close(fd))
+	if err = check(); err == nil {
+		err = rawfile.WriteAll(fd, "1")
+	}
+	return errors.Join(err, unix.Close(fd))
 }
 
 func (d Dir) number(number uint32, file string) (n uint64, err error) {

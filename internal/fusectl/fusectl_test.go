@@ -130,6 +130,44 @@ func TestAbort(t *testing.T) {
 	wantStatus(t, number, Status{Ended: true})
 }
 
+// What ends between the check and the abort takes its number along: whoever gets
+// it next is not aborted.
+func TestAbortIf(t *testing.T) {
+	fusetest.Control(t)
+	s, dir, number := served(t, fusetest.Options{})
+	<-s.Ready()
+	d, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	reason := errors.New("the reason")
+	if err := d.AbortIf(number, func() error { return reason }); !errors.Is(err, reason) {
+		t.Error(err)
+	}
+	wantStatus(t, number, Status{})
+	err = d.AbortIf(number, func() error {
+		if err := unix.Unmount(dir, 0); err != nil {
+			return err
+		}
+		<-s.Done()
+		for range 100 { // somebody else in the system may be faster
+			var next uint32
+			if _, _, next = served(t, fusetest.Options{}); next == number {
+				return nil
+			}
+		}
+		fusetest.Skip(t, "run it where nobody else mounts")
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if st, err := statusAs(t, owner, number); err != nil || st.Ended {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
 // Where fusectl is not mounted, another file system at its path is not believed.
 func TestNotMounted(t *testing.T) {
 	fusetest.NeedRoot(t)
