@@ -19,8 +19,8 @@ import "os"
 // and the Go documentation promises that init functions run on the startup
 // thread; the runtime keeps their goroutine there. Locking it again with
 // LockOSThread would be the same, but starts one more thread to clone others
-// from, which costs a tenth of the program's life. Package priv checks the
-// thread at every change of credentials.
+// from, which costs a tenth of the program's life; package priv does it where it has
+// to. It checks the thread at every change of credentials.
 func init() { os.Exit(run(os.Args)) }
 
 func main() {}

@@ -2,6 +2,7 @@ package priv
 
 import (
 	"fmt"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,14 @@ var limits = [...]int{unix.RLIMIT_FSIZE, unix.RLIMIT_NPROC, unix.RLIMIT_AS, unix
 // any time.
 func resetLimits() error {
 	for _, limit := range limits {
-		if err := raise(limit); err != nil {
+		hard, err := raise(limit)
+		if err != nil {
 			return fmt.Errorf("prlimit: %w", err)
+		}
+		if limit == unix.RLIMIT_NPROC && hard < fewProcesses {
+			// Without rights this thread could start no others, and the runtime would
+			// end the program. From now on one that keeps its rights starts them.
+			runtime.LockOSThread()
 		}
 	}
 	var mask unix.Sigset_t
@@ -33,15 +40,20 @@ func resetLimits() error {
 	return nil
 }
 
-func raise(limit int) error {
+// fewProcesses is a number that somebody could reach who wants to. To start threads
+// in the other way costs a tenth of the program's life.
+const fewProcesses = 10_000
+
+// raise raises a limit as far as it goes, and says how far.
+func raise(limit int) (hard uint64, err error) {
 	unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 	if unix.Prlimit(0, limit, &unlimited, nil) == nil {
-		return nil
+		return unix.RLIM_INFINITY, nil
 	}
 	var now unix.Rlimit
 	if err := unix.Prlimit(0, limit, nil, &now); err != nil {
-		return err
+		return 0, err
 	}
 	now.Cur = now.Max
-	return unix.Prlimit(0, limit, &now, nil)
+	return now.Max, unix.Prlimit(0, limit, &now, nil)
 }
