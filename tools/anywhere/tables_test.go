@@ -41,7 +41,7 @@ func utabTarget(line string) (target string, ok bool) {
 		}
 		fields[name] = value
 	}
-	return fields["TARGET"], len(fields) == 5 && fields["ID"] != "" && fields["OPTS"] == "x-a"
+	return fields["TARGET"], len(fields) == 5 && strings.HasPrefix(fields["ATTRS"], "fusermount.id=") && fields["OPTS"] == "x-a"
 }
 
 func mtabLine(l fusetest.Line) string {
