@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/printable"
 )
@@ -20,8 +19,7 @@ const (
 	logPriority = 10<<3 | 5
 )
 
-// aboutMount says what the options ask for, and aboutEntry what the kernel's table
-// shows.
+// aboutMount says what the options ask for.
 func aboutMount(options []string) string {
 	fstype, source, ok := policy.Names(devicePath(), options...)
 	if !ok {
@@ -29,8 +27,6 @@ func aboutMount(options []string) string {
 	}
 	return about(fstype, source)
 }
-
-func aboutEntry(e mtab.Entry) string { return about(e.Type, e.Source) }
 
 func about(fstype, source string) string {
 	return " type " + cut(fstype) + " source " + cut(source)

@@ -47,8 +47,8 @@ func (h *helper) target() (*kernel.Target, error) {
 	if err != nil {
 		return nil, notListed(err, place.Path())
 	}
-	if entry, isRoot := target.Entry(); isRoot {
-		h.about = aboutEntry(entry)
+	if _, isRoot := target.Entry(); isRoot {
+		h.about = about(target.Names())
 	}
 	return target, nil
 }

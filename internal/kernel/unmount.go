@@ -77,6 +77,17 @@ func newTarget(p *Place, fd int) (*Target, error) {
 // the root of it.
 func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot }
 
+// Names gives the mount's type and source, for the log. Before Linux 6.13 statmount
+// tells neither subtype nor source; the text of the table does.
+func (t *Target) Names() (fstype, source string) {
+	if t.entry.Source == "" {
+		if e, err := mtab.OfLike(t.fd, mtab.Entry{}); err == nil {
+			return e.Type, e.Source
+		}
+	}
+	return t.entry.Type, t.entry.Source
+}
+
 // Dead asks the daemon, and waits for it: only the owner of the mount, with all
 // of his ids, learns that it is gone. A daemon that lives and hangs makes this
 // wait as long as it hangs.

@@ -31,6 +31,15 @@ func asUser(t *testing.T) (call fusetest.Call, mountpoint string) {
 	return fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{mountpoint}}, mountpoint
 }
 
+// rounds is how often a test tries something: a tenth of n, but three times at
+// least, with -short, as on the emulated processor of a guest.
+func rounds(n int) int {
+	if testing.Short() {
+		return max(3, n/10)
+	}
+	return n
+}
+
 func run(t *testing.T, call fusetest.Call) fusetest.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -135,7 +135,7 @@ func TestNoThreads(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_NPROC}}
 	call.Env = []string{"GOGC=1", "GOMEMLIMIT=1B"}
-	for range 20 {
+	for range rounds(20) {
 		wantMounted(t, run(t, call), mountpoint)
 		unmount(t, call, mountpoint)
 	}

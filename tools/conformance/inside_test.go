@@ -20,7 +20,8 @@ func TestUnmountFromInside(t *testing.T) {
 		"dead": (*fusetest.Server).Close,
 		"hung": func(s *fusetest.Server) error { s.Hang(); return nil },
 	} {
-		for _, path := range []string{".", "./", "./.", "../NAME", "../NAME/.", "PATH/.", "PATH/./", "./../NAME//"} {
+		paths := []string{".", "../NAME", "PATH/.", "./", "./.", "../NAME/.", "PATH/./", "./../NAME//"}
+		for _, path := range paths[:rounds(len(paths))] {
 			t.Run(state+" "+path, func(t *testing.T) {
 				call, mountpoint := asUser(t)
 				call.Args = []string{"-o", "default_permissions", mountpoint}

@@ -45,7 +45,8 @@ func looseTree(t *testing.T) (fd int) {
 
 // A mount belongs where its caller could see and unmount it: not into a tree that
 // lies in no namespace, to be carried into another one later, past mount_max and
-// with the refusal in the log.
+// with the refusal in the log. Before Linux 6.8 it is the kernel that refuses, in
+// sync-init after the caller has got the device.
 func TestLooseTree(t *testing.T) {
 	for table, deny := range waysToRead {
 		for way, denied := range waysToMount {
@@ -55,9 +56,8 @@ func TestLooseTree(t *testing.T) {
 					tree := looseTree(t)
 					call.Dir, call.Args = fmt.Sprintf("/proc/self/fd/%d", tree), args
 					call.Deny = append(append([]fusetest.Denied{}, deny...), denied...)
-					r := run(t, call)
-					if r.Exit != 1 || r.NFDs != 0 || !strings.Contains(r.Stderr, "mount failed: ") {
-						t.Errorf("exit %d, %d descriptors, %q", r.Exit, r.NFDs, r.Stderr)
+					if r := runAnswering(t, call); r.Exit != 1 || !strings.Contains(r.Stderr, "mount failed: ") {
+						t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 					}
 					if over := mountOf(t, tree, "m"); over != mountOf(t, tree, ".") {
 						t.Errorf("mount %d lies on m", over)
@@ -94,20 +94,7 @@ func TestOutsideOfChroot(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := len(fusetest.Mountinfo(t))
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		p, err := call.Start(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if args[0] == "--sync-init" {
-			if got, err := p.Receive(time.Now().Add(10 * time.Second)); err == nil && got.Dev != nil {
-				if err := errors.Join(p.Send([]byte{0}), got.Dev.Close()); err != nil {
-					t.Error(err)
-				}
-			}
-		}
-		r := p.Wait()
-		cancel()
+		r := runAnswering(t, call)
 		if r.Exit != 1 || !strings.HasSuffix(r.Stderr, "it lies outside of the root directory\n") {
 			t.Errorf("%v: exit %d, %q", args, r.Exit, r.Stderr)
 		}
@@ -115,6 +102,31 @@ func TestOutsideOfChroot(t *testing.T) {
 			t.Errorf("%v: %d mounts before, %d after", args, before, after)
 		}
 	}
+}
+
+// runAnswering runs the helper; in sync-init it says of the device that it is served.
+// No device is left open, nor may one come without sync-init.
+func runAnswering(t *testing.T, call fusetest.Call) fusetest.Result {
+	t.Helper()
+	if call.Args[0] != "--sync-init" {
+		r := run(t, call)
+		if r.NFDs != 0 {
+			t.Errorf("%d descriptors", r.NFDs)
+		}
+		return r
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	p, err := call.Start(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Receive(time.Now().Add(10 * time.Second)); err == nil && got.Dev != nil {
+		if err := errors.Join(p.Send([]byte{0}), got.Dev.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	return p.Wait()
 }
 
 // chroot is a root directory with the helper, the device and /proc.

@@ -37,11 +37,7 @@ func TestSwapDuringMount(t *testing.T) {
 	}()
 	call.Args = []string{"-o", "x-a,fsname=swapped", a}
 	mounted, moved := 0, 0
-	rounds := 200
-	if testing.Short() {
-		rounds = 20
-	}
-	for range rounds {
+	for range rounds(200) {
 		r := run(t, call)
 		switch {
 		case r.Exit == 0 && r.Dev != nil:

@@ -182,10 +182,7 @@ const maxPrivate = 1024
 func TestWatchMany(t *testing.T) {
 	call, _ := asUser(t)
 	var all []*watched
-	watchers := 200
-	if testing.Short() {
-		watchers = 20
-	}
+	watchers := rounds(200)
 	for range watchers { // of one program, so that its pages are shared
 		mountpoint := fusetest.Dir(t, alice)
 		call.Args = []string{"-o", "auto_unmount", mountpoint}

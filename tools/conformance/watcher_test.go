@@ -105,7 +105,7 @@ func TestWatchHolds(t *testing.T) {
 // Two watchers of one mount do not call it a failure that the other was faster.
 func TestWatchTwice(t *testing.T) {
 	call, mountpoint := asUser(t)
-	for range 30 {
+	for range rounds(30) {
 		call.Args = []string{"-o", "auto_unmount", mountpoint}
 		w := startWatch(t, call, mountpoint)
 		call.Args = []string{"--auto-unmount", mountpoint}
