@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -108,7 +109,7 @@ func TestOutsideOfChroot(t *testing.T) {
 // No device is left open, nor may one come without sync-init.
 func runAnswering(t *testing.T, call fusetest.Call) fusetest.Result {
 	t.Helper()
-	if call.Args[0] != "--sync-init" {
+	if !slices.Contains(call.Args, "--sync-init") {
 		r := run(t, call)
 		if r.NFDs != 0 {
 			t.Errorf("%d descriptors", r.NFDs)

@@ -36,11 +36,15 @@ const (
 const (
 	oldWays  = "^TestOurs$/^mount2-mountinfo$"
 	bothWays = "^TestOurs$/^(as-it-is|mount2-mountinfo)$"
+
+	// The command line and the settings are the same, too.
+	notTwice = "^TestOurs$/^mount2-mountinfo$/^(cli|conf)$"
 )
 
 // notHere are tests that belong to other steps, that look at no kernel, or that
 // need what an image has not (a compiler).
-const notHere = "^(TestOurs|TestReference|TestCompatRows|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC)$"
+const notHere = "^(TestOurs|TestReference|TestCompatRows|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC|" +
+	"TestCheckConf|TestCommNumbers|TestHeldLock|TestLimits|TestNoThreads|TestWithoutSubtypes)$"
 
 // kernelTable are the tests of reading the kernel's table, for each of its
 // kinds. The tables of user space are the same everywhere.
@@ -51,7 +55,7 @@ func (p place) steps(part string) []plan.Step {
 	load := []string{"fuse", "loop"}
 	all := []plan.Step{
 		p.step(stepModules, "conformance", nil, "-test.run", "^TestModule"),
-		p.step(stepScripts, "conformance", load, "-test.run", p.scripts),
+		p.step(stepScripts, "conformance", load, "-test.run", p.scripts, "-test.skip", notTwice),
 		p.step(stepAttacks, "conformance", load, "-test.short", "-test.skip", notHere),
 		p.step(stepTables, "mtab", load, "-test.run", kernelTable),
 		p.step(stepRights, "priv", load, "-test.run", "^Test"),
