@@ -3,6 +3,7 @@ package conformance
 import (
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -37,14 +38,16 @@ func TestLogBefore(t *testing.T) {
 	privateDev(t)
 	makeNode(t, "/dev/fuse", fuseMajor, fuseMinor, 0o666)
 	socket := logSocket(t)
-	killed := call
-	killed.Deny = kill("sendmsg")
-	if r := run(t, killed); r.Signal == 0 || r.NFDs != 0 {
-		t.Errorf("exit %d, %d descriptors", r.Exit, r.NFDs)
+	if runtime.GOARCH != "386" { // there it is socketcall(2), whose arguments no filter sees
+		killed := call
+		killed.Deny = kill("sendmsg")
+		if r := run(t, killed); r.Signal == 0 || r.NFDs != 0 {
+			t.Errorf("exit %d, %d descriptors", r.Exit, r.NFDs)
+		}
+		wantLogged(t, socket, "uid 4242: mounted "+mountpoint+" type fuse source /dev/fuse")
+		unmount(t, call, mountpoint)
+		wantLogged(t, socket, "uid 4242: unmounted "+mountpoint+" type fuse source /dev/fuse")
 	}
-	wantLogged(t, socket, "uid 4242: mounted "+mountpoint+" type fuse source /dev/fuse")
-	unmount(t, call, mountpoint)
-	wantLogged(t, socket, "uid 4242: unmounted "+mountpoint+" type fuse source /dev/fuse")
 	gone := call
 	gone.HangUp = true
 	wantRefusal(t, run(t, gone), mountpoint, "failed to send")
