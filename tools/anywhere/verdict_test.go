@@ -38,9 +38,9 @@ func (r *run) judge() *verdict {
 		v.complain("%d descriptors", r.nfds)
 	}
 	switch {
-	case r.fault != nil && r.fault.kills:
+	case r.hit && r.fault.kills:
 		v.killed()
-	case r.fault != nil && r.world.mode.start:
+	case r.hit && r.world.mode.start:
 		v.notBegun()
 	default:
 		v.readMessages()
