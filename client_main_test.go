@@ -22,7 +22,7 @@ import (
 const (
 	user     = 4242 // without privileges
 	other    = 4343
-	patience = 30 * time.Second // for what must come
+	patience = fusetest.Patience // for what must come
 )
 
 // TestMain also makes this program a helper that misbehaves, or somebody's own

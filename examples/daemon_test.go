@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	user     = 4242             // has no name, and no privilege
-	patience = 20 * time.Second // for every wait
+	user     = 4242        // has no name, and no privilege
+	patience = time.Minute // for every wait
 	// installed is where libfuse and the Go libraries find Debian's helper.
 	installed = "/bin/fusermount3"
 )

@@ -118,7 +118,7 @@ func TestCallReceiveWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := p.Receive(time.Now().Add(20 * time.Second))
+	got, err := p.Receive(time.Now().Add(Patience))
 	if err != nil || got.NFDs != 1 {
 		t.Fatal(got, err)
 	}

@@ -35,7 +35,7 @@ func serve(t *testing.T, dir string, opts fusetest.MountOptions) *fusetest.Serve
 	t.Cleanup(func() { _ = server.Close() }) // some tests have killed it
 	select {
 	case <-server.Ready():
-	case <-time.After(10 * time.Second):
+	case <-time.After(fusetest.Patience):
 		t.Fatal("the daemon is not ready")
 	}
 	return server

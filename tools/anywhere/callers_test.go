@@ -86,7 +86,7 @@ func shut(dev **os.File) error {
 
 // receive takes what comes on the socket next.
 func (r *run) receive(p *fusetest.Proc) error {
-	got, err := p.Receive(time.Now().Add(patience))
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if errors.Is(err, unix.ECONNRESET) { // the helper has not read all
 		return nil
 	}

@@ -48,7 +48,7 @@ func (v *verdict) aftermath() {
 
 // again calls the helper once more, and wants it to succeed without a word.
 func (v *verdict) again(args ...string) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
 	result := v.world.call(args...).Run(ctx)
 	_, mounted, err := fusetest.TopMount(v.world.m)

@@ -3,7 +3,6 @@ package anywhere
 import (
 	"os"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -120,9 +119,6 @@ func (m mode) hides() []string {
 	}
 	return []string{"rt_sigaction"}
 }
-
-// patience is how long one run may take; only a failure takes it.
-const patience = 20 * time.Second
 
 // environment keeps the Go runtime from starting threads in between, which would
 // put calls of its own among the helper's.

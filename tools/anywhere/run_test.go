@@ -67,7 +67,7 @@ func (w *world) do(at spot, f *fault) *run {
 	if r.script = w.reset(); r.script != nil {
 		return r
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
 	p, err := r.call().Start(ctx)
 	if err != nil {

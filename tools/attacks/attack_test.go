@@ -3,7 +3,6 @@ package attacks
 import (
 	"context"
 	"errors"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -58,7 +57,7 @@ func swap(l lure, c component, elsewhere bool) attack {
 
 // helperRun is alice's own run of the helper beside the one that is stopped.
 func helperRun(w *world, args ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
 	r := fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Args: append(args, w.m)}.Run(ctx)
 	if r.Err == nil && r.Exit != 0 {
@@ -66,9 +65,6 @@ func helperRun(w *world, args ...string) error {
 	}
 	return r.Err
 }
-
-// patience is how long one run may take; only a failure takes it.
-const patience = 20 * time.Second
 
 // doorstep makes the mountpoint the root of a mount of root's that belongs to
 // alice, as /run/user/UID is.

@@ -52,7 +52,7 @@ var modes = []mode{
 
 // answer is a caller of sync-init who serves the device, and says so.
 func answer(p *fusetest.Proc) error {
-	got, err := p.Receive(time.Now().Add(patience))
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil || got.Dev == nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func answer(p *fusetest.Proc) error {
 
 // die is a daemon that is killed: all that it held is closed.
 func die(p *fusetest.Proc) error {
-	got, err := p.Receive(time.Now().Add(patience))
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ var acts = map[string]bool{"move_mount": true, "mount": true, "umount2": true}
 // run runs the helper, and strikes. From the first strike on the world is only
 // good for a look at what came out.
 func (tr *trial) run(w *world) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
 	call := tr.mode.call
 	call.Prog, call.UID, call.GID, call.Dir = w.program, alice, alice, "/"

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
@@ -42,7 +41,7 @@ func rounds(n int) int {
 
 func run(t *testing.T, call fusetest.Call) fusetest.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
 	result := call.Run(ctx)
 	if result.Err != nil {

@@ -51,7 +51,7 @@ func TestUnmountFromInside(t *testing.T) {
 // keep her from going there.
 func inside(t *testing.T, dir string, before func(), command ...string) (text string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	t.Cleanup(cancel)
 	sh := exec.CommandContext(ctx, "sh", append([]string{"-c", `echo && read go && exec "$@"`, "sh"}, command...)...)
 	sh.Dir, sh.SysProcAttr = dir, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: alice, Gid: alice}}

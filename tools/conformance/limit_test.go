@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
@@ -30,7 +29,7 @@ func fuseCount(t *testing.T) int {
 // parallel runs calls at the same time.
 func parallel(t *testing.T, calls []fusetest.Call) []fusetest.Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
 	var procs []*fusetest.Proc
 	for _, call := range calls {
@@ -59,7 +58,11 @@ func parallel(t *testing.T, calls []fusetest.Call) []fusetest.Result {
 // mount_max holds for all users together: those who look at the same time may
 // exceed it, those who come later do not.
 func TestMountMaxParallel(t *testing.T) {
-	const limit, atOnce, waves, firstUID = 5, 10, 3, 5000
+	const limit, atOnce, firstUID = 5, 10, 5000
+	waves := 3
+	if testing.Short() {
+		waves = 2
+	}
 	call, _ := asUser(t)
 	base := fuseCount(t)
 	writeFile(t, "/etc/fuse.conf", fmt.Sprintf("mount_max = %d\n", base+limit))

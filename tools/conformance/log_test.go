@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
 // Success and refusal are both logged, on one line each.
@@ -97,7 +99,7 @@ func logSocket(t *testing.T) *net.UnixConn {
 
 func wantLogged(t *testing.T, socket *net.UnixConn, want string) {
 	t.Helper()
-	if err := socket.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := socket.SetReadDeadline(time.Now().Add(fusetest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 4096)

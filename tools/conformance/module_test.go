@@ -54,7 +54,7 @@ func unloaded(t *testing.T) (fusetest.Call, string) {
 func unload(t *testing.T) {
 	t.Helper()
 	err := unix.DeleteModule("fuse", unix.O_NONBLOCK)
-	for deadline := time.Now().Add(10 * time.Second); errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBUSY); {
+	for deadline := time.Now().Add(fusetest.Patience); errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EBUSY); {
 		if time.Now().After(deadline) {
 			break
 		}
@@ -126,7 +126,7 @@ func kernelEvents(t *testing.T) (socket int) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Close(socket) })
-	patience := unix.Timeval{Sec: 20}
+	patience := unix.NsecToTimeval(int64(fusetest.Patience))
 	if err := errors.Join(unix.Bind(socket, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1}),
 		unix.SetsockoptTimeval(socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience)); err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func awaitDevice(t *testing.T, events int) {
 func awaitSleep(t *testing.T, pid int) {
 	t.Helper()
 	nanosleep := strconv.Itoa(unix.SYS_NANOSLEEP) + " "
-	for deadline := time.Now().Add(10 * time.Second); !strings.HasPrefix(readFile(t, "/proc/"+strconv.Itoa(pid)+"/syscall"), nanosleep); {
+	for deadline := time.Now().Add(fusetest.Patience); !strings.HasPrefix(readFile(t, "/proc/"+strconv.Itoa(pid)+"/syscall"), nanosleep); {
 		if time.Now().After(deadline) {
 			t.Fatal("the helper does not wait for the device")
 		}

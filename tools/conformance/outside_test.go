@@ -116,13 +116,13 @@ func runAnswering(t *testing.T, call fusetest.Call) fusetest.Result {
 		}
 		return r
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
 	p, err := call.Start(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := p.Receive(time.Now().Add(10 * time.Second)); err == nil && got.Dev != nil {
+	if got, err := p.Receive(time.Now().Add(fusetest.Patience)); err == nil && got.Dev != nil {
 		if err := errors.Join(p.Send([]byte{0}), got.Dev.Close()); err != nil {
 			t.Error(err)
 		}

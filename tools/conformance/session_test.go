@@ -6,15 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
-
-// patience is how long a run of the helper may take before a script fails.
-const patience = 20 * time.Second
 
 // session is what one script does and has done.
 type session struct {
@@ -61,7 +57,7 @@ func setUp(env *testscript.Env, program string, way []fusetest.Denied) error {
 
 // run calls the helper, and serves what it mounted.
 func (s *session) run(args []string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
 	call := s.call
 	call.Args = args

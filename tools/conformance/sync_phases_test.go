@@ -41,7 +41,7 @@ func startSync(t *testing.T, call fusetest.Call, mountpoint string) *twoPhase {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := p.Receive(time.Now().Add(10 * time.Second))
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil || got.NFDs != 1 || string(got.Bytes) != "\x00" {
 		t.Fatalf("%+v, %v: %s", got, err, p.Wait().Stderr)
 	}
@@ -76,7 +76,7 @@ func (s *twoPhase) answer(t *testing.T) {
 // wantStatus wants the four bytes.
 func (s *twoPhase) wantStatus(t *testing.T, want unix.Errno) {
 	t.Helper()
-	got, err := s.Receive(time.Now().Add(20 * time.Second))
+	got, err := s.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil || len(got.Bytes) != 4 || got.NFDs != 0 {
 		t.Fatalf("status: %+v, %v: %s", got, err, s.Wait().Stderr)
 	}
@@ -113,7 +113,7 @@ func (s *twoPhase) wantSuccess(t *testing.T) {
 // in a child of its own.
 func (s *twoPhase) waitCreating(t *testing.T) (child string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(fusetest.Patience); time.Now().Before(deadline); {
 		if children := childrenOf(t, s.Pid()); len(children) == 1 {
 			// The number of the call that it is in stands first.
 			text, err := os.ReadFile("/proc/" + children[0] + "/syscall")

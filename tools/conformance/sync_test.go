@@ -79,7 +79,7 @@ func TestSyncInitDaemonDies(t *testing.T) {
 			s.answer(t)
 			child := s.waitCreating(t)
 			if opts.HoldInit {
-				for deadline := time.Now().Add(10 * time.Second); s.server.Count(fusetest.OpInit) == 0; {
+				for deadline := time.Now().Add(fusetest.Patience); s.server.Count(fusetest.OpInit) == 0; {
 					if time.Now().After(deadline) {
 						t.Fatal("INIT was not read")
 					}
@@ -156,7 +156,7 @@ func childrenOf(t *testing.T, pid int) []string {
 // wantGone wants a process to end.
 func wantGone(t *testing.T, pid string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(fusetest.Patience); time.Now().Before(deadline); {
 		text, err := os.ReadFile("/proc/" + pid + "/stat")
 		if err != nil || strings.Contains(string(text), ") Z ") {
 			return

@@ -34,13 +34,13 @@ func watch(t *testing.T) *watched {
 
 func startWatch(t *testing.T, call fusetest.Call, mountpoint string) *watched {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	t.Cleanup(cancel)
 	p, err := call.Start(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := p.Receive(time.Now().Add(10 * time.Second))
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil || got.Dev == nil {
 		t.Fatalf("%+v, %v: %s", got, err, p.Wait().Stderr)
 	}
@@ -213,7 +213,7 @@ func TestWatchAlone(t *testing.T) {
 	r := run(t, first)
 	wantMounted(t, r, mountpoint)
 	server := fusetest.Serve(r.Dev, fusetest.Tree{})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
 	p, err := call.Start(ctx)
 	if err != nil {

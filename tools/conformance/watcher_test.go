@@ -18,7 +18,7 @@ func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
 	poll, _ := fusetest.SyscallNumber("ppoll")
 	// It leads a session of its own by then.
-	for deadline := time.Now().Add(10 * time.Second); status(t, pid)["NSsid"] != strconv.Itoa(pid) || !inSyscall(t, pid, poll); {
+	for deadline := time.Now().Add(fusetest.Patience); status(t, pid)["NSsid"] != strconv.Itoa(pid) || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {
 			t.Fatal("the watcher does not wait")
 		}
@@ -109,7 +109,7 @@ func TestWatchTwice(t *testing.T) {
 		call.Args = []string{"-o", "auto_unmount", mountpoint}
 		w := startWatch(t, call, mountpoint)
 		call.Args = []string{"--auto-unmount", mountpoint}
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 		defer cancel()
 		second, err := call.Start(ctx)
 		if err != nil {
@@ -123,7 +123,7 @@ func TestWatchTwice(t *testing.T) {
 		if err := second.CloseSocket(); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(10 * time.Second); w.server.Count(fusetest.OpGetattr) < 2; {
+		for deadline := time.Now().Add(fusetest.Patience); w.server.Count(fusetest.OpGetattr) < 2; {
 			if time.Now().After(deadline) {
 				t.Fatal("not both of them ask")
 			}

@@ -13,9 +13,6 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// patience is how long a call may take that waits for nobody.
-const patience = 30 * time.Second
-
 // result is how a call went. One that stays as a watcher has not ended yet, and
 // counts as a success.
 type result struct {
@@ -42,7 +39,7 @@ func (w *world) program() string {
 // run makes a call, and goes on with it as its peer does.
 func (w *world) run(c *call) result {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	p, err := c.Start(ctx)
 	if err != nil {
 		cancel()
@@ -113,9 +110,9 @@ func (w *world) settle(c *call, p *fusetest.Proc, ctx context.Context) (watching
 // handshake is the caller's part of --sync-init.
 func (w *world) handshake(c *call, p *fusetest.Proc, r *result) {
 	w.Helper()
-	got, err := p.Receive(time.Now().Add(patience))
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	for err == nil && c.Prefill && got.NFDs == 0 && !got.EOF {
-		got, err = p.Receive(time.Now().Add(patience)) // what it was filled with
+		got, err = p.Receive(time.Now().Add(fusetest.Patience)) // what it was filled with
 	}
 	w.check(ignore(err, unix.ECONNRESET))
 	r.add(got)
@@ -130,7 +127,7 @@ func (w *world) handshake(c *call, p *fusetest.Proc, r *result) {
 	case c.peer.close:
 		w.check(p.CloseSocket())
 	case !c.peer.shut:
-		got, err := p.Receive(time.Now().Add(patience))
+		got, err := p.Receive(time.Now().Add(fusetest.Patience))
 		w.check(ignore(err, unix.ECONNRESET))
 		r.status = got.Bytes
 	}

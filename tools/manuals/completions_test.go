@@ -237,7 +237,7 @@ func offered(t *testing.T, sh shell, home, line string) []string {
 func offeredByFish(t *testing.T, sh shell, home, line string) (all []string) {
 	t.Helper()
 	program, notes := sh.need(t), sh.prepare(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "--no-config", "-c", "source $argv[1]; complete -C $argv[2]", filepath.Join(notes, sh.as), line)
 	cmd.Dir = home

@@ -12,10 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// patience bounds every wait for a shell.
-const patience = 20 * time.Second
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
 
 // The shells print these, and nobody types them.
 const (
@@ -101,7 +100,7 @@ func control(t *testing.T, f *os.File, call func(fd int) error) {
 // until reads what the shell prints, up to a mark.
 func (x *terminal) until(t *testing.T, mark string) {
 	t.Helper()
-	if err := x.master.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := x.master.SetReadDeadline(time.Now().Add(fusetest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	for {

@@ -39,11 +39,11 @@ func (w *worker) hung() error {
 // start starts a call that stays, and receives the device. stop ends the
 // program if it does not end by itself.
 func start(c fusetest.Call) (p *fusetest.Proc, dev fusetest.Received, stop func(), err error) {
-	ctx, stop := context.WithTimeout(context.Background(), patience)
+	ctx, stop := context.WithTimeout(context.Background(), fusetest.Patience)
 	if p, err = c.Start(ctx); err != nil {
 		return nil, dev, stop, err
 	}
-	dev, err = p.Receive(time.Now().Add(patience))
+	dev, err = p.Receive(time.Now().Add(fusetest.Patience))
 	if err == nil && dev.Dev == nil {
 		err = fmt.Errorf("no device: %s", p.Wait().Stderr)
 	}
@@ -81,7 +81,7 @@ func (w *worker) late() error {
 
 // helperKilled ends a helper that mounts.
 func (w *worker) helperKilled() error {
-	ctx, stop := context.WithTimeout(context.Background(), patience)
+	ctx, stop := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer stop()
 	p, err := w.oldWay(w.call()).Start(ctx)
 	if err != nil {

@@ -47,7 +47,7 @@ func (w *worker) unmountKilled() error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithTimeout(context.Background(), patience)
+	ctx, stop := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer stop()
 	c := w.unmountCall([]string{"-u", "-uz"}[w.rand.IntN(2)])
 	p, err := c.Start(ctx)

@@ -83,7 +83,7 @@ func wantNothingLeft(t *testing.T, before []string, sum *counts) {
 	wantTables(t, sum)
 	// A listener that was closed while it listened lets go of its socket a moment later.
 	after := descriptors(t)
-	for end := time.Now().Add(patience); len(after) > len(before) && time.Now().Before(end); after = descriptors(t) {
+	for end := time.Now().Add(fusetest.Patience); len(after) > len(before) && time.Now().Before(end); after = descriptors(t) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if len(after) > len(before) {

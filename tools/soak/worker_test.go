@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,9 +21,6 @@ type worker struct {
 	rand    *rand.Rand
 	counts  *counts
 }
-
-// patience is how long one step may take on a machine that is busy with itself.
-const patience = time.Minute
 
 // actions are what a worker does, in turn by chance. Each leaves nothing.
 var actions = []struct {
@@ -80,7 +76,7 @@ func (w *worker) oldWay(c fusetest.Call) fusetest.Call {
 }
 
 func run(c fusetest.Call) (fusetest.Result, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
 	r := c.Run(ctx)
 	return r, r.Err
