@@ -65,7 +65,10 @@ func refusals(helper string) map[string]refusal {
 			"Permission denied",
 		},
 		"dead": {
-			func(t *testing.T, dir string) string { return dead(t, helper, dir) },
+			func(t *testing.T, dir string) string {
+				fusetest.Control(t) // without it a device that somebody else holds could be this one's
+				return dead(t, helper, dir)
+			},
 			[]error{fusermount.ErrStale, unix.ENOTCONN},
 			"failed to access mountpoint ",
 		},

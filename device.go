@@ -36,24 +36,45 @@ func askSync(device int) bool {
 
 // refuseInit answers the kernel's first question with an error in the daemon's
 // place, so that a mount in the making ends: nothing else can end it when the
-// daemon is silent. It owns device, and may wait until then. Whoever reads the
-// device there, and when, is not known: the question is refused whether the
-// daemon has read it before, reads it now, or never does.
-func refuseInit(device int) {
+// daemon is silent. Whoever reads the device there, and when, is not known: the
+// question is refused whether the daemon has read it before, reads it now, or never
+// does. It owns device, and waits for the question until over is closed: from then
+// on there will be none.
+func refuseInit(device int, over <-chan struct{}) {
 	defer unix.Close(device)
-	over := make(chan struct{})
-	go func() {
-		refuseUnread(device)
-		close(over)
-	}()
-	for !refuse(device, firstRequest) {
+	var read chan struct{} // closed when a read has ended
+	for {
+		err := refuse(device, firstRequest)
+		if read == nil && errors.Is(err, unix.ENOENT) {
+			// The kernel asks, and nobody has read it. A read before that would wait
+			// for a mount, for ever if none comes.
+			read = make(chan struct{})
+			go func() {
+				refuseUnread(device)
+				close(read)
+			}()
+		}
+		if err == nil || read == nil && isClosed(over) {
+			break
+		}
 		select {
-		case <-over:
+		case <-read:
 			return
 		case <-time.After(blink):
 		}
 	}
-	<-over
+	if read != nil {
+		<-read
+	}
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // refuseUnread refuses the next question, if there is one before the end.
@@ -65,7 +86,7 @@ func refuseUnread(device int) {
 			continue
 		}
 		if err == nil && n >= headerSize {
-			refuse(device, binary.NativeEndian.Uint64(buf[8:]))
+			_ = refuse(device, binary.NativeEndian.Uint64(buf[8:])) // the connection may have ended
 		}
 		return
 	}
@@ -80,11 +101,13 @@ const (
 	firstRequest = 2
 )
 
-func refuse(device int, request uint64) bool {
+// refuse answers a request. The error is EPERM as long as the device belongs to no
+// file system, and ENOENT where nobody has read such a request.
+func refuse(device int, request uint64) error {
 	answer := binary.NativeEndian.AppendUint32(nil, answerSize)
 	answer = binary.NativeEndian.AppendUint32(answer, negative(unix.EINTR))
 	_, err := unix.Write(device, binary.NativeEndian.AppendUint64(answer, request))
-	return err == nil
+	return err
 }
 
 func negative(errno unix.Errno) uint32 { return uint32(-int32(errno)) }

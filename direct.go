@@ -26,7 +26,8 @@ type direct struct {
 	device int
 	// context is fsopen's, -1 for mount(2).
 	context int
-	sync    bool // the kernel waits for the daemon
+	sync    bool          // the kernel waits for the daemon
+	made    chan struct{} // closed when there is the mount, or will be none
 }
 
 // maxParameter is the longest string in bytes that fsconfig(2) takes.
@@ -37,7 +38,7 @@ func prepareDirect(r *request, was before, who caller) (d *direct, err error) {
 	if len(r.unknown) > 0 {
 		return nil, because("unknown option '"+r.unknown[0]+"'", ErrUnknownOption, unix.EINVAL)
 	}
-	d = &direct{r: r, who: who, before: was, at: -1, context: -1}
+	d = &direct{r: r, who: who, before: was, at: -1, context: -1, made: make(chan struct{})}
 	if err := d.prepare(); err != nil {
 		d.giveUp()
 		return nil, err

@@ -86,7 +86,7 @@ func (m *mounting) createServed(d *direct) (mtab.Entry, error) {
 	defer cancel()
 	stop := context.AfterFunc(m.ctx, func() {
 		time.AfterFunc(mercy, cancel)
-		refuseInit(again)
+		refuseInit(again, d.made)
 	})
 	entry, err := m.create(bounded, d)
 	if stop() {
@@ -106,6 +106,7 @@ func (m *mounting) createServed(d *direct) (mtab.Entry, error) {
 func (m *mounting) create(ctx context.Context, d *direct) (mtab.Entry, error) {
 	f := func() (mtab.Entry, error) {
 		entry, err := d.mount()
+		close(d.made)
 		d.release()
 		if err != nil {
 			d.giveUp()

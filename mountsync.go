@@ -89,7 +89,7 @@ func (p *process) refuse(device int) error {
 	if err != nil {
 		return os.NewSyscallError("fcntl", err)
 	}
-	go refuseInit(again)
+	go refuseInit(again, p.over)
 	p.alarm.close() // the context has had its say
 	_ = p.poll(p.socket, time.Now().Add(mercy), func(ended bool) bool {
 		_, err := fdpass.ReceiveSome(p.socket, make([]byte, 4))

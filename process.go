@@ -28,8 +28,9 @@ type process struct {
 	pidfd  int // readable when the process has ended; -1 where there is none
 	socket int // our end; -1 once closed
 	said   *said
-	listen time.Time // from when on its words are taken while it runs
-	alarm  *alarm    // the end of the caller's context
+	listen time.Time     // from when on its words are taken while it runs
+	alarm  *alarm        // the end of the caller's context
+	over   chan struct{} // closed by end
 
 	reaped bool
 	lost   bool // reaped by somebody else in this process: there is no status
@@ -77,7 +78,10 @@ func startProcess(ctx context.Context, path string, args []string, stderr io.Wri
 		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
 	}
 	opened = append(opened, null)
-	p = &process{path: path, pidfd: -1, socket: sockets[0], said: newSaid(pipe[0], path, stderr), listen: time.Now().Add(quiet)}
+	p = &process{
+		path: path, pidfd: -1, socket: sockets[0], said: newSaid(pipe[0], path, stderr),
+		listen: time.Now().Add(quiet), over: make(chan struct{}),
+	}
 	if p.alarm, err = newAlarm(ctx); err != nil {
 		return nil, err
 	}

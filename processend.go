@@ -35,6 +35,7 @@ func (p *process) end(late func(device int)) {
 	p.said.finish()
 	closeAll(p.pidfd)
 	p.pidfd = -1
+	close(p.over)
 }
 
 func reap(pid int) {
