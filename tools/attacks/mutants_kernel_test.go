@@ -12,7 +12,7 @@ var kernelMutants = []mutant{
 	},
 	{
 		"whether the mountpoint lies in our namespace",
-		[]edit{{"internal/mtab/table.go", `return false, ErrOutside`, `return true, nil`}},
+		[]edit{{"internal/mtab/holds.go", `return false, ErrOutside`, `return true, nil`}},
 		"conformance", "^TestLooseTree$/^statmount_fsopen_m$", "lies on m",
 	},
 	{
