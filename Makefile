@@ -5,6 +5,8 @@ export GOFLAGS := -trimpath
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
+# The program starts in package entry. Without this it refuses to work set-uid.
+ENTRY := -E fusermount_entry
 HELPER := build/fusermount3
 REFERENCE ?= /bin/fusermount3
 FUZZTIME ?= 10s
@@ -21,7 +23,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the helper, static and stripped, as build/fusermount3
-	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(HELPER) ./cmd/fusermount
+	go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $(HELPER) ./cmd/fusermount
 
 demo: build ## mount a small file system as an unprivileged user, read it, unmount it
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo

@@ -19,7 +19,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 goarch = $(patsubst armv7,arm,$(1))
 
 build/linux-%/fusermount3: FORCE
-	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/fusermount
+	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $@ ./cmd/fusermount
 
 # The client package is for the programs of Android, too.
 build/android-arm64/fusermount3: FORCE
@@ -65,6 +65,7 @@ test-arch: build build/linux-arm64/fusermount3 ## unit tests of other architectu
 		GOARCH=$${machine%:*} FUSERMOUNT_TEST_NOSKIP= go test -timeout 240s -skip '$(BEYOND_QEMU)' \
 		-exec qemu-$${machine#*:}-static . ./internal/... || exit; \
 	done
+	FUSERMOUNT_TEST_ARCHES=all go test -count=1 ./internal/entry
 	cd tools && FUSERMOUNT_ARM64=$(CURDIR)/build/linux-arm64/fusermount3 FUSERMOUNT_CALLS=$(CURDIR)/build/arm64-calls \
 		go test -count=1 -run TestForeignCalls ./conformance
 	GOARCH=arm64 FUSERMOUNT_CALLS=$(CURDIR)/build/arm64-calls \

@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/entry"
 	"github.com/go-fusermount/fusermount/internal/kernel"
 	"github.com/go-fusermount/fusermount/internal/look"
 	"github.com/go-fusermount/fusermount/internal/people"
@@ -51,7 +53,8 @@ const usageHint = "'fusermount3 --help' lists what it can be called with"
 
 // idsHint says what is wrong where the process cannot become its caller.
 func idsHint(err error) string {
-	if errors.Is(err, unix.EINVAL) {
+	var failed *entry.Error
+	if errors.As(err, &failed) && strings.HasPrefix(failed.Step, "setres") && failed.Errno == unix.EINVAL {
 		return "your ids may have no mapping in this user namespace: see /proc/self/uid_map and gid_map"
 	}
 	return ""

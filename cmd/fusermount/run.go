@@ -37,7 +37,7 @@ func run(argv []string) (status int) {
 			status = exitFailure
 		}
 	}()
-	who, err := priv.Become(priv.SysAdmin | priv.SetUID | priv.SetGID)
+	who, err := priv.Become()
 	if err != nil {
 		report.failHint(err, idsHint(err))
 		return exitFailure

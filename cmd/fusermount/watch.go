@@ -48,17 +48,23 @@ func (h *helper) watchMounted() error {
 // mount, it keeps what it needs to take that out again. Nobody reads messages
 // from then on.
 func (h *helper) leave(socket int, recorded bool) error {
-	if err := detach(socket); err != nil {
-		return err
-	}
 	tasks := confine.Unmount | confine.Watch
+	others := priv.Set(0)
 	if recorded {
 		tasks |= confine.Tables
+		others = priv.SysAdmin
 	}
 	h.tasks = tasks
-	// A root caller's other rights go, too. One stays, by which he reaches the
+	// A root caller's other rights go, too. One stays, by which they reach the
 	// mountpoint in another user's directory.
 	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
+		return err
+	}
+	// Before detach, which ignores the signal that the runtime sends its threads.
+	if err := priv.RestrictOthers(others); err != nil {
+		return err
+	}
+	if err := detach(socket); err != nil {
 		return err
 	}
 	null, err := openNull() // nothing is opened to be written to afterwards

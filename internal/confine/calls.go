@@ -93,6 +93,9 @@ func tableCalls(uid, gid uint32) list {
 			{nr: sysSetfsgid, mask: all, value: 0},
 			{nr: sysSetfsgid, mask: all, value: gid},
 			{nr: sysSetfsgid, mask: all, value: ask},
+			// The kernel resets the flag with the ids.
+			{nr: unix.SYS_PRCTL, mask: all, value: unix.PR_SET_DUMPABLE},
+			{nr: unix.SYS_PRCTL, mask: all, value: unix.PR_GET_DUMPABLE},
 		},
 	}
 }

@@ -1,9 +1,13 @@
 package priv
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/entry"
+	"github.com/go-fusermount/fusermount/internal/secure"
 )
 
 // Identity is the result of becoming the caller.
@@ -14,39 +18,52 @@ type Identity struct {
 }
 
 // own is what stays effective between the brackets. It is empty unless the
-// caller himself is privileged: root resolves paths with root's own rights.
+// caller is root: root resolves paths with root's own rights.
 var own Set
 
-// Become makes the calling thread the caller: real, effective and saved ids
-// are the real ones, no capability is effective, those of keep stay permitted
-// where they were, nothing can be inherited or regained by an exec. A caller
-// who is root keeps his own other capabilities, since they are his.
+// Become verifies that the process is its caller, and locks it in that state.
 //
-// Every step is read back; after an error the process must end.
-func Become(keep Set) (Identity, error) {
+// In a set-id process package entry did the work, before the Go runtime started.
+// Here every part of it is read back from the kernel. A process that has more
+// rights than its caller, and did not begin at that entry point, is refused.
+//
+// Afterwards all ids are the real ones, no capability is effective, and none but
+// Lendable is permitted; nothing can be inherited or regained by an exec. A caller
+// who is root keeps the other capabilities as well.
+//
+// After an error the process must end.
+func Become() (Identity, error) {
+	who, err := verified()
+	if err != nil {
+		return Identity{}, fmt.Errorf("cannot become the caller: %w", err)
+	}
+	return who, nil
+}
+
+func verified() (Identity, error) {
 	if err := onMainThread(); err != nil {
+		return Identity{}, err
+	}
+	if err := entry.Err(); err != nil {
 		return Identity{}, err
 	}
 	was, err := Current()
 	if err != nil {
 		return Identity{}, err
 	}
-	origin, err := remember(was)
+	if err := verify(was); err != nil {
+		return Identity{}, err
+	}
+	origin, err := originOf(was)
 	if err != nil {
 		return Identity{}, err
 	}
-	permitted := was.Permitted & keep
+	permitted := was.Permitted & Lendable
 	if was.RUID == 0 {
-		own = was.Permitted &^ (SysAdmin | SetUID | SetGID)
+		own = was.Permitted &^ Lendable
 		permitted |= own
 	}
-	if err := dropBounding(was); err != nil {
-		return Identity{}, err
-	}
 	if err := resetLimits(); err != nil {
-		return Identity{}, err
-	}
-	if err := becomeReal(was); err != nil {
 		return Identity{}, err
 	}
 	if err := setCaps(own, permitted); err != nil {
@@ -58,72 +75,79 @@ func Become(keep Set) (Identity, error) {
 	return Identity{UID: was.RUID, GID: was.RGID, Origin: origin}, nil
 }
 
-// becomeReal sets all ids to the real ones. PR_SET_KEEPCAPS lets the permitted
-// set survive the step from root to a user.
-func becomeReal(was State) error {
-	if was.RUID != 0 {
-		if err := prctl(unix.PR_SET_KEEPCAPS, 1); err != nil {
-			return fmt.Errorf("prctl PR_SET_KEEPCAPS: %w", err)
+// errNoEntry is for a binary that was linked without package entry's entry point:
+// its runtime has started threads with the file owner's rights.
+var errNoEntry = errors.New("this program was built without its entry point, and works with no more rights than its caller has: " +
+	"build it with 'make build'")
+
+// verify looks at what the entry point left. A process that is not set-id has the
+// rights that its caller gave it.
+func verify(s State) error {
+	_, setid := entry.AtStart()
+	if !entry.Ran() {
+		setid = secure.Execution()
+		if setid && s.RUID != 0 && (!s.real() || s.Permitted != 0) {
+			return errNoEntry
 		}
 	}
-	if err := setIDs(setresgid, was.RGID); err != nil {
-		return fmt.Errorf("setresgid: %w", err)
+	switch {
+	case !s.real():
+		return fmt.Errorf("the ids are not all the real ones: %+v", s)
+	case setid && s.RUID != 0 && (s.Effective != 0 || s.Inheritable != 0 || s.Permitted&^Lendable != 0):
+		return fmt.Errorf("there are capabilities too many: %+v", s)
 	}
-	if err := setIDs(setresuid, was.RUID); err != nil {
-		return fmt.Errorf("setresuid: %w", err)
+	return mapped(s)
+}
+
+// mapped asks whether the ids exist in this user namespace. One that does not shows
+// as the overflow id, which may be somebody else's. The calls change nothing; a
+// sandbox may refuse them.
+func mapped(s State) error {
+	for _, call := range []struct {
+		name     string
+		trap, id uintptr
+	}{{"setresgid", setresgid, uintptr(s.RGID)}, {"setresuid", setresuid, uintptr(s.RUID)}} {
+		if _, _, errno := unix.RawSyscall(call.trap, call.id, call.id, call.id); errno == unix.EINVAL {
+			return &entry.Error{Step: call.name, Errno: errno}
+		}
 	}
-	now, err := Current()
-	if err != nil {
+	return nil
+}
+
+// real says whether effective and saved ids are the real ones.
+func (s State) real() bool {
+	return s.EUID == s.RUID && s.SUID == s.RUID && s.EGID == s.RGID && s.SGID == s.RGID
+}
+
+// lock closes the ways back to privilege and the ways into the process.
+func lock() error {
+	if err := setFlag("NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1, unix.PR_GET_NO_NEW_PRIVS); err != nil {
 		return err
 	}
-	if now.RUID != was.RUID || now.EUID != was.RUID || now.SUID != was.RUID ||
-		now.RGID != was.RGID || now.EGID != was.RGID || now.SGID != was.RGID {
-		return fmt.Errorf("setresuid, setresgid: the kernel kept other ids: %+v", now)
-	}
-	return nil
-}
-
-// dropBounding empties the bounding set, where the right to do so is there.
-// Without it (a file capability alone) no_new_privs has to do.
-func dropBounding(was State) error {
-	if !was.Effective.Has(setPCap) {
-		return nil
-	}
-	for c := 0; c < 64; c++ {
-		switch err := prctl(unix.PR_CAPBSET_DROP, uintptr(c)); err {
-		case nil:
-		case unix.EINVAL: // past the last capability that this kernel knows
-			return nil
-		default:
-			return fmt.Errorf("prctl PR_CAPBSET_DROP %d: %w", c, err)
-		}
-	}
-	return nil
-}
-
-// lock shuts the ways back to privilege and the ways into the process.
-func lock() error {
-	for _, step := range []struct {
-		name      string
-		option    int
-		arg       uintptr
-		readBack  int
-		wantsBack uintptr
-	}{
-		{"PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1, unix.PR_GET_NO_NEW_PRIVS, 1},
-		{"PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE, 0, unix.PR_GET_DUMPABLE, 0},
-	} {
-		if err := prctl(step.option, step.arg); err != nil {
-			return fmt.Errorf("prctl %s: %w", step.name, err)
-		}
-		got, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(step.readBack), 0, 0, 0, 0, 0)
-		if errno != 0 || got != step.wantsBack {
-			return fmt.Errorf("prctl %s did not hold", step.name)
-		}
+	if err := undumpable(); err != nil {
+		return err
 	}
 	err := prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL)
 	if err != nil && err != unix.EINVAL { // EINVAL: a kernel before 4.3 has no ambient set
 		return fmt.Errorf("prctl PR_CAP_AMBIENT: %w", err)
+	}
+	return nil
+}
+
+// undumpable keeps the caller from tracing the process and from reading its
+// memory, which all threads share. The kernel sets the flag to fs.suid_dumpable at
+// each change of ids, setfsuid included, and that may be 1.
+func undumpable() error {
+	return setFlag("DUMPABLE", unix.PR_SET_DUMPABLE, 0, unix.PR_GET_DUMPABLE)
+}
+
+func setFlag(name string, set int, value uintptr, get int) error {
+	if err := prctl(set, value); err != nil {
+		return fmt.Errorf("prctl PR_SET_%s: %w", name, err)
+	}
+	got, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(get), 0, 0, 0, 0, 0)
+	if errno != 0 || got != value {
+		return fmt.Errorf("prctl PR_SET_%s did not hold", name)
 	}
 	return nil
 }

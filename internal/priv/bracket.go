@@ -117,11 +117,12 @@ func AsFileOwner(f func() error) error {
 	return f()
 }
 
-// setFileIDs changes the ids of file access, inside a bracket of its own. When
-// they leave root the kernel drops file capabilities from the effective set,
-// when they reach it, it raises them; the bracket's end sets the set anew.
+// setFileIDs changes the ids of file access, inside a bracket of its own. The kernel
+// raises and drops file capabilities with them, which the end of the bracket undoes,
+// and resets the dumpable flag. Until that is undone, the capabilities that are
+// permitted keep the caller from tracing the process.
 func setFileIDs(uid, gid uint32) error {
-	return With(SetUID|SetGID, func() error {
+	err := With(SetUID|SetGID, func() error {
 		if err := setFSID(setfsgid, gid); err != nil {
 			return fmt.Errorf("setfsgid: %w", err)
 		}
@@ -130,4 +131,8 @@ func setFileIDs(uid, gid uint32) error {
 		}
 		return nil
 	})
+	if errors.Is(err, ErrMissing) {
+		return err
+	}
+	return errors.Join(err, undumpable())
 }

@@ -16,7 +16,7 @@ func asOwner(permitted Set) map[string]string {
 
 func fileOwnerScenario(c *check) {
 	const all = SysAdmin | SetUID | SetGID
-	likeSetuid(c)
+	likeUser(c)
 	become(c, all)
 	err := AsFileOwner(func() error {
 		c.want("in AsFileOwner", asOwner(all))
@@ -42,7 +42,7 @@ func closedScenario(c *check) {
 	c.noError("chown", unix.Chown(stage("closed"), 5555, 5555))
 	c.noError("mkdir", unix.Mkdir(stage("mine"), 0o700))
 	c.noError("chown", unix.Chown(stage("mine"), user, group))
-	likeSetuid(c)
+	likeUser(c)
 	become(c, SysAdmin|SetUID|SetGID)
 	for _, dir := range []string{"closed", "mine"} {
 		err := AsFileOwner(func() error { return create(stage(dir + "/file")) })
@@ -53,7 +53,7 @@ func closedScenario(c *check) {
 }
 
 func fileOwnerMissingScenario(c *check) {
-	likeSetuid(c)
+	likeUser(c)
 	become(c, SysAdmin)
 	err := AsFileOwner(func() error {
 		c.errorf("called")
@@ -73,7 +73,7 @@ func rootScenario(c *check) {
 	ownCaps := before &^ borrowed
 	between := map[string]string{
 		"Uid": "0 0 0 0", "CapEff": hex(ownCaps), "CapPrm": hex(ownCaps | SysAdmin),
-		"CapInh": hex(0), "CapAmb": hex(0), "CapBnd": hex(0), "NoNewPrivs": "1",
+		"CapInh": hex(0), "CapAmb": hex(0), "NoNewPrivs": "1",
 	}
 	c.want("after Become", between)
 	if got := dumpable(); got != 0 {
@@ -97,7 +97,7 @@ func rootScenario(c *check) {
 
 // rootTablesScenario: root with a group of his own writes root's tables, too.
 func rootTablesScenario(c *check) {
-	setThread(c, setresgid, group, group, group)
+	setThread(c, setresgid, group)
 	_, before, _, err := capget()
 	c.noError("capget", err)
 	become(c, borrowed)

@@ -6,9 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ids reads real, effective and saved id with getresuid or getresgid. The
-// package syscall has no variant for one thread of the calls that set them,
-// so both kinds are made here.
+// ids reads real, effective and saved id with getresuid or getresgid.
 func ids(trap uintptr) (r, e, s uint32, err error) {
 	_, _, errno := unix.RawSyscall(trap,
 		uintptr(unsafe.Pointer(&r)), uintptr(unsafe.Pointer(&e)), uintptr(unsafe.Pointer(&s)))
@@ -16,14 +14,6 @@ func ids(trap uintptr) (r, e, s uint32, err error) {
 		return 0, 0, 0, errno
 	}
 	return r, e, s, nil
-}
-
-// setIDs sets real, effective and saved id of this thread.
-func setIDs(trap uintptr, id uint32) error {
-	if _, _, errno := unix.RawSyscall(trap, uintptr(id), uintptr(id), uintptr(id)); errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // setFSID sets the id that file access goes by, of this thread, and asks it

@@ -27,14 +27,10 @@ func spoil(c *check) {
 	c.noError("sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil))
 }
 
-// wantLimits wants no limits any more, or the hard ones, and only these signals
-// blocked.
-func (c *check) wantLimits(hard bool, blocked ...unix.Signal) {
+// wantLimits wants the hard limits, and only these signals blocked.
+func (c *check) wantLimits(blocked ...unix.Signal) {
 	for resource, was := range spoiled {
-		want := uint64(unix.RLIM_INFINITY)
-		if hard {
-			want = was.Max
-		}
+		want := was.Max
 		var limit unix.Rlimit
 		c.noError("prlimit", unix.Prlimit(0, resource, nil, &limit))
 		if limit.Cur != want || limit.Max != want {
@@ -54,24 +50,14 @@ func (c *check) wantLimits(hard bool, blocked ...unix.Signal) {
 	}
 }
 
-func limitsScenario(c *check) {
-	likeSetuid(c)
-	_, permitted, _, err := capget()
-	c.noError("capget", err)
-	spoil(c)
-	become(c, SysAdmin)
-	c.wantLimits(!permitted.Has(sysResource), unix.SIGXFSZ) // a container's root, say, lacks it
-}
-
-// limitsKeptScenario: where the hard limit stays, a write fails with an error
+// limitsScenario: the hard limits stay, and a write beyond one fails with an error
 // and no signal.
-func limitsKeptScenario(c *check) {
-	likeSetuid(c)
+func limitsScenario(c *check) {
+	likeUser(c)
 	_, permitted, _, err := capget()
 	c.noError("capget", err)
-	rest := permitted &^ sysResource
-	c.noError("capset", capset(rest, rest, SysAdmin))
+	c.noError("capset", capset(permitted&^sysResource, permitted&^sysResource, 0))
 	spoil(c)
 	become(c, SysAdmin)
-	c.wantLimits(true, unix.SIGXFSZ)
+	c.wantLimits(unix.SIGXFSZ)
 }

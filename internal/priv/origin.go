@@ -4,22 +4,27 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
-// Origin is how the process started, before it became the caller: enough to
-// say later which right is missing and why.
+// Origin is how the process started, before it became its caller: enough to say
+// later which right is missing and why.
 type Origin struct {
 	EUID       uint32
 	NoNewPrivs bool
 	Permitted  Set
 }
 
-func remember(was State) (Origin, error) {
+func originOf(now State) (Origin, error) {
+	if at, setid := entry.AtStart(); setid {
+		return Origin{EUID: at.EUID, NoNewPrivs: at.NoNewPrivs, Permitted: Set(at.Permitted)}, nil
+	}
 	nnp, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0, 0)
 	if errno != 0 {
 		return Origin{}, fmt.Errorf("prctl PR_GET_NO_NEW_PRIVS: %w", errno)
 	}
-	return Origin{EUID: was.EUID, NoNewPrivs: nnp != 0, Permitted: was.Permitted}, nil
+	return Origin{EUID: now.EUID, NoNewPrivs: nnp != 0, Permitted: now.Permitted}, nil
 }
 
 const self = "/proc/self/exe"

@@ -1,19 +1,20 @@
 // Package priv is the only package that changes credentials: it says who the
 // process is, and lends it a capability for one call at a time.
 //
-// Credentials in Linux belong to threads. Everything here acts on the calling
-// thread alone, by raw system calls, so the program must run on its main
-// thread, locked to it, and start no other goroutine; the thread is checked
-// wherever a privilege is at stake. The threads that the Go runtime keeps for
-// itself run the runtime's own code and nothing of ours; all privilege ends
-// with the process. syscall.AllThreadsSyscall would cost 0.1 ms for each call,
-// of a life of one.
+// Credentials in Linux belong to threads. Package entry makes the process its
+// caller while there is one thread only; the Go runtime's threads come later and
+// have the caller's ids, and no capability effective. Everything here but
+// RestrictOthers acts on the calling thread alone, by raw system calls. So the
+// program runs on its main thread, locked to it, and starts no other goroutine. The
+// thread is checked wherever a privilege is at stake.
 package priv
 
 import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
 // Capabilities, as bits of a Set (linux/capability.h).
@@ -24,7 +25,8 @@ const (
 	SysAdmin      Set = 1 << unix.CAP_SYS_ADMIN
 	SysPtrace     Set = 1 << unix.CAP_SYS_PTRACE
 
-	setPCap Set = 1 << unix.CAP_SETPCAP
+	// Lendable are those that the program raises for one call at a time.
+	Lendable Set = entry.Lendable
 )
 
 // Set is a set of capabilities.

@@ -75,19 +75,12 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// likeSetuid gives this thread the ids that a setuid program starts with, and
-// capabilities in every set that a caller may have filled.
-func likeSetuid(c *check) {
-	const all = SysAdmin | SetUID | SetGID | setPCap
-	_, permitted, _, err := capget()
-	c.noError("capget", err)
-	c.noError("capset", capset(permitted, permitted, all))
-	c.noError("ambient", raiseAmbient(unix.CAP_SYS_ADMIN))
-	setThread(c, setresgid, group, group, group)
-	setThread(c, setresuid, user, 0, 0)
-	if err := raiseAmbient(unix.CAP_SYS_ADMIN); err != nil { // the kernel may clear it with the ids
-		c.errorf("ambient: %v", err)
-	}
+// likeUser gives this thread the ids of a user and, as that user's own, capabilities
+// in every set. Processes that are set-id are for package entry to test.
+func likeUser(c *check) {
+	setThread(c, setresgid, group)
+	c.noError("keepcaps", prctl(unix.PR_SET_KEEPCAPS, 1))
+	setThread(c, setresuid, user)
 }
 
 func raiseAmbient(capability uintptr) error {
@@ -98,15 +91,31 @@ func raiseAmbient(capability uintptr) error {
 	return nil
 }
 
-func setThread(c *check, trap uintptr, real, effective, saved uintptr) {
-	if _, _, errno := unix.RawSyscall(trap, real, effective, saved); errno != 0 {
+func setThread(c *check, trap, id uintptr) {
+	if _, _, errno := unix.RawSyscall(trap, id, id, id); errno != 0 {
 		c.errorf("set ids: %v", errno)
 	}
 }
 
-// become is Become with a check of who we are then.
+// setIDs tries to become root.
+func setIDs(trap uintptr) error {
+	if _, _, errno := unix.RawSyscall(trap, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// become is Become by a process that has no more of Lendable than keep, in every
+// set.
 func become(c *check, keep Set) Identity {
-	who, err := Become(keep)
+	_, permitted, _, err := capget()
+	c.noError("capget", err)
+	permitted &^= Lendable &^ keep
+	c.noError("capset", capset(permitted, permitted, permitted))
+	if permitted.Has(SysAdmin) {
+		c.noError("ambient", raiseAmbient(unix.CAP_SYS_ADMIN))
+	}
+	who, err := Become()
 	c.noError("Become", err)
 	return who
 }
@@ -145,7 +154,7 @@ func idle(permitted Set) map[string]string {
 	ids := func(id int) string { return strings.TrimSpace(strings.Repeat(strconv.Itoa(id)+" ", 4)) }
 	return map[string]string{
 		"Uid": ids(user), "Gid": ids(group),
-		"CapEff": hex(0), "CapPrm": hex(permitted), "CapInh": hex(0), "CapAmb": hex(0), "CapBnd": hex(0),
+		"CapEff": hex(0), "CapPrm": hex(permitted), "CapInh": hex(0), "CapAmb": hex(0),
 		"NoNewPrivs": "1",
 	}
 }

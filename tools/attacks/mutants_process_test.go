@@ -4,18 +4,24 @@ package attacks
 var processMutants = []mutant{
 	{
 		"to become the caller",
-		[]edit{{"internal/priv/become.go", `if err := becomeReal(was); err != nil {`, `if err := error(nil); err != nil {`}},
-		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "/closed/secret: Permission denied",
+		[]edit{
+			{"internal/entry/sysnum.go", `sysSetresuid = unix.SYS_SETRESUID`, `sysSetresuid = unix.SYS_GETUID`},
+			{"internal/priv/become.go", `case !s.real():`, `case false:`},
+		},
+		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "cannot become the caller",
 	},
 	{
 		"no_new_privs",
-		[]edit{{"internal/priv/become.go", `{"PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1, unix.PR_GET_NO_NEW_PRIVS, 1},`, ``}},
+		[]edit{
+			{"internal/entry/asm.go", `prSetNoNewPrivs = unix.PR_SET_NO_NEW_PRIVS`, `prSetNoNewPrivs = unix.PR_SET_KEEPCAPS`},
+			{"internal/priv/become.go", `if err := setFlag("NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1, unix.PR_GET_NO_NEW_PRIVS); err != nil {`, `if err := error(nil); err != nil {`},
+		},
 		"conformance", "^TestWatchHolds$", "NoNewPrivs",
 	},
 	{
-		"the bounding set",
-		[]edit{{"internal/priv/become.go", `if err := dropBounding(was); err != nil {`, `if err := error(nil); err != nil {`}},
-		"conformance", "^TestWatchHolds$", "CapBnd",
+		"the rights of the other threads",
+		[]edit{{"internal/priv/threads.go", `{{Permitted: uint32(keep)}, {Permitted: uint32(keep >> 32)}}`, `{{Permitted: uint32(keep | SysAdmin)}}`}},
+		"conformance", "^TestWatchHolds$", "another thread",
 	},
 	{
 		"to drop after a bracket",

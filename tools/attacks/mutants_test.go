@@ -48,7 +48,7 @@ func TestMutants(t *testing.T) {
 				return
 			}
 			program := filepath.Join(t.TempDir(), "fusermount3")
-			goTool(t, module, "build", "-overlay", overlay, "-ldflags", "-s -w", "-o", program, "./cmd/fusermount")
+			goTool(t, module, "build", "-overlay", overlay, "-ldflags", "-E fusermount_entry -s -w", "-o", program, "./cmd/fusermount")
 			m.loses(t, filepath.Join("..", m.suite), suites[m.suite], "-test.run", m.run, "-test.failfast", "FUSERMOUNT_HELPER="+program)
 		})
 	}

@@ -15,10 +15,11 @@ import (
 )
 
 // build builds a helper of its own.
-func build(t *testing.T, cgo string, flags ...string) string {
+func build(t *testing.T, cgo, settings string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "fusermount3")
-	cmd := exec.Command("go", append([]string{"build", "-buildvcs=false", "-o", program}, append(flags, "./cmd/fusermount")...)...)
+	flags := "-ldflags=-E fusermount_entry " + settings
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", program, flags, "./cmd/fusermount")
 	cmd.Dir = "../.."
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -30,7 +31,7 @@ func build(t *testing.T, cgo string, flags ...string) string {
 // The caller, and his daemon, have only so much time. The short limit of the
 // test's build counts where the program gives no rights, and nowhere else.
 func TestSyncInitLimit(t *testing.T) {
-	short := build(t, "0", "-ldflags=-X main.testLimit=1s")
+	short := build(t, "0", "-X main.testLimit=1s")
 	call, mountpoint := syncCall(t, "")
 	call.Prog = fusetest.InstallHelper(t, short, fusetest.Setuid)
 	patient := startSync(t, call, mountpoint)
@@ -65,7 +66,7 @@ func TestBuiltWithC(t *testing.T) {
 		fusetest.Skip(t, "install gcc: apt-get install gcc libc6-dev")
 	}
 	call, _ := asUser(t)
-	call.Prog = fusetest.InstallHelper(t, build(t, "1"), fusetest.Setuid)
+	call.Prog = fusetest.InstallHelper(t, build(t, "1", ""), fusetest.Setuid)
 	for range 20 { // threads start when they like
 		mountpoint := fusetest.Dir(t, alice)
 		call.Args = []string{"-o", "auto_unmount", mountpoint}

@@ -52,6 +52,28 @@ func status(t *testing.T, pid int) map[string]string {
 	return fields
 }
 
+// otherThreads are the threads of a process but the main one.
+func otherThreads(t *testing.T, pid int) (tids []int) {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		tid, err := strconv.Atoi(task.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tid != pid {
+			tids = append(tids, tid)
+		}
+	}
+	if len(tids) == 0 {
+		t.Fatal("there is no other thread")
+	}
+	return tids
+}
+
 // descriptors gives what the descriptors of a process lead to.
 func descriptors(t *testing.T, pid int) (links []string) {
 	t.Helper()
@@ -78,10 +100,21 @@ func TestWatchHolds(t *testing.T) {
 	for name, want := range map[string]string{
 		"Uid": "4242\t4242\t4242\t4242", "Gid": "4242\t4242\t4242\t4242",
 		"CapPrm": "0000000000200000", "CapEff": "0000000000000000", "CapInh": "0000000000000000",
-		"CapBnd": "0000000000000000", "CapAmb": "0000000000000000", "NoNewPrivs": "1",
+		"CapAmb": "0000000000000000", "NoNewPrivs": "1",
 	} {
 		if s[name] != want {
 			t.Errorf("%s is %q, want %q", name, s[name], want)
+		}
+	}
+	for _, tid := range otherThreads(t, w.Pid()) {
+		s["CapPrm"] = "0000000000000000"
+		for name, got := range status(t, tid) {
+			switch name {
+			case "Uid", "Gid", "CapInh", "CapPrm", "CapEff", "CapAmb", "NoNewPrivs", "Seccomp":
+				if got != s[name] {
+					t.Errorf("another thread's %s is %q, want %q", name, got, s[name])
+				}
+			}
 		}
 	}
 	wantFiltered(t, w.Pid())

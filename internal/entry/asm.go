@@ -1,0 +1,63 @@
+package entry
+
+//lint:file-ignore U1000 entry.h uses these.
+
+import "golang.org/x/sys/unix"
+
+// Written by the entry point. The names are its own, so a change here is one there.
+var (
+	ran, secure          uintptr
+	uid, gid, euid, egid uintptr
+	noNewPrivs           uintptr
+	results              [steps]uintptr
+	capsBefore           [2]unix.CapUserData
+	capsAfter            [2]unix.CapUserData
+	limit                unix.Rlimit
+)
+
+// Read by the entry point.
+var (
+	capHeader = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	capsNone  [2]unix.CapUserData
+	unlimited = unix.Rlimit{Cur: ^uint64(0), Max: ^uint64(0)}
+)
+
+// The steps that must not fail, as indexes of results.
+const (
+	stepCapget = iota
+	stepKeepCaps
+	stepSetresgid
+	stepSetresuid
+	stepKeepCapsOff
+	stepCapset
+	stepNoNewPrivs
+	stepDumpable
+	steps
+)
+
+// Constants for the assembler, which sees those of this package only.
+const (
+	lendable        = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	permittedOffset = 4 // of Permitted in unix.CapUserData
+
+	atSecure   = 23 // AT_SECURE of getauxval(3)
+	letterG    = 'G'
+	letterO    = 'O'
+	underscore = '_'
+
+	prSetKeepCaps   = unix.PR_SET_KEEPCAPS
+	prSetNoNewPrivs = unix.PR_SET_NO_NEW_PRIVS
+	prGetNoNewPrivs = unix.PR_GET_NO_NEW_PRIVS
+	prSetDumpable   = unix.PR_SET_DUMPABLE
+
+	rlimitFSIZE = unix.RLIMIT_FSIZE
+	rlimitNPROC = unix.RLIMIT_NPROC
+	rlimitAS    = unix.RLIMIT_AS
+	rlimitDATA  = unix.RLIMIT_DATA
+
+	sysCapget    = unix.SYS_CAPGET
+	sysCapset    = unix.SYS_CAPSET
+	sysExitGroup = unix.SYS_EXIT_GROUP
+	sysPrctl     = unix.SYS_PRCTL
+	sysPrlimit64 = unix.SYS_PRLIMIT64
+)
