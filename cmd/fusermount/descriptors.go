@@ -14,7 +14,7 @@ import (
 // standard streams and the socket. The socket's other end may be among it, and
 // while we hold that we would never see the caller go.
 func closeInherited(socket int) error {
-	fds, err := openDescriptors()
+	fds, err := rawfile.Numbers("/proc/self/fd")
 	if err != nil {
 		return fmt.Errorf("list descriptors: %w", err)
 	}
@@ -32,7 +32,7 @@ func closeInherited(socket int) error {
 // to the Go runtime: its poller exists if a caller gave us a non-blocking
 // stream, and the runtime dies if it is closed.
 func closeOthers(socket int) error {
-	fds, err := openDescriptors()
+	fds, err := rawfile.Numbers("/proc/self/fd")
 	if err != nil {
 		return fmt.Errorf("list descriptors: %w", err)
 	}
@@ -46,29 +46,6 @@ func closeOthers(socket int) error {
 		}
 	}
 	return nil
-}
-
-func openDescriptors() (fds []int, err error) {
-	dir, err := rawfile.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(dir)
-	buf := make([]byte, 4096)
-	for {
-		n, err := unix.ReadDirent(dir, buf)
-		if err != nil || n == 0 {
-			return fds, err
-		}
-		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
-		for _, name := range names {
-			fd, err := strconv.Atoi(name)
-			if err != nil {
-				return nil, err
-			}
-			fds = append(fds, fd)
-		}
-	}
 }
 
 // isOwn says whether fd was opened by this process, or is closed. What the

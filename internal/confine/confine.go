@@ -64,34 +64,6 @@ func To(tasks Task, uid, gid uint32) error {
 	return install(filterFor(tasks, uid, gid).program())
 }
 
-// Skip makes system call nr of the calling thread succeed without effect where its
-// second argument is arg. It needs no_new_privs. The error answers to
-// errors.ErrUnsupported where the kernel has no filters, or a sandbox refuses them.
-func Skip(nr, arg uintptr) error {
-	const second = argsOffset + argBytes
-	half := *(*[2]uint32)(unsafe.Pointer(&[1]uint64{uint64(arg)})) // in the order of memory
-	prog := []unix.SockFilter{
-		op(opLoad, nrOffset),
-		jump(opEqual, uint32(nr), 0, 5),
-		op(opLoad, second),
-		jump(opEqual, half[0], 0, 3),
-		op(opLoad, second+4),
-		jump(opEqual, half[1], 0, 1),
-		op(opRet, unix.SECCOMP_RET_ERRNO), // of no error
-		op(opRet, allow),
-	}
-	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
-	runtime.KeepAlive(prog)
-	switch errno {
-	case 0:
-		return nil
-	case unix.ENOSYS, unix.EINVAL, unix.EPERM, unix.EACCES:
-		return fmt.Errorf("seccomp: %w", errors.ErrUnsupported)
-	}
-	return fmt.Errorf("seccomp: %w", errno)
-}
-
 func install(prog []unix.SockFilter) error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	unsynced, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,

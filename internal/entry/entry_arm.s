@@ -34,4 +34,9 @@
 #define IF_SAME(x, y, label) CMP y, x; BEQ label
 #define IF_DIFFERENT(x, y, label) CMP y, x; BNE label
 
+#define signo R0
+#define ENTER
+#define LEAVE RET
+
 #include "entry.h"
+#include "handlers.h"

@@ -34,4 +34,9 @@
 #define IF_SAME(x, y, label) BEQ x, y, label
 #define IF_DIFFERENT(x, y, label) BNE x, y, label
 
+#define signo X10
+#define ENTER
+#define LEAVE RET
+
 #include "entry.h"
+#include "handlers.h"

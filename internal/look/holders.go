@@ -1,7 +1,6 @@
 package look
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
@@ -24,7 +23,7 @@ type Holder struct {
 // What a process has mapped into its memory without the file open is not seen:
 // that list can make its reader wait for a process that waits for the daemon.
 func Holders(e mtab.Entry) (holders []Holder, err error) {
-	pids, err := numbers("/proc")
+	pids, err := rawfile.Numbers("/proc")
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +42,7 @@ func holds(dir string, e mtab.Entry) bool {
 			return true
 		}
 	}
-	fds, err := numbers(dir + "/fd")
+	fds, err := rawfile.Numbers(dir + "/fd")
 	if err != nil { // another user's process, or ended meanwhile
 		return false
 	}
@@ -69,29 +68,4 @@ func leadsInto(link string, e mtab.Entry) bool {
 	defer unix.Close(fd)
 	found, err := mtab.OfLike(fd, e)
 	return err == nil && mtab.Same(found, e)
-}
-
-// numbers lists the names in a directory of procfs that are numbers.
-func numbers(path string) (list []int, err error) {
-	dir, err := rawfile.Open(path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(dir)
-	buf := make([]byte, 16<<10)
-	for {
-		n, err := unix.ReadDirent(dir, buf)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil || n == 0 {
-			return list, err
-		}
-		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
-		for _, name := range names {
-			if number, err := strconv.Atoi(name); err == nil {
-				list = append(list, number)
-			}
-		}
-	}
 }

@@ -74,8 +74,11 @@ func setCaps(effective, permitted Set) error {
 	return nil
 }
 
-func capget() (effective, permitted, inheritable Set, err error) {
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+func capget() (effective, permitted, inheritable Set, err error) { return capgetOf(0) }
+
+// capgetOf reads the sets of a thread. 0 is the calling one.
+func capgetOf(tid int) (effective, permitted, inheritable Set, err error) {
+	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3, Pid: int32(tid)}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&hdr, &data[0]); err != nil {
 		return 0, 0, 0, fmt.Errorf("capget: %w", err)

@@ -3,53 +3,86 @@ package priv
 import (
 	"errors"
 	"fmt"
-	"syscall"
-	"unsafe"
+	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/confine"
+	"github.com/go-fusermount/fusermount/internal/entry"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// RestrictOthers takes all capabilities but keep from the threads of the Go
-// runtime, for a process that lives long. It needs no_new_privs.
+// RestrictOthers takes all capabilities but left from the threads of the Go runtime,
+// for a process that lives long, and reads them back.
 //
-// A process that is going to change the ids of file access has to keep one. While
+// A process that is going to change the ids of file access has to leave one. While
 // the dumpable flag is then what fs.suid_dumpable says, the caller could trace a
 // thread that has no capability, and all threads share their memory.
 //
-// The runtime makes a system call in all threads or in none. So this thread's call
-// is made to do nothing, by a seccomp filter of its own. Without seccomp the other
-// threads keep what they have, which is no more than this one.
-func RestrictOthers(keep Set) error {
+// Each thread has to drop its own, so each gets a signal whose handler does that.
+// (syscall.AllThreadsSyscall would do it on this thread as well, and would wait for
+// ever where the caller's RLIMIT_SIGPENDING leaves no room for its signal.) Without
+// /proc the threads are not known, and keep what they have, which is no more than
+// this one has.
+func RestrictOthers(left Set) error {
 	if err := onMainThread(); err != nil {
 		return err
 	}
-	othersCaps = [2]unix.CapUserData{{Permitted: uint32(keep)}, {Permitted: uint32(keep >> 32)}}
-	data := uintptr(unsafe.Pointer(&othersCaps))
-	_, before, _, err := capget()
-	if err != nil {
+	handler, ok := entry.Disarm(uint64(left))
+	if !ok {
+		return errors.New("no signal handler for this architecture")
+	}
+	if err := signals.Catch(disarmSignal, handler); err != nil {
 		return err
 	}
-	switch err := confine.Skip(unix.SYS_CAPSET, data); {
-	case errors.Is(err, errors.ErrUnsupported):
-		return nil
-	case err != nil:
-		return err
+	for deadline := time.Now().Add(disarmTimeout); ; {
+		tids, err := threadsAbove(left)
+		if err != nil || len(tids) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%d threads do not give up their capabilities", len(tids))
+		}
+		for _, tid := range tids {
+			if err := unix.Tgkill(unix.Getpid(), tid, disarmSignal); err != nil && !errors.Is(err, unix.ESRCH) {
+				return fmt.Errorf("tgkill: %w", err)
+			}
+		}
+		runtime.Gosched()
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: disarmPause}, nil) // shorter after a signal, no matter
 	}
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&othersHeader)), data, 0)
-	if errno != 0 {
-		return fmt.Errorf("capset in all threads: %w", errno)
-	}
-	_, after, _, err := capget()
-	if err == nil && after != before {
-		err = fmt.Errorf("capset in all threads: this one has permitted %x, not %x", after, before)
-	}
-	return err
 }
 
-// Variables, because the stack of a goroutine may move.
-var (
-	othersHeader = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	othersCaps   [2]unix.CapUserData
+const (
+	// disarmSignal is one that the runtime has no use for.
+	disarmSignal  = unix.SIGUSR2
+	disarmTimeout = 2 * time.Second
+	disarmPause   = 20_000 // nanoseconds
 )
+
+// threadsAbove gives the other threads that have more capabilities than left
+// permitted.
+func threadsAbove(left Set) (above []int, err error) {
+	tids, err := rawfile.Numbers("/proc/self/task")
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list threads: %w", err)
+	}
+	for _, tid := range tids {
+		if tid == unix.Gettid() {
+			continue
+		}
+		_, permitted, _, err := capgetOf(tid)
+		switch {
+		case errors.Is(err, unix.ESRCH):
+		case err != nil:
+			return nil, err
+		case permitted&^left != 0:
+			above = append(above, tid)
+		}
+	}
+	return above, nil
+}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,4 +90,31 @@ func WriteAll(fd int, text string) error {
 		text = text[n:]
 	}
 	return nil
+}
+
+// Numbers lists the names in a directory of procfs that are numbers: processes, threads
+// or descriptors. Of descriptors, the last is the one of the list itself, and closed
+// again.
+func Numbers(path string) (list []int, err error) {
+	dir, err := Open(path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(dir)
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := unix.ReadDirent(dir, buf)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return list, err
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if number, err := strconv.Atoi(name); err == nil {
+				list = append(list, number)
+			}
+		}
+	}
 }

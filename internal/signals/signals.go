@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
 // lastSignal is the highest signal number on any architecture (mips).
@@ -16,8 +18,7 @@ const lastSignal = 127
 // not enough to block it here. os/signal knows no way to ignore the signals
 // that it takes for faults of the program.
 func Ignore() error {
-	var action sigaction
-	action.handler = 1 // SIG_IGN
+	action := newSigaction(1, 0, 0) // SIG_IGN
 	for sig := uintptr(1); sig <= lastSignal; sig++ {
 		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0)
 		if errno != 0 && errno != unix.EINVAL { // EINVAL: SIGKILL, SIGSTOP, or no signal here
@@ -30,6 +31,28 @@ func Ignore() error {
 	}
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
 		return fmt.Errorf("sigprocmask: %w", err)
+	}
+	return nil
+}
+
+// Flags of sigaction(2), the same on every architecture that has a restorer.
+const (
+	saSiginfo  = 4
+	saRestorer = 0x04000000
+	saOnstack  = 0x08000000
+	saRestart  = 0x10000000
+)
+
+// Catch has a handler of package entry called for a signal, on whatever thread.
+func Catch(sig unix.Signal, handler uintptr) error {
+	flags := uintptr(saOnstack | saRestart)
+	if entry.Sigreturn() != 0 {
+		flags |= saRestorer | saSiginfo
+	}
+	action := newSigaction(handler, flags, entry.Sigreturn())
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("rt_sigaction: %w", errno)
 	}
 	return nil
 }

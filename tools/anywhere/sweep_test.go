@@ -90,10 +90,13 @@ func (w *world) spots(t *testing.T) []spot {
 }
 
 // becoming says which calls are those by which the helper becomes its caller,
-// before it reads the command line: up to its last prctl.
+// before it reads the command line: up to the last prctl before the filter.
 func becoming(calls []spot) func(spot) bool {
 	last := 0
 	for i, c := range calls {
+		if c.name == "seccomp" {
+			break
+		}
 		if c.name == "prctl" && !c.child {
 			last = i
 		}

@@ -20,7 +20,7 @@ var processMutants = []mutant{
 	},
 	{
 		"the rights of the other threads",
-		[]edit{{"internal/priv/threads.go", `{{Permitted: uint32(keep)}, {Permitted: uint32(keep >> 32)}}`, `{{Permitted: uint32(keep | SysAdmin)}}`}},
+		[]edit{{"internal/priv/threads.go", `entry.Disarm(uint64(left))`, `entry.Disarm(uint64(left | SysAdmin))`}},
 		"conformance", "^TestWatchHolds$", "another thread",
 	},
 	{

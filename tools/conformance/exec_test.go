@@ -201,7 +201,7 @@ func TestWatcherRunsNothing(t *testing.T) {
 	w.die(t)
 	w.wantExit(t, 0)
 	wantNothing(t, mountpoint)
-	tr.wantQuiet(t, append(helperPaths(call, mountpoint), "/proc/self/fd"))
+	tr.wantQuiet(t, append(helperPaths(call, mountpoint), "/proc/self/fd", "/proc/self/task"))
 	for _, line := range tr.lines(t) {
 		if strings.HasPrefix(line, "epoll_") || strings.HasPrefix(line, "eventfd") {
 			t.Errorf("the runtime's poller was started: %s", line)
