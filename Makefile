@@ -98,7 +98,7 @@ bench: build ## time the helper against Debian's, the client package against go-
 
 # It does not build: this is for root, whose PATH may have no go, and whose build/
 # the user could not write to.
-install: ## install what build has made, and what belongs to it (DESTDIR, PREFIX, SYSCONFDIR, MODE=setuid or caps)
+install: ## install what build has made, and what belongs to it (DESTDIR, PREFIX, MODE=setuid or caps)
 	@[ -x $(HELPER) ] || { echo "there is no $(HELPER): run 'make build' first, as yourself" >&2; exit 1; }
 	@sh packaging/install.sh install $(HELPER)
 

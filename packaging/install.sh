@@ -4,8 +4,12 @@
 #   sh install.sh uninstall
 # with DESTDIR, PREFIX, SYSCONFDIR and MODE (setuid or caps) in the environment,
 # as "make install" sets them. Without root it can fill a DESTDIR.
+# A program that is replaced or removed loses its privileges, for users who hold a
+# descriptor of it or a hard link to it as well.
+# shellcheck disable=SC3013 # every shell of Linux has -ef
 set -eu
 umask 022
+export LC_ALL=C # for what is read from package managers
 
 say() { echo "install.sh: $*" >&2; }
 die() { say "$*" && exit 1; }
@@ -38,24 +42,100 @@ links() {
 # nobody has changed it.
 settings() {
 	cat <<-END
-		fuse.conf $SYSCONFDIR/fuse.conf
-		apparmor/fusermount3 $SYSCONFDIR/apparmor.d/fusermount3
+		fuse.conf /etc/fuse.conf
+		apparmor/fusermount3 /etc/apparmor.d/fusermount3
 	END
 }
 
-# setting FILE: its text. The profile names the place where the program lies.
+# setting FILE prints its text. The profile names the place where the program lies.
 setting() { sed "s|/usr/bin/fusermount|$PREFIX/bin/fusermount|g" "$1"; }
 
 unchanged() { setting "$1" | cmp -s - "$2"; }
 
+# package_of FILE prints the package that has installed it on this system, if one
+# has. A package may know the file by its name without /usr. A diversion tells whose
+# the place is: that of the administrator makes it free.
+package_of() {
+	[ -z "$DESTDIR" ] || return 0
+	case $1 in
+	/usr/*) other=${1#/usr} ;;
+	*) other=/usr$1 ;;
+	esac
+	[ "${1%/*}" -ef "${other%/*}" ] || other=
+	{
+		set +e
+		for path in "$1" ${other:+"$other"}; do
+			diverter=$(dpkg-divert --listpackage "$path")
+			case $diverter in
+			LOCAL) ;;
+			?*) echo "$diverter" ;;
+			*) dpkg-query --search "$path" ;;
+			esac
+		done
+		name=$(rpm --query --file --queryformat '%{NAME}\n' "$1") && echo "$name"
+		apk info --quiet --who-owns "$1"
+		pacman --query --quiet --owns "$1"
+	} 2>/dev/null | sed 's/:.*//;q'
+}
+
+# folder DIR makes it with its parents. finish records what was made.
+folder() {
+	if [ -z "$1" ] || [ -d "$1" ]; then return; fi
+	folder "${1%/*}"
+	[ ! -d "$1" ] || return 0 # "a//b"
+	mkdir "$1"
+	made="$made$1
+"
+}
+
 # put MODE FROM TO
 put() {
-	mkdir -p "${3%/*}"
+	folder "${3%/*}"
 	if [ "$(id -u)" = 0 ]; then
 		install -o root -g root -m "$1" "$2" "$3"
 	else
 		install -m "$1" "$2" "$3"
 	fi
+}
+
+# disarm FILE makes a program useless to users. A change of the owner, even to the
+# same one, clears file capabilities.
+disarm() { chmod 0600 "$1" && chown "$(id -u)" "$1"; }
+
+# retire FILE disarms and removes it. What could not be disarmed stays in sight.
+retire() {
+	if [ -f "$1" ] && [ ! -L "$1" ]; then
+		disarm "$1" || return
+	fi
+	rm -f "$1"
+}
+
+# old FILE is a second name for it while it is being replaced.
+old() { echo "${1%/*}/.${1##*/}.old"; }
+
+# retire_old FILE removes the second name, and disarms what has no other.
+retire_old() {
+	if [ "$(old "$1")" -ef "$1" ]; then
+		rm -f "$(old "$1")"
+	else
+		retire "$(old "$1")"
+	fi
+}
+
+# replace FILE puts $new in its place in one step: users who unmount meanwhile have
+# the old helper or the new one, and never one without its privileges. Only then
+# is the old one disarmed.
+replace() {
+	[ ! -d "$1" ] || die "$1 is a directory"
+	target=$1
+	retire_old "$target" # of an installation that was killed
+	if [ -f "$target" ] && [ ! -L "$target" ]; then
+		ln "$target" "$(old "$target")" 2>/dev/null || disarm "$target"
+	fi
+	mv -f "$new" "$target"
+	state="$target is new, but users may still hold the old one, which has its privileges"
+	retire_old "$target"
+	state="$bin/fusermount3 is new, but not all other files are"
 }
 
 # privilege FILE gives it what the helper needs, or says what only root can do.
@@ -71,47 +151,118 @@ privilege() {
 	esac
 }
 
-# put_helper replaces it in one step: users who unmount meanwhile have the old
-# one or the new one, and never one without its privileges.
 put_helper() {
 	new=$bin/.fusermount3.new
-	trap 'rm -f "$new"' EXIT
-	trap 'exit 1' HUP INT TERM
+	retire "$new" # of an installation that was killed
 	put 0755 "$1" "$new"
 	privilege "$new"
-	mv -f "$new" "$bin/fusermount3"
+	replace "$bin/fusermount3"
+}
+
+put_link() {
+	new=${2%/*}/.${2##*/}.new
+	folder "${2%/*}"
+	ln -sfn "$1" "$new"
+	replace "$2"
+}
+
+# finish runs at the end, whether it is a good one or not.
+finish() {
+	status=$?
+	set +e
+	trap - EXIT
+	[ -z "$new" ] || retire "$new"
+	[ -z "$target" ] || retire_old "$target"
+	if [ -n "$made" ] && [ -z "$DESTDIR" ]; then
+		printf '%s' "$made" >>"$record" || status=1
+	fi
+	[ "$status" = 0 ] || say "stopped by an error: $state"
+	exit "$status"
 }
 
 install_all() {
+	state='no file was replaced'
+	folder "${record%/*}" # first, so that finish can write
 	put_helper "$1"
-	files | while read -r from to; do put 0644 "$from" "$DESTDIR$to"; done
-	links | while read -r target link; do ln -sfn "$target" "$DESTDIR$link"; done
-	settings | while read -r from to; do
-		to=$DESTDIR$to
-		if [ -e "$to" ] || [ -L "$to" ]; then
-			unchanged "$from" "$to" || say "$to is there already, and stays as it is"
-			continue
-		fi
-		put 0644 "$from" "$to"
-		setting "$from" >"$to"
-	done
+	while read -r from to; do put 0644 "$from" "$DESTDIR$to"; done <<-END
+		$(files)
+	END
+	while read -r to link; do put_link "$to" "$DESTDIR$link"; done <<-END
+		$(links)
+	END
+	while read -r from to; do put_setting "$from" "$DESTDIR$to"; done <<-END
+		$(settings)
+	END
+}
+
+put_setting() {
+	if [ -e "$2" ] || [ -L "$2" ]; then
+		unchanged "$1" "$2" || say "$2 is there already, and stays as it is"
+	elif [ -n "$DESTDIR" ] || [ -d "${2%/*}" ]; then # no profile where there is no AppArmor
+		put 0644 "$1" "$2"
+		setting "$1" >"$2"
+	fi
 }
 
 uninstall_all() {
-	rm -f "$bin/fusermount3"
-	links | while read -r target link; do rm -f "$DESTDIR$link"; done
-	files | while read -r from to; do rm -f "$DESTDIR$to"; done
-	rmdir "$DESTDIR$PREFIX/share/doc/fusermount" 2>/dev/null || : # ours, unless somebody put something there
-	settings | while read -r from to; do
-		to=$DESTDIR$to
-		if [ ! -e "$to" ]; then
-			continue
-		elif unchanged "$from" "$to"; then
-			rm -f "$to"
-		else
-			say "$to was changed, and stays"
-		fi
-	done
+	state='no file was removed'
+	retire "$bin/.fusermount3.new"
+	retire_old "$bin/fusermount3"
+	retire "$bin/fusermount3"
+	state="$bin/fusermount3 is removed, but not all other files are"
+	while read -r to link; do
+		[ "$(readlink "$DESTDIR$link")" != "$to" ] || remove "$DESTDIR$link"
+	done <<-END
+		$(links)
+	END
+	while read -r _ to; do remove "$DESTDIR$to"; done <<-END
+		$(files)
+	END
+	while read -r from to; do remove_setting "$from" "$DESTDIR$to"; done <<-END
+		$(settings)
+	END
+	remove_folders
+}
+
+# remove FILE, unless it is a package's by now.
+remove() {
+	[ -e "$1" ] || [ -L "$1" ] || return 0
+	package=$(package_of "$1")
+	if [ -n "$package" ]; then
+		say "$1 belongs to the package $package, and stays"
+	else
+		rm -f "$1"
+	fi
+}
+
+remove_setting() {
+	if [ ! -e "$2" ]; then
+		return
+	elif unchanged "$1" "$2"; then
+		remove "$2"
+	elif [ -z "$(package_of "$2")" ]; then
+		say "$2 is not as it is installed from here, and stays"
+	fi
+}
+
+# remove_folders removes those that the installation made, if they are empty.
+remove_folders() {
+	if [ -f "$record" ]; then
+		made=$(sed '1!G;h;$!d' "$record") # the last first
+		rm -f "$record"
+	fi
+	while read -r dir; do rmdir "$dir" 2>/dev/null || :; done <<-END
+		$made
+		${record%/*}
+	END
+	made=
+}
+
+# refuse_package FILE WAY dies if it is a package's, and tells what to do instead.
+refuse_package() {
+	if [ ! -e "$1" ] && [ ! -L "$1" ]; then return; fi
+	package=$(package_of "$1")
+	[ -z "$package" ] || die "$1 belongs to the package $package: $2"
 }
 
 case $MODE in
@@ -119,27 +270,43 @@ setuid | caps) ;;
 *) die 'MODE is setuid or caps' ;;
 esac
 case $PREFIX:$SYSCONFDIR in
-/*:/*) ;;
+/*:/etc | /*:/etc/) ;;
+/*:/*) die "SYSCONFDIR can only be /etc: the helper reads /etc/fuse.conf, and would never read $SYSCONFDIR/fuse.conf" ;;
 *) die 'PREFIX and SYSCONFDIR begin with /, and follow DESTDIR' ;;
 esac
+PREFIX=${PREFIX%/}
 case $DESTDIR in
-/*) ;;
-?*) DESTDIR=$PWD/$DESTDIR ;;
-*) [ "$(id -u)" = 0 ] || die 'run it as root, or give a DESTDIR' ;;
+/*) DESTDIR=${DESTDIR%/} ;;
+?*) DESTDIR=$PWD/${DESTDIR%/} ;;
 esac
+[ -n "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die 'run it as root, or give a DESTDIR'
 bin=$DESTDIR$PREFIX/bin
+record=$DESTDIR$PREFIX/share/doc/fusermount/folders # made on this system
+new='' target='' made='' state=''
 case $#:${1-} in
 2:install)
-	helper=$(realpath -- "$2")
+	case $2 in
+	/*) helper=$2 ;;
+	*) helper=$PWD/$2 ;;
+	esac
 	# Before anything is copied: a helper without its privileges is of no use.
 	if [ "$MODE:$(id -u)" = caps:0 ] && ! command -v setcap >/dev/null; then
 		die 'MODE=caps needs setcap in PATH: apt-get install libcap2-bin'
 	fi
 	cd "$(dirname "$0")"
+	sh ./check-helper.sh "$helper"
+	{ echo "- $PREFIX/bin/fusermount3" && files && links; } | while read -r _ to; do
+		refuse_package "$DESTDIR$to" "use PREFIX=/usr/local, or install a package that 'make packages' makes"
+	done
+	trap finish EXIT
+	trap 'exit 1' HUP INT TERM
 	install_all "$helper"
 	;;
 1:uninstall)
 	cd "$(dirname "$0")"
+	refuse_package "$bin/fusermount3" "remove it with the package manager; if 'make install' has replaced it, reinstall that package"
+	trap finish EXIT
+	trap 'exit 1' HUP INT TERM
 	uninstall_all
 	;;
 *) die 'usage: sh install.sh install HELPER, or sh install.sh uninstall' ;;

@@ -46,15 +46,17 @@ armv7) export PACKAGE_ARCH=arm7 ;;
 *) export PACKAGE_ARCH="$arch" ;;
 esac
 
-# config FORMAT is nfpm.yaml, where the first line of the description is the summary.
-# In an .rpm that has a place of its own.
+# config FORMAT is nfpm.yaml, with scripts that have the time of the release. The
+# first line of the description is the summary; in an .rpm that has a place of its own.
 config() {
-	case $1 in
-	rpm) sed '/^description:/{n;d;}' packaging/nfpm.yaml ;;
-	*) cat packaging/nfpm.yaml ;;
-	esac
+	sed "s|packaging/scripts/|$stage/|" packaging/nfpm.yaml |
+		case $1 in
+		rpm) sed '/^description:/{n;d;}' ;;
+		*) cat ;;
+		esac
 }
 
+sh packaging/check-helper.sh "$helper"
 maintainer=$(sed -n 's/^maintainer: //p' packaging/nfpm.yaml)
 mkdir -p "$out"
 rm -rf "$stage"
@@ -62,6 +64,8 @@ mkdir -p "$stage"
 cp "$helper" "$stage/fusermount3"
 gzip -9nc packaging/man/fusermount3.1 >"$stage/fusermount3.1.gz"
 gzip -9nc packaging/man/fuse.conf.5 >"$stage/fuse.conf.5.gz"
+cp packaging/scripts/* "$stage/"
+touch -d "@$SOURCE_DATE_EPOCH" "$stage"/*-old
 changelog | gzip -9nc >"$stage/changelog.Debian.gz"
 formats | while read -r format; do
 	config "$format" >"$stage/nfpm.yaml"

@@ -72,11 +72,18 @@ test-arch: build build/linux-arm64/fusermount3 ## unit tests of other architectu
 		go test -count=1 -run TestTraced -exec qemu-aarch64-static ./internal/confine
 
 test-packages: ARCHES := amd64
-test-packages: packages ## install, upgrade and remove the .deb on a small Debian; lint and list all packages (root)
-	sh testdata/install.sh lintian rpm libarchive-tools pacman-package-manager
+test-packages: packages ## install, upgrade and remove packages on a small Debian; lint and list them (root)
+	sh testdata/install.sh lintian rpm libarchive-tools libcap2-bin pacman-package-manager
 	lintian --fail-on error,warning --allow-root build/packages/*.deb
 	cd tools && FUSERMOUNT_PACKAGES=$(CURDIR)/build/packages go test -count=1 ./packages
-	sh testdata/packages.sh $(CURDIR)/build/packages/go-fusermount_*_amd64.deb $(CURDIR)/build/debian
+	cd tools && go build -buildvcs=false -o ../build/holder ./packages/holder
+	sh testdata/packages.sh $(CURDIR)/build/packages/go-fusermount_*_amd64.deb $(CURDIR)/build/debian $(CURDIR)/build/holder
+	rm -rf build/held
+	for version in v1.0.0 v1.0.1; do \
+		NFPM=$(NFPM) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
+		sh packaging/packages.sh amd64 build/holder build/held $$version || exit; \
+	done
+	sh testdata/packages-held.sh $(CURDIR)/build/held $(CURDIR)/build/debian $(CURDIR)/build/holder
 
 test-release: $(NFPM) $(SBOM) ## make a release twice, in different circumstances, and compare the bytes
 	sh testdata/reproducible.sh $(NFPM) $(SBOM)

@@ -1,57 +1,14 @@
 #!/bin/sh
 # Installs, upgrades, breaks off and removes the .deb on a small Debian of its
 # own, which has fuse3, sshfs and bindfs, and mounts as a user all the while:
-#   sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE
-# as root. The Debian is kept as a tar file in CACHE, and unpacked in a private
-# mount namespace, which takes every mount and every process along when it ends.
+#   sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE HOLDER
+# as root. The Debian is kept as a tar file in CACHE. HOLDER is the program of
+# tools/packages/holder.
 set -eu
 umask 022
-
-stage=/mnt
-root=$stage/root
-uid=4242
-seconds=20
-passed=0 failed=0
+# shellcheck source=testdata/small-debian.sh
+. "$(dirname "$0")/small-debian.sh"
 ours=go-fusermount
-
-die() { echo "packages.sh: $*" >&2 && exit 1; }
-
-# in_root COMMAND...: as root of that Debian, for a limited time.
-in_root() {
-	timeout 120 env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-		chroot "$root" "$@"
-}
-
-# as_user COMMAND...: as its user, who has no privileges.
-as_user() {
-	in_root setpriv --reuid "$uid" --regid "$uid" --clear-groups \
-		env --chdir=/home/user HOME=/home/user timeout "$seconds" "$@"
-}
-
-# check WHAT COMMAND...: print and count whether the command succeeds.
-check() {
-	what=$1
-	shift
-	if "$@" >"$stage/said" 2>&1; then
-		echo "ok: $what"
-		passed=$((passed + 1))
-		return
-	fi
-	echo "FAILED: $what"
-	failed=$((failed + 1))
-	sed 's/^/  /' "$stage/said"
-}
-
-not() { ! "$@"; }
-
-# poll COMMAND...: wait until it succeeds, for a limited time.
-poll() {
-	deadline=$(($(date +%s) + seconds))
-	until "$@"; do
-		[ "$(date +%s)" -lt "$deadline" ] || return 1
-		sleep 0.05
-	done
-}
 
 mounted() { cut -d ' ' -f 5 /proc/self/mountinfo | grep -qxF "$root$1"; }
 
@@ -95,9 +52,9 @@ is_ours() {
 has() { [ "$(in_root stat -c '%U:%G %a' /usr/bin/fusermount3)" = "$1 $2" ]; }
 
 # files FINDARG...: what of that Debian is compared: all but the notes and leavings
-# of dpkg, apt and mount(8), and what the test has put there.
+# of dpkg, apt, pacman and mount(8), and what the test has put there.
 files() {
-	(cd "$root" && find . -xdev \( -path './var/lib/[da]p*' -o -path ./var/log -o -path ./var/cache -o -path ./run \
+	(cd "$root" && find . -xdev \( -path './var/lib/[da]p*' -o -path ./var/lib/pacman -o -path ./var/log -o -path ./var/cache -o -path ./run \
 		-o -path ./home -o -path ./root -o -path ./tmp -o -path ./proc -o -path ./dev \) -prune -o "$@")
 }
 
@@ -160,7 +117,10 @@ remove() { in_root dpkg --remove "$ours"; }
 
 check_install() {
 	serve 'before'
+	check 'a user who holds the C helper has its privileges' privileged /usr/bin/fusermount3
+	check 'a user holds the C helper' hold /usr/bin/fusermount3
 	check 'the .deb installs beside fuse3' in_root apt-get -y install /opt/ours.deb
+	check 'the C helper that the user holds is worthless' worthless
 	check 'the helper is ours' is_ours
 	check 'the C helper is aside, for root alone' aside /bin/fusermount3
 	check 'dpkg is content' whole
@@ -187,7 +147,9 @@ check_apparmor() {
 }
 
 check_upgrade() {
+	check 'a user holds ours' hold /usr/bin/fusermount3
 	check 'a newer one installs' install newer
+	check 'upgraded: the old one that the user holds is worthless' worthless
 	check 'upgraded: the helper is ours' is_ours
 	check 'an older one installs again' install ours
 	check 'fuse3 installs again' install fuse3
@@ -200,7 +162,9 @@ check_abort() {
 	check 'an upgrade whose preinst fails, fails' not install failing-preinst
 	check 'upgrade broken off: the helper is ours' is_ours
 	check 'upgrade broken off: dpkg is content' whole
+	check 'a user holds ours before an upgrade that fails' hold /usr/bin/fusermount3
 	check 'an upgrade whose postinst fails, fails' not install failing-postinst
+	check 'half configured: the old one that the user holds is worthless' worthless
 	check 'half configured: the helper is ours' is_ours
 	check 'half configured: mended' install failing-postrm
 	check 'from one whose postrm fails, one can go on' install failing-prerm
@@ -231,13 +195,18 @@ check_override() {
 
 check_remove() {
 	check 'installs again' install ours
+	check 'a user holds ours before it is removed' hold /usr/bin/fusermount3
 	check 'removes' in_root apt-get -y remove "$ours"
+	check 'removed: what the user holds is worthless' worthless
+	check 'removed: the C helper has its privileges' privileged /usr/bin/fusermount3
 	check 'removed: as before' as_before
 	check 'removed: fuse3 is whole' in_root dpkg --verify fuse3
 	check "removed: the system's AppArmor profile is on again" parses fusermount3 fusermount3
 	serve 'removed'
 	check 'installs once more' install ours
+	check 'a user holds ours before it is purged' hold /usr/bin/fusermount3
 	check 'purges' in_root apt-get -y purge "$ours"
+	check 'purged: what the user holds is worthless' worthless
 	check 'purged: as before' as_before
 	check 'purged: dpkg knows it no more' not in_root dpkg-query -W "$ours"
 }
@@ -259,20 +228,72 @@ check_move() {
 	serve 'moved and removed'
 }
 
+# capable: the administrator gives the helper a file capability in place of the bit.
+capable() {
+	chmod 0755 "$root/usr/bin/fusermount3" &&
+		setcap cap_sys_admin+ep "$root/usr/bin/fusermount3" && privileged /usr/bin/fusermount3
+}
+
+# dpkg itself makes only set-uid programs useless.
+check_capability() {
+	check 'installs for a capability' install ours
+	check 'has a capability' capable
+	check 'a user holds it' hold /usr/bin/fusermount3
+	check 'capability: a newer one installs' install newer
+	check 'capability: the old one that the user holds is worthless' worthless
+	check 'has a capability again' capable
+	check 'capability: an upgrade whose preinst fails, fails' not install failing-preinst
+	check 'capability: the helper is ours, and no bit is left behind' is_ours
+	check 'has a capability once more' capable
+	check 'a user holds it again' hold /usr/bin/fusermount3
+	check 'capability: purges' in_root dpkg --purge "$ours"
+	check 'capability: purged, and what the user holds is worthless' worthless
+}
+
+# from_source PREFIX ACTION [HELPER]: as "make install" and "make uninstall" do it.
+from_source() {
+	in_root env DESTDIR= PREFIX="$1" SYSCONFDIR=/etc MODE=setuid \
+		sh /opt/packaging/install.sh "$2" ${3:+"$3"}
+}
+
+# refuses PACKAGE ACTION: the helper below /usr is that package's.
+refuses() {
+	if from_source /usr "$2" ${3:+"$3"}; then return 1; fi
+	from_source /usr "$2" ${3:+"$3"} 2>&1 | grep "fusermount3 belongs to the package $1: "
+}
+
+# The files of packages are not for "make install", but for diverted ones.
+check_source() {
+	names='/bin/fusermount3 /usr/bin/fusermount3 /bin/fusermount /usr/bin/fusermount'
+	state >"$stage/before"
+	check 'source: is not installed over fuse3' refuses fuse3 install /opt/holder
+	check 'source: does not remove the helper of fuse3' refuses fuse3 uninstall
+	check 'source: as before' as_before
+	check 'source: installs below /usr/local' from_source /usr/local install /opt/holder
+	check 'source: it has its privileges' privileged /usr/local/bin/fusermount3
+	check 'source: uninstalls below /usr/local' from_source /usr/local uninstall
+	check 'source: nothing is left below /usr/local' as_before
+	check 'installs before the source' install ours
+	check 'source: is not installed over the package' refuses "$ours" install /opt/holder
+	check 'source: does not remove the package' refuses "$ours" uninstall
+	check 'source: the helper is ours' is_ours
+	check 'removes before the source' in_root dpkg --purge "$ours"
+	for name in $names; do in_root dpkg-divert --quiet --local --no-rename --add "$name"; done
+	mv "$root/usr/bin/fusermount3" "$root/usr/bin/fusermount3.distrib"
+	check 'source: installs where fuse3 is diverted' from_source /usr install /opt/holder
+	check 'source: it has the privileges there' privileged /usr/bin/fusermount3
+	check 'source: uninstalls there' from_source /usr uninstall
+	mv "$root/usr/bin/fusermount3.distrib" "$root/usr/bin/fusermount3"
+	ln -s fusermount3 "$root/usr/bin/fusermount"
+	for name in $names; do in_root dpkg-divert --quiet --local --no-rename --remove "$name"; done
+	check 'source: as before all this' as_before
+}
+
 diverted() { in_root dpkg-divert --list | grep -F "$ours"; }
 
-# prepare DEB: unpack that Debian, with devices, a user, and the packages.
+# prepare DEB TAR HOLDER: that Debian with a user and the packages.
 prepare() {
-	mount -t tmpfs -o mode=755,size=2g tmpfs "$stage"
-	mkdir "$root"
-	tar -xf "$2" -C "$root" --exclude=./dev
-	mkdir -p "$root/dev" "$root/proc"
-	mount -t proc proc "$root/proc"
-	for node in 'null 1 3' 'zero 1 5' 'urandom 1 9' 'random 1 8' 'fuse 10 229'; do
-		# shellcheck disable=SC2086
-		set -- "$1" "$2" $node
-		mknod -m 666 "$root/dev/$3" c "$4" "$5"
-	done
+	unpack "$2" "$3"
 	in_root useradd --uid "$uid" --user-group --create-home user
 	for backup in passwd group shadow gshadow subuid subgid; do rm -f "$root/etc/$backup-"; done
 	as_user mkdir /home/user/src /home/user/mnt
@@ -280,6 +301,7 @@ prepare() {
 	printf '#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n' >"$root/home/user/ssh"
 	chmod 755 "$root/home/user/ssh"
 	ln -s ../proc/self/mounts "$root/etc/mtab"
+	cp -r "$(dirname "$0")/../packaging" "$root/opt/packaging"
 	cp "$1" "$root/opt/ours.deb"
 	cp "$root"/root/fuse3_*.deb "$root/opt/fuse3.deb"
 	repack "$1" newer newer
@@ -289,16 +311,14 @@ prepare() {
 	state >"$stage/before"
 }
 
-[ "$(id -u)" = 0 ] || die 'must run as root'
 if [ "${1-}" != --inside ]; then
-	[ $# = 2 ] || die 'usage: sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE'
-	tar=$(sh "$(dirname "$0")/debian.sh" "$2" fuse3 fuse3 sshfs bindfs openssh-sftp-server apparmor)
-	exec unshare -m --propagation private -p --fork --kill-child --mount-proc sh "$0" --inside "$1" "$tar"
+	[ "$(id -u)$#" = 03 ] || { echo 'usage, as root: sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE HOLDER' >&2 && exit 1; }
+	tar=$(small_debian "$2")
+	inside "$0" --inside "$1" "$tar" "$3"
 fi
 trap 'exit 1' HUP INT TERM
-prepare "$2" "$3"
-for part in install apparmor upgrade abort override remove move; do
+prepare "$2" "$3" "$4"
+for part in install apparmor upgrade abort override remove move capability source; do
 	"check_$part"
 done
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+end

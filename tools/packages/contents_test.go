@@ -173,8 +173,9 @@ func wantSize(t *testing.T, h *tar.Header, source string) {
 	}
 }
 
-// By their own tools: no format but .deb runs scripts, and what is said of
-// libfuse's package is what README.md of packaging says.
+// By their own tools: rpm has no scripts, apk and pacman have those that take the
+// privileges from an old helper, and what is said of libfuse's package is what
+// README.md of packaging says.
 func TestNotes(t *testing.T) {
 	t.Run(deb, func(t *testing.T) {
 		control := output(t, "dpkg-deb", "--info", pack(t, deb))
@@ -205,11 +206,17 @@ func TestNotes(t *testing.T) {
 		}
 	})
 	t.Run(apk, func(t *testing.T) {
+		scripts := map[string]string{}
 		for name := range strings.Lines(output(t, "bsdtar", "-tf", pack(t, apk))) {
-			if strings.HasPrefix(name, ".") && name != ".PKGINFO\n" {
-				t.Errorf("it has the script %q", name)
+			name = strings.TrimSuffix(name, "\n")
+			if strings.HasPrefix(name, ".") && name != ".PKGINFO" {
+				scripts[name] = output(t, "bsdtar", "-xOf", pack(t, apk), name)
 			}
 		}
+		before, after := script(t, "keep-old"), script(t, "drop-old")
+		compare(t, "the package", scripts, map[string]string{
+			".pre-upgrade": before, ".post-upgrade": after, ".pre-deinstall": before, ".post-deinstall": after,
+		})
 		if notes := output(t, "bsdtar", "-xOf", pack(t, apk), ".PKGINFO"); !strings.Contains(notes, "\nprovides = fuse3="+standsFor(t)+"\n") {
 			t.Errorf("its notes:\n%s", notes)
 		}
@@ -217,10 +224,25 @@ func TestNotes(t *testing.T) {
 	t.Run(arch, func(t *testing.T) {
 		db := fusetest.Dir(t, 0)
 		notes := output(t, "pacman", "--config", "/dev/null", "--dbpath", db, "-Qip", pack(t, arch))
-		if !strings.Contains(notes, "Conflicts With  : fuse3\n") || !strings.Contains(notes, "Install Script  : No\n") {
+		if !strings.Contains(notes, "Conflicts With  : fuse3\n") || !strings.Contains(notes, "Install Script  : Yes\n") {
 			t.Errorf("its notes:\n%s", notes)
 		}
+		scripts := output(t, "bsdtar", "-xOf", pack(t, arch), ".INSTALL")
+		for name, want := range map[string]string{"pre_upgrade": "keep-old", "post_upgrade": "drop-old", "pre_remove": "keep-old", "post_remove": "drop-old"} {
+			if !strings.Contains(scripts, "function "+name+"() {\n"+script(t, want)+"\n}\n") {
+				t.Errorf("%s is not %s:\n%s", name, want, scripts)
+			}
+		}
 	})
+}
+
+func script(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(packaging, "scripts", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // standsFor is the libfuse for whose helper the program says that it stands in.

@@ -117,13 +117,14 @@ func TestInstallAsUser(t *testing.T) {
 type staging struct {
 	dir    string
 	source string // a copy of packaging that everybody may read
+	helper string
 	uid    int
 }
 
 func newStaging(t *testing.T) *staging {
 	t.Helper()
 	base := fusetest.Dir(t, 0)
-	s := &staging{dir: filepath.Join(base, "dest"), source: filepath.Join(base, "packaging")}
+	s := &staging{dir: filepath.Join(base, "dest"), source: filepath.Join(base, "packaging"), helper: holder}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func (s *staging) give(t *testing.T, uid int) {
 func (s *staging) command(action string, variables ...string) *exec.Cmd {
 	cmd := exec.Command("sh", filepath.Join(s.source, "install.sh"), action)
 	if action == "install" {
-		cmd.Args = append(cmd.Args, filepath.Join(s.source, "fuse.conf"))
+		cmd.Args = append(cmd.Args, s.helper)
 	}
 	cmd.Dir = filepath.Dir(s.dir)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH") + ":/usr/sbin:/sbin", "DESTDIR=" + s.dir, "PREFIX=/usr", "SYSCONFDIR=/etc"}, variables...)
@@ -168,6 +169,11 @@ func (s *staging) run(t *testing.T, action string, variables ...string) string {
 // want compares all that lies below DESTDIR but for directories, which have to
 // be open to everybody.
 func (s *staging) want(t *testing.T, want map[string]string) {
+	t.Helper()
+	compare(t, "DESTDIR", s.list(t), want)
+}
+
+func (s *staging) list(t *testing.T) map[string]string {
 	t.Helper()
 	got := map[string]string{}
 	err := fs.WalkDir(os.DirFS(s.dir), ".", func(name string, d fs.DirEntry, err error) error {
@@ -199,7 +205,7 @@ func (s *staging) want(t *testing.T, want map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, "DESTDIR", got, want)
+	return got
 }
 
 func (s *staging) write(t *testing.T, name, text string) {

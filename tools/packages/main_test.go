@@ -4,12 +4,47 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
+// holder is the program of that name, which the tests install as the helper.
+var holder string
+
+func TestMain(m *testing.M) {
+	os.Exit(fusetest.Run(func() int {
+		if fusetest.Have() == fusetest.None {
+			return m.Run() // all that need it skip
+		}
+		dir, remove, err := fusetest.MakeDir(0)
+		if err == nil {
+			holder = filepath.Join(dir, "holder")
+			err = build(holder)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "no holder:", err)
+			return 1
+		}
+		code := m.Run()
+		if err := remove(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return code
+	}))
+}
+
+func build(program string) error {
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", program, "./holder")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w: %s", cmd, err, out)
+	}
+	return nil
+}
 
 // modeOf writes a mode as chmod(1) takes it, with the setuid bit.
 func modeOf(mode fs.FileMode) string {

@@ -26,6 +26,8 @@ func TestInstallRefuses(t *testing.T) {
 	s.refuse(t, "MODE is setuid or caps", "install", "MODE=suid")
 	s.refuse(t, "PREFIX and SYSCONFDIR begin with /", "install", "MODE=setuid", "PREFIX=usr")
 	s.refuse(t, "PREFIX and SYSCONFDIR begin with /", "install", "MODE=setuid", "SYSCONFDIR=")
+	s.refuse(t, "SYSCONFDIR can only be /etc: ", "install", "MODE=setuid", "SYSCONFDIR=/usr/local/etc")
+	s.refuse(t, "SYSCONFDIR can only be /etc: ", "uninstall", "MODE=setuid", "SYSCONFDIR=/usr/local/etc")
 	s.refuse(t, "usage: ", "deinstall", "MODE=setuid")
 }
 
@@ -36,7 +38,7 @@ func TestInstallWithoutSetcap(t *testing.T) {
 		fusetest.Skip(t, "for root: 'sudo make test-packages' runs it")
 	}
 	bin := fusetest.Dir(t, 0)
-	for _, name := range []string{"id", "realpath", "dirname", "mkdir", "install", "chmod", "mv", "ln", "cat", "rm", "sed", "cmp"} {
+	for _, name := range []string{"sh", "id", "dirname", "mkdir", "install", "chmod", "chown", "mv", "ln", "cat", "rm", "sed", "cmp", "od"} {
 		link(t, name, filepath.Join(bin, name))
 	}
 	s.refuse(t, "apt-get install libcap2-bin", "install", "MODE=caps", "PATH="+bin)
@@ -98,7 +100,7 @@ func TestMakeInstall(t *testing.T) {
 	}
 	s.want(t, map[string]string{})
 	helper := filepath.Join(filepath.Dir(s.source), "build/fusermount3")
-	if err := errors.Join(os.Mkdir(filepath.Dir(helper), 0o755), os.WriteFile(helper, []byte("a helper\n"), 0o755)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Dir(helper), 0o755), os.Link(holder, helper)); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := s.make(t, "install", "DESTDIR="+odd); err != nil {
@@ -109,8 +111,8 @@ func TestMakeInstall(t *testing.T) {
 		want[filepath.Join(filepath.Base(odd), name)] = is
 	}
 	s.want(t, want)
-	if got := s.read(t, filepath.Join(filepath.Base(odd), "usr/bin/fusermount3")); got != "a helper\n" {
-		t.Errorf("the helper became %q", got)
+	if original, err := os.ReadFile(holder); err != nil || s.read(t, filepath.Join(filepath.Base(odd), "usr/bin/fusermount3")) != string(original) {
+		t.Errorf("the helper is no copy of what was built (%v)", err)
 	}
 	if err := os.RemoveAll(filepath.Dir(helper)); err != nil {
 		t.Fatal(err)
