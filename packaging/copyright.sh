@@ -7,9 +7,5 @@ set -eu
 echo "go-fusermount, https://github.com/go-fusermount/fusermount"
 echo
 cat LICENSE
-for module in golang.org/x/sys github.com/spf13/pflag; do
-	printf '\nIt contains %s' "$module"
-	[ "$module" = golang.org/x/sys ] && printf " and Go's runtime and library"
-	printf ':\n\n'
-	cat "$(go list -m -f '{{.Dir}}' "$module")/LICENSE"
-done
+printf "\nIt contains golang.org/x/sys and Go's runtime and library:\n\n"
+cat "$(go list -m -f '{{.Dir}}' golang.org/x/sys)/LICENSE"

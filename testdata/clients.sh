@@ -242,7 +242,7 @@ exec 3<"$2"
 trap 'exit 1' HUP INT TERM
 prepare
 check 'our helper is in place' \
-	sh -c '/bin/fusermount3 --version | sed -n 2p | grep ^go-fusermount'
+	sh -c '/bin/fusermount3 --version | grep "(go-fusermount "'
 for part in sshfs bindfs squashfuse fuse_overlayfs trouble killed; do
 	"check_$part"
 done

@@ -43,7 +43,7 @@ from_fstab() {
 # is_ours: the program is this project's, by both names, root's, and setuid.
 is_ours() {
 	for name in /usr/bin/fusermount3 /bin/fusermount3 /usr/bin/fusermount; do
-		as_user "$name" --version | grep '^go-fusermount' || return 1
+		as_user "$name" --version | grep '(go-fusermount ' || return 1
 	done
 	has root:root 4755
 }

@@ -1,15 +1,18 @@
 package main
 
+import "strings"
+
 // version is set by the linker from git.
 var version = "development"
 
 // compatibleWith is the libfuse whose helper this one stands in for. Callers
-// read it from the first line of --version.
+// read it from --version: they take the third word, or the first number.
 const compatibleWith = "3.19.0"
 
+// versionText is one line with one word that looks like a version. Our own version
+// has underscores for dots, so that scripts do not match it.
 func versionText() string {
-	return "fusermount3 version: " + compatibleWith + "\n" +
-		"go-fusermount " + version + ", standing in for the helper of libfuse " + compatibleWith + "\n"
+	return "fusermount3 version: " + compatibleWith + " (go-fusermount " + strings.ReplaceAll(version, ".", "_") + ")\n"
 }
 
 // The feature mask: bit 0 the new mount API, bit 1 sync-init.

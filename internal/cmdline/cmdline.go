@@ -2,14 +2,7 @@
 // pure: it looks at nothing but the arguments.
 package cmdline
 
-import (
-	"errors"
-	"fmt"
-	"io"
-	"strings"
-
-	"github.com/spf13/pflag"
-)
+import "errors"
 
 // Mode is what is to be done.
 type Mode int
@@ -41,33 +34,45 @@ type Request struct {
 	HasCommFD  bool
 }
 
+// flags are in the order in which the message about an ambiguous one lists them.
+// No two flags of libfuse's helper begin with the same letter, so any prefix is
+// unambiguous. The flags for people must be given in full: otherwise scripts could
+// no longer use --l for --lazy, --c for --comm-fd or --a for --auto-unmount.
+var flags = []flag{
+	{long: "unmount", short: 'u'},
+	{long: "lazy", short: 'z'},
+	{long: "quiet", short: 'q'},
+	{long: "help", short: 'h'},
+	{long: "version", short: 'V'},
+	{long: "options", short: 'o', operand: required},
+	{long: "auto-unmount"},
+	{long: "comm-fd", operand: required},
+	{long: "sync-init"},
+	{long: "features", operand: optional},
+	{long: "list", exact: true},
+	{long: "check", exact: true},
+	{long: "abort", exact: true},
+	{long: "json", exact: true},
+}
+
+// Flags lists the names of all flags, with their dashes.
+func Flags() (names []string) {
+	for _, f := range flags {
+		names = append(names, "--"+f.long)
+		if f.short != 0 {
+			names = append(names, "-"+string(rune(f.short)))
+		}
+	}
+	return names
+}
+
 // asked is the request in the making: what the flags say.
 type asked struct {
 	Request
-	unmount, watch, list, check, abort, help, version bool
+	unmount, watch, list, check, abort bool
 
-	features string
-}
-
-func (a *asked) flags() *pflag.FlagSet {
-	flags := pflag.NewFlagSet("fusermount3", pflag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.BoolVarP(&a.unmount, "unmount", "u", false, "")
-	flags.BoolVarP(&a.Lazy, "lazy", "z", false, "")
-	flags.BoolVarP(&a.Quiet, "quiet", "q", false, "")
-	flags.StringArrayVarP(&a.Options, "options", "o", nil, "")
-	flags.StringVar(&a.CommFD, "comm-fd", "", "")
-	flags.BoolVar(&a.watch, "auto-unmount", false, "")
-	flags.BoolVar(&a.SyncInit, "sync-init", false, "")
-	flags.BoolVar(&a.list, "list", false, "")
-	flags.BoolVar(&a.check, "check", false, "")
-	flags.BoolVar(&a.abort, "abort", false, "")
-	flags.BoolVar(&a.JSON, "json", false, "")
-	flags.StringVar(&a.features, "features", "", "")
-	flags.Lookup("features").NoOptDefVal = "mask"
-	flags.BoolVarP(&a.version, "version", "V", false, "")
-	flags.BoolVarP(&a.help, "help", "h", false, "")
-	return flags
+	names      []string // of the flags, in their order
+	positional []string
 }
 
 // Parse reads the command line, argv[0] included.
@@ -75,38 +80,79 @@ func Parse(argv []string) (Request, error) {
 	if len(argv) > 0 {
 		argv = argv[1:]
 	}
-	if err := refuseSkipped(argv); err != nil {
-		return Request{}, err
-	}
 	var a asked
-	flags := a.flags()
-	if err := flags.Parse(argv); err != nil {
-		return Request{}, worded(err)
+	s := scanner{flags: flags, args: argv}
+	for {
+		g, err := s.next()
+		if err != nil {
+			return Request{}, err
+		}
+		switch g.long {
+		case "":
+			a.positional = s.positional
+			return a.request()
+		case "help": // as in libfuse's helper, nothing after one of these three is read
+			return Request{Mode: Help}, nil
+		case "version":
+			return Request{Mode: Version}, nil
+		case "features":
+			return features(g)
+		}
+		a.take(g)
 	}
-	a.HasCommFD = flags.Changed("comm-fd")
-	return a.request(flags)
+}
+
+func features(g given) (Request, error) {
+	switch {
+	case !g.hasValue:
+		return Request{Mode: Features}, nil
+	case g.value == "text":
+		return Request{Mode: FeaturesText}, nil
+	}
+	return Request{}, errors.New("unknown form of --features: '" + g.value + "'")
+}
+
+// take records one flag.
+func (a *asked) take(g given) {
+	a.names = append(a.names, g.long)
+	switch g.long {
+	case "unmount":
+		a.unmount = true
+	case "lazy":
+		a.Lazy = true
+	case "quiet":
+		a.Quiet = true
+	case "options": // repeated ones add up
+		a.Options = append(a.Options, g.value)
+	case "auto-unmount":
+		a.watch = true
+	case "comm-fd":
+		a.CommFD, a.HasCommFD = g.value, true
+	case "sync-init":
+		a.SyncInit = true
+	case "list":
+		a.list = true
+	case "check":
+		a.check = true
+	case "abort":
+		a.abort = true
+	case "json":
+		a.JSON = true
+	}
 }
 
 // request chooses the mode, and holds the arguments to what it takes.
-func (a *asked) request(flags *pflag.FlagSet) (Request, error) {
+func (a *asked) request() (Request, error) {
 	switch {
-	case a.help:
-		a.Mode = Help
-		return a.Request, nil
-	case a.version:
-		a.Mode = Version
-		return a.Request, nil
-	case flags.Changed("features"):
-		return a.wantFeatures(a.features)
 	case a.list:
 		a.Mode = List
-		return a.alone(flags)
+		return a.alone()
 	case a.check:
 		a.Mode = Check
-		return a.alone(flags)
+		return a.alone()
 	case a.abort:
 		a.Mode = Abort
-		return a.alone(flags)
+		return a.alone()
 	case a.JSON:
 		return Request{}, errors.New("--json can only be used with --list or --check")
 	case a.SyncInit && (a.unmount || a.watch):
@@ -118,54 +164,18 @@ func (a *asked) request(flags *pflag.FlagSet) (Request, error) {
 	case a.watch:
 		a.Mode = Watch
 	}
-	return a.wantMountpoint(flags.Args())
+	return a.wantMountpoint()
 }
 
-func (r Request) wantFeatures(form string) (Request, error) {
-	switch form {
-	case "mask":
-		r.Mode = Features
-	case "text":
-		r.Mode = FeaturesText
-	default:
-		return Request{}, errors.New("unknown form of --features: '" + form + "'")
-	}
-	return r, nil
-}
-
-func (r Request) wantMountpoint(args []string) (Request, error) {
+func (a *asked) wantMountpoint() (Request, error) {
 	switch {
-	case len(args) == 0:
+	case len(a.positional) == 0:
 		return Request{}, errors.New("missing mountpoint argument")
-	case len(args) > 1:
+	case len(a.positional) > 1:
 		return Request{}, errors.New("extra arguments after the mountpoint")
-	case args[0] == "":
+	case a.positional[0] == "":
 		return Request{}, errors.New("invalid mountpoint ''")
 	}
-	r.Mountpoint = args[0]
-	return r, nil
-}
-
-// worded says a wrong value of a flag in plainer words than pflag, which quotes the
-// function of Go that did not take it.
-func worded(err error) error {
-	var wrong *pflag.InvalidValueError
-	if errors.As(err, &wrong) {
-		return fmt.Errorf("--%s takes no value '%s'", wrong.GetFlag().Name, wrong.GetValue())
-	}
-	return err
-}
-
-// refuseSkipped refuses what pflag would pass over without a word: it takes
-// -test.ANYTHING, also behind other short flags, for a flag of go test.
-func refuseSkipped(args []string) error {
-	for _, arg := range args {
-		if arg == "--" {
-			return nil
-		}
-		if short, ok := strings.CutPrefix(arg, "-"); ok && strings.HasPrefix(strings.TrimLeft(short, "uzqVh"), "test.") {
-			return errors.New("unknown shorthand flag: 't' in " + arg)
-		}
-	}
-	return nil
+	a.Mountpoint = a.positional[0]
+	return a.Request, nil
 }

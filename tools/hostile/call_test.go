@@ -82,10 +82,15 @@ func (w *world) newCall(e *entropy) *call {
 	}
 	w.avoidHung(c)
 	c.surround(e)
-	if !c.sync && slices.Contains(c.Args, "--sync-init") {
+	if !c.sync && slices.ContainsFunc(c.Args, isSyncInit) {
 		c.sync, c.peer = true, goesAway
 	}
 	return c
+}
+
+// isSyncInit also knows the flag's abbreviations.
+func isSyncInit(arg string) bool {
+	return strings.HasPrefix("--sync-init", arg) && strings.HasPrefix(arg, "--s")
 }
 
 // avoidHung kills the daemons if one of hers would be asked that does not
@@ -181,11 +186,11 @@ func (w *world) unmountCall(c *call, e *entropy) {
 	}
 	form := one(e,
 		[]string{"-u"}, []string{"-uz"}, []string{"-quz"}, []string{"-u", "-q"}, []string{"--unmount", "--quiet", "--lazy"},
-		[]string{"-zu"}, []string{"-u", "-o", "ro"}, []string{"-u", "-z=0"},
+		[]string{"-zu"}, []string{"-u", "-o", "ro"}, []string{"--unm", "--laz"},
 	)
 	text := strings.Join(form, " ")
 	c.quiet = strings.Contains(text, "q")
-	c.lazy = strings.Contains(text, "z") && !strings.Contains(text, "z=0")
+	c.lazy = strings.Contains(text, "z")
 	c.Args = slices.Concat(form, []string{"--", c.target.text})
 	within := strings.HasPrefix(strings.TrimRight(w.absolute(c.target), "/"), c.target.path+"/") // the way leads through it
 	c.sure = w.mine(c.target.path) && !w.hidden(c.target) && !within
@@ -224,7 +229,7 @@ func (w *world) otherCall(c *call, e *entropy) {
 	if e.odd(2) {
 		c.kind = ask
 		c.Args = one(e, []string{"--help"}, []string{"-h"}, []string{"-V"}, []string{"--version"}, []string{"--features"},
-			[]string{"--features=text"}, []string{"-hV", "-u"}, []string{"-u", "--help", "x"})
+			[]string{"--features=text"}, []string{"-hV", "-u"}, []string{"-u", "--help", "x"}, []string{"--vers", "--bogus"}, []string{"--f=text"})
 		c.sure = true
 		return
 	}
@@ -232,7 +237,7 @@ func (w *world) otherCall(c *call, e *entropy) {
 	for range e.below(6) {
 		c.Args = append(c.Args, one(e, w.at("m"), "-u", "-z", "-q", "-o", "--", "-", "--comm-fd", "3", "--comm-fd=0", "--auto-unmount",
 			"--features=x", "--sync-init", "--unmount=false", "-u=0", "ro", "-test.v", "--lazy", "-oro", "---", "--=", "-V=0", "", "x-y",
-			"--bogus", "-\n", e.text(10)))
+			"--bogus", "--unm", "--l", "--au", "--opt", "--c", "--s", "--u=x", "-\xff", "-\n", e.text(10)))
 	}
 	c.want = wanted{anyNames: true, allowOther: true}
 }

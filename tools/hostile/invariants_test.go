@@ -133,7 +133,7 @@ func (w *world) wantReply(c *call, r result) {
 	if r.NFDs != 1 || string(r.Bytes) != want || r.Truncated {
 		w.Fatalf("the reply: %d descriptors, %q", r.NFDs, r.Bytes)
 	}
-	if slices.Contains(c.Args, "--sync-init") && !c.peer.close && !c.peer.shut && c.kind == mount &&
+	if slices.ContainsFunc(c.Args, isSyncInit) && !c.peer.close && !c.peer.shut && c.kind == mount &&
 		(len(r.status) != 4 || binary.NativeEndian.Uint32(r.status) != 0) {
 		w.Fatalf("the status: %q", r.status)
 	}

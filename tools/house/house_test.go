@@ -7,7 +7,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -99,7 +102,7 @@ func TestPurePackages(t *testing.T) {
 }
 
 // The helper never runs a program, never resolves a user's name or a time
-// zone, and speaks to no network. pflag brings package net in; nothing calls it.
+// zone, and uses no network.
 func TestForbiddenImports(t *testing.T) {
 	forbidden := []string{"os/exec", "os/user", "os/signal", "net", "log", "log/syslog", "plugin", module}
 	for _, s := range helper(t) {
@@ -107,6 +110,31 @@ func TestForbiddenImports(t *testing.T) {
 			if slices.Contains(forbidden, path) {
 				t.Errorf("%s imports %s", s.path, path)
 			}
+		}
+	}
+}
+
+// A setuid program links only what it needs: no network, no C library, no parsers of
+// other formats, and of other modules only x/sys.
+func TestDependencies(t *testing.T) {
+	forbidden := regexp.MustCompile(`^(net|flag|log|plugin|os/(exec|user|signal)|runtime/cgo|encoding/(csv|json|xml|gob)|regexp|text/template)(/|$)`)
+	ours := regexp.MustCompile(`^(` + module + `|golang\.org/x/sys)/`)
+	for _, cgo := range []string{"0", "1"} {
+		cmd := exec.Command("go", "list", "-deps", "-f", "{{.Standard}} {{.ImportPath}}", "./cmd/fusermount")
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED="+cgo)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Fields(string(out))
+		for pair := range slices.Chunk(lines, 2) {
+			standard, path := pair[0] == "true", pair[1]
+			if standard && forbidden.MatchString(strings.TrimPrefix(path, "vendor/golang.org/x/")) || !standard && !ours.MatchString(path) {
+				t.Errorf("CGO_ENABLED=%s: the helper links %s", cgo, path)
+			}
+		}
+		if len(lines) < 100 {
+			t.Errorf("only %d packages", len(lines)/2)
 		}
 	}
 }

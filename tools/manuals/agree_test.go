@@ -1,26 +1,20 @@
 package manuals
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
 // A flag that somebody adds has to be told of everywhere.
 func TestFlagsAgree(t *testing.T) {
-	want := sorted(flagsOfSource(t))
-	if len(want) < 10 {
-		t.Fatalf("the source has only %q", want)
-	}
+	want := sorted(cmdline.Flags())
 	told := map[string][]string{
 		"--help":        flagsOfHelp(t),
 		"fusermount3.1": manualItems(t, "Fl", "DESCRIPTION"),
@@ -65,45 +59,6 @@ func sorted(names []string) (all []string) {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
-}
-
-// flagsOfSource finds the calls that declare flags, as BoolVarP(&v, "long", "l", …).
-func flagsOfSource(t *testing.T) (names []string) {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../internal/cmdline/cmdline.go", nil, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
-	declares := regexp.MustCompile(`^[A-Z][A-Za-z]*Var(P?)$`)
-	ast.Inspect(file, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
-		}
-		if method, ok := call.Fun.(*ast.SelectorExpr); ok {
-			if m := declares.FindStringSubmatch(method.Sel.Name); m != nil {
-				names = append(names, "--"+text(t, call.Args[1]))
-				if m[1] != "" {
-					names = append(names, "-"+text(t, call.Args[2]))
-				}
-			}
-		}
-		return true
-	})
-	return names
-}
-
-func text(t *testing.T, e ast.Expr) string {
-	t.Helper()
-	literal, ok := e.(*ast.BasicLit)
-	if !ok {
-		t.Fatalf("the name of a flag is no literal: %v", e)
-	}
-	text, err := strconv.Unquote(literal.Value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }
 
 func flagsOfHelp(t *testing.T) (names []string) {

@@ -45,7 +45,7 @@ const (
 
 // notHere are tests that belong to other steps, that look at no kernel, or that
 // need what an image has not (a compiler).
-const notHere = "^(TestOurs|TestReference|TestCompatRows|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC|" +
+const notHere = "^(TestOurs|TestReference.*|TestCompatRows|TestCommandLines|TestVersionInScripts|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC|" +
 	"TestCheckConf|TestCommNumbers|TestHeldLock|TestLimits|TestNoThreads|TestWithoutSubtypes)$"
 
 // kernelTable are the tests of reading the kernel's table, for each of its
