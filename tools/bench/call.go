@@ -81,7 +81,7 @@ func (c *call) wait() (cost, error) {
 	if !ok {
 		return cost{}, errors.New("no resource usage")
 	}
-	return cost{took: took, faults: int64(usage.Minflt)}, nil
+	return cost{took: took, cpu: state.UserTime() + state.SystemTime(), faults: int64(usage.Minflt)}, nil
 }
 
 // receive waits for the device.

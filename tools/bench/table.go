@@ -10,7 +10,8 @@ import (
 // cost is what one run took.
 type cost struct {
 	took    time.Duration
-	faults  int64 // minor page faults
+	cpu     time.Duration // of all threads together, which may run side by side
+	faults  int64         // minor page faults
 	threads int64 // of the process and its children; 0: not counted
 }
 
@@ -32,7 +33,7 @@ func (c *costs) add(one cost) {
 // print prints a line for each helper. The ratio to the first is the median of the
 // ratios of all rounds.
 func print(title string, table []*costs) {
-	fmt.Printf("  %-18s %9s %7s %7s %8s\n", title, "time", "ratio", "faults", "threads")
+	fmt.Printf("  %-18s %9s %7s %9s %7s %8s\n", title, "time", "ratio", "cpu", "faults", "threads")
 	first := table[0]
 	for _, c := range table {
 		ratios := make([]float64, len(c.all))
@@ -40,11 +41,7 @@ func print(title string, table []*costs) {
 			ratios[i] = float64(c.all[i].took) / float64(first.all[i].took)
 		}
 		fmt.Printf("    %-16s %7dus %7.2f", c.name, median(durations(c.all)).Microseconds(), median(ratios))
-		if faults := median(faults(c.all)); faults > 0 {
-			fmt.Printf(" %7d", faults)
-		} else {
-			fmt.Printf(" %7s", "–")
-		}
+		fmt.Printf(" %7dus %7d", median(cpu(c.all)).Microseconds(), median(faults(c.all)))
 		if len(c.threads) > 0 {
 			fmt.Printf(" %8d", median(c.threads))
 		}
@@ -55,6 +52,13 @@ func print(title string, table []*costs) {
 func durations(all []cost) (d []time.Duration) {
 	for _, c := range all {
 		d = append(d, c.took)
+	}
+	return d
+}
+
+func cpu(all []cost) (d []time.Duration) {
+	for _, c := range all {
+		d = append(d, c.cpu)
 	}
 	return d
 }
