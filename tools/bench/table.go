@@ -12,7 +12,7 @@ type cost struct {
 	took    time.Duration
 	cpu     time.Duration // of all threads together, which may run side by side
 	faults  int64         // minor page faults
-	threads int64 // of the process and its children; 0: not counted
+	threads int64         // of the process and its children; 0: not counted
 }
 
 // costs are those of one helper doing one thing.
