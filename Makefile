@@ -4,9 +4,14 @@ export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -buildid= -X main.version=$(VERSION)
 # The program starts in package entry. Without this it refuses to work set-uid.
 ENTRY := -E fusermount_entry
+# Settings of the Go runtime, in place of the go:debug lines in cmd/fusermount/main.go,
+# which they repeat. Only the linker can give it memprofilerate: without it every
+# start samples an allocation for a profile that nobody reads. A build without these
+# flags is only slower.
+GODEBUGS := containermaxprocs=0,updatemaxprocs=0,decoratemappings=0,memprofilerate=0
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X runtime.godebugDefault=$(GODEBUGS)
 HELPER := build/fusermount3
 REFERENCE ?= /bin/fusermount3
 FUZZTIME ?= 10s

@@ -1,8 +1,6 @@
 package fusermount
 
 import (
-	"strings"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
@@ -21,7 +19,7 @@ func (m *mounting) otherAllowed() error {
 		return because("allow_other needs the line user_allow_other in "+fuseconf.Path+", which cannot be read: "+err.Error(),
 			ErrAllowOther, unix.EPERM)
 	}
-	settings, _, err := fuseconf.Parse(strings.NewReader(text))
+	settings, err := fuseconf.Parse(text, nil)
 	if err != nil || !settings.UserAllowOther {
 		return because("allow_other needs the line user_allow_other in "+fuseconf.Path, ErrAllowOther, unix.EPERM)
 	}

@@ -105,8 +105,9 @@ func (h *helper) programFacts() people.Program {
 }
 
 func (h *helper) confFacts() people.Conf {
-	c, err := h.readConf()
-	facts := people.Conf{Absent: c.absent, Lines: c.lines, Settings: c.settings, Problem: h.problem(err), Fatal: err != nil, Allows: c.allows}
+	var lines []fuseconf.Line
+	c, err := h.readConf(func(line fuseconf.Line) { lines = append(lines, line) })
+	facts := people.Conf{Absent: c.absent, Lines: lines, Settings: c.settings, Problem: h.problem(err), Fatal: err != nil, Allows: c.allows}
 	if c.unused != "" {
 		facts.Problem = &people.Problem{Text: c.unused, Next: "the file has to be root's, writable for root alone, and readable for you"}
 	}

@@ -21,7 +21,6 @@ var harmless = []error{
 // conf is what was found of the settings.
 type conf struct {
 	settings fuseconf.Settings
-	lines    []fuseconf.Line
 	absent   bool
 	unused   string // why the file is not used, though nobody is kept from mounting
 	allows   bool   // it is not used, and would have let users use allow_other
@@ -29,19 +28,19 @@ type conf struct {
 
 // settings reads /etc/fuse.conf as the caller, and tells what is wrong with it.
 func (h *helper) settings(tell func(string)) (conf, error) {
-	c, err := h.readConf()
-	if c.unused != "" {
-		tell(c.unused)
-	}
-	for _, line := range c.lines {
+	c, err := h.readConf(func(line fuseconf.Line) {
 		for _, w := range line.Warnings {
 			tell(w)
 		}
+	})
+	if c.unused != "" {
+		tell(c.unused)
 	}
 	return c, err
 }
 
-func (h *helper) readConf() (conf, error) {
+// readConf reports the lines of the file, if it is used.
+func (h *helper) readConf(report func(fuseconf.Line)) (conf, error) {
 	c := conf{settings: fuseconf.Defaults()}
 	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	switch {
@@ -64,7 +63,7 @@ func (h *helper) readConf() (conf, error) {
 		}
 		return c, err
 	}
-	if c.settings, c.lines, err = fuseconf.ParseLines(rawfile.Reader(fd)); err != nil {
+	if c.settings, err = parseConf(fd, report); err != nil {
 		return c, fmt.Errorf("reading %s: read failed (%s)", fuseconf.Path, kernel.Strerror(err))
 	}
 	return c, nil
@@ -72,8 +71,16 @@ func (h *helper) readConf() (conf, error) {
 
 // wouldAllow looks at a file that is not used, for the words of a hint alone.
 func wouldAllow(fd int) bool {
-	s, _, err := fuseconf.Parse(rawfile.Reader(fd))
+	s, err := parseConf(fd, nil)
 	return err == nil && s.UserAllowOther
+}
+
+func parseConf(fd int, report func(fuseconf.Line)) (fuseconf.Settings, error) {
+	text, err := rawfile.TextOf(fd, fuseconf.MaxFile+1)
+	if err != nil {
+		return fuseconf.Defaults(), err
+	}
+	return fuseconf.Parse(text, report)
 }
 
 // untrusted says why the settings are not the administrator's. For a caller

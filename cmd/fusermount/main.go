@@ -7,13 +7,19 @@
 //
 // The settings below keep the Go runtime from holding cgroup files open and
 // from watching them: the helper has no use for a number of processors. (It
-// looks at them once before main all the same.)
+// looks at them once before main all the same.) The third keeps it from naming its
+// memory, which takes a system call for each mapping. The Makefile repeats them.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
+//go:debug decoratemappings=0
 package main
 
-import "os"
+import (
+	"os"
+
+	_ "github.com/go-fusermount/fusermount/internal/bigstack"
+)
 
 // The whole program runs during initialization. Credentials belong to threads,
 // and the Go documentation promises that init functions run on the startup

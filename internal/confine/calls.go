@@ -101,8 +101,7 @@ func tableCalls(uid, gid uint32) list {
 }
 
 // filterFor allows what tasks need that are done for a caller.
-func filterFor(tasks Task, uid, gid uint32) *filter {
-	f := &filter{when: make([]rule, 0, 24)}
+func filterFor(tasks Task, uid, gid uint32) (f filter) {
 	f.add(runtimeCalls)
 	f.add(runtimeCallsHere)
 	f.add(libraryCalls)

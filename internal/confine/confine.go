@@ -61,7 +61,9 @@ func To(tasks Task, uid, gid uint32) error {
 	if !supported {
 		return nil
 	}
-	return install(filterFor(tasks, uid, gid).program())
+	var space [maxProgram]unix.SockFilter // on the stack
+	f := filterFor(tasks, uid, gid)
+	return install(f.program(space[:0]))
 }
 
 func install(prog []unix.SockFilter) error {

@@ -20,22 +20,28 @@ type rule struct {
 const all = ^uint32(0)
 
 // filter is what is allowed. System calls are numbered from 0 to below 512 on
-// every architecture for which there is a list.
+// every architecture for which there is a list. It has no slices, so that it can lie
+// on the stack.
 type filter struct {
-	free [maxCalls / wordBits]uint32 // a bit for each call
-	when []rule
+	free  [maxCalls / wordBits]uint32 // a bit for each call
+	when  [maxRules]rule
+	rules int // that count
 }
 
 const (
 	maxCalls = 512
 	wordBits = 32
+	maxRules = 32
 )
 
 func (f *filter) add(l list) {
 	for _, nr := range l.free {
 		f.free[nr/wordBits] |= 1 << (nr % wordBits)
 	}
-	f.when = append(f.when, l.when...)
+	for _, r := range l.when {
+		f.when[f.rules] = r
+		f.rules++
+	}
 }
 
 // Offsets in struct seccomp_data (linux/seccomp.h). The machines for which
@@ -66,6 +72,7 @@ const (
 	opRight = unix.BPF_ALU | unix.BPF_RSH | unix.BPF_K
 	opEqual = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
 	opAbove = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K // A >= K
+	opJump  = unix.BPF_JMP | unix.BPF_JA
 	opRet   = unix.BPF_RET | unix.BPF_K
 )
 
@@ -75,14 +82,22 @@ func jump(code uint16, k uint32, yes, no uint8) unix.SockFilter {
 	return unix.SockFilter{Code: code, K: k, Jt: yes, Jf: no}
 }
 
-// program makes the filter for the kernel. A call by the numbers of another
+// maxProgram is how long a program may get.
+const maxProgram = 22 + perWord*maxCalls/wordBits + perRule*maxRules
+
+// The instructions that one word of the bitmap and one rule take.
+const (
+	perWord = 3
+	perRule = 5
+)
+
+// program appends the filter for the kernel to prog. A call by the numbers of another
 // architecture, of which the same kernel may know several, ends the process:
 // nothing of ours makes one.
 //
-// The free calls are a bitmap and not a chain of comparisons: the time to
-// install a filter grows with its length, and is paid at each start.
-func (f *filter) program() []unix.SockFilter {
-	prog := make([]unix.SockFilter, 0, 192)
+// The time to install a filter grows with its length, and is paid at each start. So the
+// free calls are a bitmap and not a chain of comparisons, and share its end.
+func (f *filter) program(prog []unix.SockFilter) []unix.SockFilter {
 	prog = append(prog,
 		op(opLoad, archOffset),
 		jump(opEqual, auditArch, 1, 0),
@@ -90,26 +105,14 @@ func (f *filter) program() []unix.SockFilter {
 		op(opLoad, nrOffset),
 		jump(opAbove, maxCalls, 0, 1),
 		op(opRet, deny),
-		// Its flags lie in memory, where no filter sees them.
-		jump(opEqual, unix.SYS_CLONE3, 0, 1),
-		op(opRet, absent),
 	)
-	for _, r := range f.when {
-		prog = append(prog,
-			jump(opEqual, r.nr, 0, 5),
-			op(opLoad, argsOffset+argBytes*r.arg),
-			op(opAnd, r.mask),
-			jump(opEqual, r.value, 0, 1),
-			op(opRet, allow),
-			op(opLoad, nrOffset),
-		)
-	}
-	return append(prog, f.bitmap()...)
+	return f.conditions(f.bitmap(prog))
 }
 
-// bitmap is the part that looks the number up.
-func (f *filter) bitmap() []unix.SockFilter {
-	prog := []unix.SockFilter{
+// bitmap looks the number, which is in A, up among the free calls, and goes on for the
+// others.
+func (f *filter) bitmap(prog []unix.SockFilter) []unix.SockFilter {
+	prog = append(prog,
 		// X = 1 << nr%32
 		op(opAnd, wordBits-1),
 		op(opToX, 0),
@@ -119,18 +122,50 @@ func (f *filter) bitmap() []unix.SockFilter {
 		// A = nr/32
 		op(opLoad, nrOffset),
 		op(opRight, 5),
-	}
-	for i, word := range f.free {
+	)
+	words := 0
+	for _, word := range f.free {
 		if word != 0 {
-			prog = append(prog,
-				jump(opEqual, uint32(i), 0, 5),
-				op(opSet, word),
-				op(opAndX, 0),
-				jump(opEqual, 0, 1, 0),
-				op(opRet, allow),
-				op(opRet, deny),
-			)
+			words++
 		}
 	}
-	return append(prog, op(opRet, deny))
+	// A = the word with that number, or 0
+	for i, word := range f.free {
+		if word == 0 {
+			continue
+		}
+		words--
+		prog = append(prog,
+			jump(opEqual, uint32(i), 0, perWord-1),
+			op(opSet, word),
+			op(opJump, uint32(perWord*words+1)),
+		)
+	}
+	return append(prog,
+		op(opSet, 0),
+		op(opAndX, 0),
+		jump(opEqual, 0, 1, 0),
+		op(opRet, allow),
+	)
+}
+
+// conditions looks at the arguments of the calls that have rules.
+func (f *filter) conditions(prog []unix.SockFilter) []unix.SockFilter {
+	prog = append(prog,
+		op(opLoad, nrOffset),
+		// Its flags lie in memory, where no filter sees them.
+		jump(opEqual, unix.SYS_CLONE3, 0, 1),
+		op(opRet, absent),
+	)
+	for i, r := range f.when[:f.rules] {
+		after := perRule * (f.rules - i - 1) // instructions of the other rules
+		prog = append(prog,
+			jump(opEqual, r.nr, 0, perRule-1),
+			op(opLoad, argsOffset+argBytes*r.arg),
+			op(opAnd, r.mask),
+			jump(opEqual, r.value, uint8(after+2), 0),
+			op(opLoad, nrOffset),
+		)
+	}
+	return append(prog, op(opRet, deny), op(opRet, allow))
 }

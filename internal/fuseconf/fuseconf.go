@@ -5,10 +5,7 @@
 package fuseconf
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -28,9 +25,9 @@ const NoLimit = -1
 // maxLine is the length in bytes from which on a line is ignored.
 const maxLine = 255
 
-// maxFile bounds what is read: the file is the administrator's, but it is
-// read on behalf of anybody.
-const maxFile = 1 << 20
+// MaxFile is the size in bytes up to which a file is used: it is the
+// administrator's, but it is read on behalf of anybody.
+const MaxFile = 1 << 20
 
 // Settings is what /etc/fuse.conf says.
 type Settings struct {
@@ -61,47 +58,27 @@ type Line struct {
 	Warnings  []string
 }
 
-// Parse reads settings from r. A line that it cannot use gives a warning and
-// changes nothing; the error is r's alone, or says that there is no end to it.
-func Parse(r io.Reader) (Settings, []string, error) {
-	s, lines, err := ParseLines(r)
-	var warnings []string
-	for _, line := range lines {
-		warnings = append(warnings, line.Warnings...)
-	}
-	return s, warnings, err
-}
-
-// ParseLines is Parse for those who want to know what each line does.
-func ParseLines(r io.Reader) (Settings, []Line, error) {
+// Parse applies the lines of a file in turn, and passes each that is not empty to
+// report, which may be nil. A line that it cannot use gets a warning and changes
+// nothing. The error says that the file is too large.
+func Parse(text string, report func(Line)) (Settings, error) {
 	s := Defaults()
-	var lines []Line
-	limited := &io.LimitedReader{R: r, N: maxFile + 1}
-	in := bufio.NewReaderSize(limited, 4096)
-	for n := 1; ; n++ {
-		text, err := in.ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return Defaults(), nil, err
-		}
-		if limited.N == 0 {
-			return Defaults(), nil, fmt.Errorf("larger than %d bytes", maxFile)
-		}
-		last := err != nil
-		if last && text == "" {
-			return s, lines, nil
-		}
+	if len(text) > MaxFile {
+		return s, fmt.Errorf("larger than %d bytes", MaxFile)
+	}
+	for n := 1; text != ""; n++ {
+		content, rest, complete := strings.Cut(text, "\n")
 		line := Line{Number: n}
-		if last {
+		if !complete {
 			line.warn("reading %s: missing newline at end of file, line %d", Path, n)
 		}
-		s.apply(&line, strings.TrimSuffix(text, "\n"))
-		if line.Text != "" || line.Commented != "" || len(line.Warnings) > 0 {
-			lines = append(lines, line)
+		s.apply(&line, content)
+		if report != nil && (line.Text != "" || line.Commented != "" || len(line.Warnings) > 0) {
+			report(line)
 		}
-		if last {
-			return s, lines, nil
-		}
+		text = rest
 	}
+	return s, nil
 }
 
 func (l *Line) warn(format string, args ...any) {

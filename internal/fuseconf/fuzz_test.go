@@ -60,8 +60,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("user_allow_other\nmount_max = 0x10 # sixteen\n")
 	f.Add("mount_over = 9p # WSL\nmount_over=proc\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		got, warnings, err := Parse(strings.NewReader(text))
-		if len(text) > maxFile {
+		got, warnings, err := parse(text)
+		if len(text) > MaxFile {
 			if err == nil || got != Defaults() {
 				t.Fatalf("%d bytes: %+v, %v", len(text), got, err)
 			}

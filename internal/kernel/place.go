@@ -130,10 +130,12 @@ func openPath(dir int, name string, flags int) (int, error) {
 
 func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
+// linkOf gives the path of a descriptor.
 func linkOf(fd int) (string, error) {
-	for size := 512; ; size *= 4 {
-		buf := make([]byte, size)
-		n, err := unix.Readlink(procFD(fd), buf)
+	link := procFD(fd)
+	var space [512]byte // on the stack
+	for buf := space[:]; ; buf = make([]byte, 4*len(buf)) {
+		n, err := unix.Readlink(link, buf)
 		if err != nil {
 			return "", err
 		}

@@ -1,7 +1,6 @@
 package look
 
 import (
-	"io"
 	"strconv"
 	"strings"
 
@@ -48,6 +47,5 @@ func smallFile(path string) (string, error) {
 		return "", err
 	}
 	defer unix.Close(fd)
-	text, err := io.ReadAll(io.LimitReader(rawfile.Reader(fd), maxSmall))
-	return string(text), err
+	return rawfile.TextOf(fd, maxSmall)
 }

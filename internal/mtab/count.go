@@ -44,8 +44,17 @@ func connections(st unix.Stat_t) (n int, ok bool) {
 // CountMounts gives the number of all mounts in this namespace, where the
 // kernel lists them by id.
 func CountMounts() (n int, ok bool) {
-	ids, err := listmount(allMounts)
-	return len(ids), err == nil
+	var ids idSpace
+	for last := uint64(0); ; last = ids[len(ids)-1] {
+		more, err := listmountInto(&ids, allMounts, last)
+		if err != nil {
+			return 0, false
+		}
+		n += more
+		if more < len(ids) {
+			return n, true
+		}
+	}
 }
 
 // CountFuse gives the number of FUSE file systems in this mount namespace:

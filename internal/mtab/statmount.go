@@ -60,13 +60,13 @@ const allMounts = ^uint64(0)
 // statmount asks the kernel for the mount with this unique id. It never asks
 // the daemon that serves it.
 func statmount(id uint64) (Entry, error) {
-	for size := 2048; ; size *= 4 {
-		buf := make([]byte, size)
+	var space [2048]byte // on the stack
+	for buf := space[:]; ; buf = make([]byte, 4*len(buf)) {
 		err := statmountInto(buf, id, statmountWanted)
 		if err == nil {
 			return decodeStatmount(buf)
 		}
-		if !errors.Is(err, unix.EOVERFLOW) || size > 1<<20 {
+		if !errors.Is(err, unix.EOVERFLOW) || len(buf) > 1<<20 {
 			return Entry{}, err
 		}
 	}
@@ -132,22 +132,34 @@ func textOf(buf []byte, bit uint64, at int) string {
 
 // listmount gives the unique ids of all mounts below one.
 func listmount(id uint64) ([]uint64, error) {
-	req := mntIDReq{size: uint32(unsafe.Sizeof(mntIDReq{})), mntID: id}
 	var all []uint64
-	for {
-		var ids [256]uint64
-		n, _, errno := unix.Syscall6(unix.SYS_LISTMOUNT, uintptr(unsafe.Pointer(&req)),
-			uintptr(unsafe.Pointer(&ids[0])), uintptr(len(ids)), 0, 0, 0)
-		if errno == unix.EINTR {
-			continue
-		}
-		if errno != 0 {
-			return nil, errno
+	var ids idSpace
+	for last := uint64(0); ; last = all[len(all)-1] {
+		n, err := listmountInto(&ids, id, last)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, ids[:n]...)
-		if int(n) < len(ids) {
+		if n < len(ids) {
 			return all, nil
 		}
-		req.param = ids[n-1]
+	}
+}
+
+// idSpace takes ids in passing. It lies on the stack.
+type idSpace [256]uint64
+
+// listmountInto gives the ids that follow one, or the first ones.
+func listmountInto(ids *idSpace, id, after uint64) (int, error) {
+	req := mntIDReq{size: uint32(unsafe.Sizeof(mntIDReq{})), mntID: id, param: after}
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_LISTMOUNT, uintptr(unsafe.Pointer(&req)),
+			uintptr(unsafe.Pointer(&ids[0])), uintptr(len(ids)), 0, 0, 0)
+		if errno == 0 {
+			return int(n), nil
+		}
+		if errno != unix.EINTR {
+			return 0, errno
+		}
 	}
 }

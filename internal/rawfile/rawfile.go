@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -63,18 +64,34 @@ func Text(path string) (string, error) {
 		return "", &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	defer unix.Close(fd)
-	var text []byte
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := Reader(fd).Read(buf)
+	text, err := TextOf(fd, math.MaxInt)
+	if err != nil {
+		return "", &fs.PathError{Op: "read", Path: path, Err: err}
+	}
+	return text, nil
+}
+
+// TextOf gives the text of a descriptor, which stays the caller's, from where it
+// stands to its end or limit. Nearly all files fit into the space that lies on the
+// stack.
+func TextOf(fd, limit int) (string, error) {
+	var space [4096]byte
+	buf, n := space[:], 0
+	for n < limit {
+		if n == len(buf) {
+			buf = append(make([]byte, 0, 4*len(buf)), buf...)
+			buf = buf[:cap(buf)]
+		}
+		more, err := Reader(fd).Read(buf[n:min(len(buf), limit)])
 		if errors.Is(err, io.EOF) {
-			return string(text), nil
+			break
 		}
 		if err != nil {
-			return "", &fs.PathError{Op: "read", Path: path, Err: err}
+			return "", err
 		}
-		text = append(text, buf[:n]...)
+		n += more
 	}
+	return string(buf[:n]), nil
 }
 
 // WriteAll writes the whole of text to a descriptor, which stays the caller's.

@@ -1,0 +1,28 @@
+// Package bigstack gives the first goroutine, on which the whole helper runs, a large
+// stack before it needs one. A stack that grows by itself does so by doubling: each
+// step takes fresh pages and reads the tables of all functions on the stack, which
+// together cost more than some of the helper's work.
+//
+// It imports nothing so that it is among the first packages to be initialized.
+package bigstack
+
+// frame is more than half of 32 kB, the smallest stack that the runtime does not take
+// from a pool of equal stacks, all of which it writes to.
+const frame = 24 << 10
+
+var never bool
+
+func init() { grow() }
+
+// grow needs its frame as soon as it is called.
+//
+//go:noinline
+func grow() {
+	if never {
+		var space [frame]byte
+		use(&space)
+	}
+}
+
+//go:noinline
+func use(space *[frame]byte) { space[0]++ }
