@@ -51,7 +51,7 @@ test-race: build ## the client package under Go's race detector (needs a C compi
 		[ "$$FUSERMOUNT_TEST_NOSKIP" != 1 ]; \
 	fi
 
-test-attacks: build ## races, failures and kills at every system call, and mutants that must lose (root)
+test-attacks: build ## races, failures, signals and kills at every system call, and mutants that must lose (root)
 	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
 	cd tools/anywhere && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 900s
 

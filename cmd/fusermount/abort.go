@@ -6,6 +6,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/kernel"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
 // abortError is a connection that could not be ended.
@@ -36,6 +37,9 @@ func (h *helper) abort() error {
 		return err
 	}
 	_, err = h.judge(target, true)
+	if err == nil {
+		err = signals.Hold() // a dead mount that stays is half of what was asked for
+	}
 	if err == nil {
 		err = endConnection(target)
 	}

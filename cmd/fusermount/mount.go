@@ -103,6 +103,7 @@ func sendDevice(socket int, device *kernel.Device) error {
 func (h *helper) handedOver(plan policy.Plan, mounted *kernel.Mounted, recorded bool, socket int) error {
 	h.over = true
 	if plan.AutoUnmount() {
+		h.tellHeld() // leave gives up standard error
 		err := h.leave(socket, recorded)
 		if err == nil {
 			return h.watch(socket, mounted.Entry())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/printable"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
 // This file alone writes for the caller's eyes. A message is one line on
@@ -17,6 +18,7 @@ import (
 type reporter struct {
 	program string
 	muted   bool
+	later   string // what is to be written when signals are no longer held
 }
 
 func newReporter(argv []string) *reporter {
@@ -40,7 +42,20 @@ func (r *reporter) failHint(err error, hint string) {
 	r.write(text)
 }
 
-func (r *reporter) warn(text string) { r.write(r.line(text)) }
+// warn tells the caller something, but not while signals are held: standard error may
+// be a full pipe, or a file of a daemon that hangs.
+func (r *reporter) warn(text string) {
+	r.later += r.line(text)
+	if !signals.Held() {
+		r.flush()
+	}
+}
+
+// flush writes what had to wait.
+func (r *reporter) flush() { r.write("") }
+
+// waits says whether something had to wait.
+func (r *reporter) waits() bool { return r.later != "" }
 
 func (r *reporter) line(text string) string {
 	return r.program + ": " + printable.Text(text) + "\n"
@@ -48,6 +63,7 @@ func (r *reporter) line(text string) string {
 
 // write tries once: there is nobody to tell if standard error is gone.
 func (r *reporter) write(text string) {
+	text, r.later = r.later+text, ""
 	if !r.muted {
 		_ = rawfile.WriteAll(unix.Stderr, text)
 	}

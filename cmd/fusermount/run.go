@@ -7,6 +7,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/priv"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
 // Exit statuses. Callers know no other.
@@ -33,10 +34,15 @@ func run(argv []string) (status int) {
 	report := newReporter(argv)
 	defer func() {
 		if p := recover(); p != nil {
+			_ = signals.Release() // nobody is to wait here for who reads the message
 			report.fail(fmt.Errorf("internal error: %v", p))
 			status = exitFailure
 		}
 	}()
+	if err := signals.Default(); err != nil {
+		report.fail(err)
+		return exitFailure
+	}
 	who, err := priv.Become()
 	if err != nil {
 		report.failHint(err, idsHint(err))
@@ -48,7 +54,9 @@ func run(argv []string) (status int) {
 		return exitFailure
 	}
 	h := &helper{who: who, req: req, report: report, path: req.Mountpoint}
-	if err := h.carryOut(); err != nil {
+	err = h.carryOut()
+	h.settle(err)
+	if err != nil {
 		if errors.Is(err, errTold) {
 			return exitFailure
 		}

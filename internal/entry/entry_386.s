@@ -34,7 +34,6 @@
 #define IF_SAME(x, y, label) CMPL x, y; JEQ label
 #define IF_DIFFERENT(x, y, label) CMPL x, y; JNE label
 
-#define signo AX
 #define ENTER
 #define LEAVE RET
 #define SIGRETURN MOVL $173, AX; INT $0x80; INT $3

@@ -34,7 +34,6 @@
 #define IF_SAME(x, y, label) CMPQ x, y; JEQ label
 #define IF_DIFFERENT(x, y, label) CMPQ x, y; JNE label
 
-#define signo DI
 #define ENTER
 #define LEAVE RET
 #define SIGRETURN MOVQ $15, AX; SYSCALL; INT $3

@@ -34,7 +34,6 @@
 #define IF_SAME(x, y, label) CMP y, x; BEQ label
 #define IF_DIFFERENT(x, y, label) CMP y, x; BNE label
 
-#define signo R0
 #define ENTER
 #define LEAVE RET
 

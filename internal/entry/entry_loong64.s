@@ -34,7 +34,6 @@
 #define IF_SAME(x, y, label) BEQ x, y, label
 #define IF_DIFFERENT(x, y, label) BNE x, y, label
 
-#define signo R4
 #define ENTER
 #define LEAVE RET
 

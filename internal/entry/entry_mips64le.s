@@ -36,7 +36,6 @@
 #define IF_SAME(x, y, label) BEQ x, y, label
 #define IF_DIFFERENT(x, y, label) BNE x, y, label
 
-#define signo R4
 // PREPARE overwrites the return address.
 #define ENTER MOVV R31, R20; PREPARE
 #define LEAVE MOVV R20, R31; RET

@@ -36,7 +36,6 @@
 #define IF_SAME(x, y, label) CMP x, y; BEQ label
 #define IF_DIFFERENT(x, y, label) CMP x, y; BNE label
 
-#define signo R3
 #define ENTER
 #define LEAVE RET
 

@@ -34,7 +34,6 @@
 #define IF_SAME(x, y, label) CMPBEQ x, y, label
 #define IF_DIFFERENT(x, y, label) CMPBNE x, y, label
 
-#define signo R2
 #define ENTER
 #define LEAVE RET
 

@@ -79,6 +79,7 @@ type Call struct {
 	DropCaps   []int         // taken from the bounding set
 	Umask      *int          // nil: the test's
 	NoNewPrivs bool
+	Group      bool // makes the program the leader of a process group of its own
 }
 
 // Rlimit is one resource limit of a [Call].

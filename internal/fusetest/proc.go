@@ -72,7 +72,7 @@ func (c Call) Start(ctx context.Context) (*Proc, error) {
 
 // startProcess starts the program, or the shim that becomes it.
 func (c Call) startProcess(files *fileTable) (*os.Process, error) {
-	attr := &os.ProcAttr{Dir: c.Dir, Files: files.list, Env: c.environ()}
+	attr := &os.ProcAttr{Dir: c.Dir, Files: files.list, Env: c.environ(), Sys: &syscall.SysProcAttr{Setpgid: c.Group}}
 	if c.shimmed() {
 		spec := c.shimSpec()
 		spec.Control = files.control
@@ -84,9 +84,9 @@ func (c Call) startProcess(files *fileTable) (*os.Process, error) {
 		return os.StartProcess("/proc/self/exe", []string{"fusetest-shim"}, attr)
 	}
 	if !c.KeepRoot {
-		attr.Sys = &syscall.SysProcAttr{Credential: &syscall.Credential{
+		attr.Sys.Credential = &syscall.Credential{
 			Uid: c.UID, Gid: c.GID, Groups: c.Groups, NoSetGroups: Have() != Root,
-		}}
+		}
 	}
 	return os.StartProcess(c.Prog, c.argv(), attr)
 }
@@ -113,6 +113,12 @@ func (p *Proc) Exited() <-chan struct{} { return p.exited }
 // Signal sends a signal to the program.
 func (p *Proc) Signal(sig unix.Signal) error {
 	return p.process.Signal(sig)
+}
+
+// SignalGroup sends a signal to the process group of a [Call] with Group, as a
+// terminal does.
+func (p *Proc) SignalGroup(sig unix.Signal) error {
+	return os.NewSyscallError("kill", unix.Kill(-p.Pid(), sig))
 }
 
 // Socket returns the test's end of the comm socket, or nil. It stays the

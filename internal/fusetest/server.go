@@ -103,6 +103,10 @@ func ServeOptions(dev *os.File, tree Tree, opts Options) *Server {
 // stuck, and whoever asked waits. INIT is answered all the same.
 func (s *Server) Hang() { s.set(Hung) }
 
+// Freeze stops the server from reading requests, as a daemon that was stopped. Who
+// waits for a daemon that has read the request can not even be killed; here it can.
+func (s *Server) Freeze() { s.set(Frozen) }
+
 // Resume makes a hung or frozen server healthy again. The requests that it
 // held back are answered now.
 func (s *Server) Resume() { s.set(Healthy) }

@@ -49,6 +49,8 @@ type Mounted struct {
 // last is asked right before the mount is attached, and nothing is attached if it
 // has an error: what the plan was made from may be long ago, since whoever calls
 // this program can stop it.
+//
+// Signals are held from the moment when the mount is attached.
 func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mounted, error) {
 	t, granted := plan.Terms()
 	if !granted {
@@ -98,12 +100,16 @@ func (at *Mountpoint) held() (bool, error) {
 // root's. So nothing is ever taken away by its place.
 func findNew(t policy.Terms, at *Mountpoint) (*Mounted, error) {
 	for range maxLooks {
-		now, err := linkOf(at.fd) // not without /proc
-		fd, found := openNew(at.place.parent, at.place.name, t, now)
-		if !found && err == nil {
-			fd, found = openNew(unix.AT_FDCWD, now, t, now)
+		now, unknown := linkOf(at.fd) // not without /proc
+		fd, err := at.place.open()
+		if err == nil && isNew(fd, t, now) {
+			return &Mounted{fd: fd, place: at.place}, nil
 		}
-		if found {
+		if unknown != nil {
+			continue
+		}
+		fd, err = openFar(now)
+		if err == nil && isNew(fd, t, now) {
 			return &Mounted{fd: fd, place: at.place}, nil
 		}
 	}
@@ -114,20 +120,17 @@ func findNew(t policy.Terms, at *Mountpoint) (*Mounted, error) {
 // looking keeps us at it.
 const maxLooks = 10
 
-// openNew opens a name if what lies there is a FUSE mount of this owner at the
-// path now; that is empty where it is not known. On what it lies is seen later.
-func openNew(parent int, name string, t policy.Terms, now string) (fd int, found bool) {
-	fd, err := openPath(parent, name, unix.O_NOFOLLOW)
-	if err != nil {
-		return -1, false
-	}
+// isNew says whether fd is the root of a FUSE mount of this owner at the path now;
+// that is empty where it is not known. On what it lies is seen later. What is not new
+// is closed.
+func isNew(fd int, t policy.Terms, now string) bool {
 	e, isRoot, err := mtab.Of(fd)
 	owner, _ := e.Owner()
 	if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {
 		_ = unix.Close(fd) // nothing was done with it
-		return -1, false
+		return false
 	}
-	return fd, true
+	return true
 }
 
 // wayIsClosed says whether an error of the new mount API may come from its
@@ -211,7 +214,8 @@ func (m *Mounted) Target() (t *Target, err error) {
 		if t, err = m.place.targetOf(m.entry); err == nil {
 			return t, nil
 		}
-		if t, err = Again(m.entry); err == nil || errors.Is(err, mtab.ErrNotListed) {
+		t, err = m.again()
+		if err == nil || errors.Is(err, mtab.ErrNotListed) {
 			return t, err
 		}
 	}

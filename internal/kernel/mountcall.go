@@ -10,7 +10,7 @@ import (
 )
 
 // mountByCall mounts with mount(2), for kernels and confinements that know
-// nothing else.
+// nothing else. Signals are held once it has mounted.
 func mountByCall(t policy.Terms, d *Device, at *Mountpoint, last func() error) error {
 	target := procFD(at.fd)
 	if at.facts.Kind == policy.Directory {
@@ -27,15 +27,18 @@ func mountByCall(t policy.Terms, d *Device, at *Mountpoint, last func() error) e
 	if err := at.ready(last); err != nil {
 		return err
 	}
-	err := mount(source, target, fstype, callFlags(t), callData(t, d))
-	if errors.Is(err, unix.ENODEV) && t.Subtype != "" {
+	err := heldIfDone(func() error {
+		err := mount(source, target, fstype, callFlags(t), callData(t, d))
+		if !errors.Is(err, unix.ENODEV) || t.Subtype == "" {
+			return err
+		}
 		// A kernel without subtypes: the subtype goes into the source, unless it is
 		// there already, where the caller named none.
 		if source != t.Subtype {
 			source = t.Subtype + "#" + source
 		}
-		err = mount(source, target, fsType(t), callFlags(t), callData(t, d))
-	}
+		return mount(source, target, fsType(t), callFlags(t), callData(t, d))
+	})
 	if err != nil {
 		return &MountError{Errno: err}
 	}

@@ -62,7 +62,7 @@ func fill(context int, t policy.Terms, d *Device) error {
 }
 
 // attach mounts the file system that was created in context over the pinned
-// mountpoint.
+// mountpoint. Signals are held from then on.
 func attach(context int, t policy.Terms, at *Mountpoint, last func() error) (fd int, err error) {
 	fd, err = fsmount(context, mountAttributes(t))
 	if err != nil {
@@ -71,7 +71,7 @@ func attach(context int, t policy.Terms, at *Mountpoint, last func() error) (fd 
 	if err := at.ready(last); err != nil {
 		return -1, errors.Join(err, unix.Close(fd))
 	}
-	if err := moveMount(fd, at.fd); err != nil {
+	if err := heldIfDone(func() error { return moveMount(fd, at.fd) }); err != nil {
 		return -1, &MountError{Errno: errors.Join(err, unix.Close(fd))}
 	}
 	return fd, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
 // Target is the topmost mount at a place, pinned and read from the kernel's
@@ -20,7 +21,7 @@ type Target struct {
 
 // Target pins what is mounted at p.
 func (p *Place) Target() (*Target, error) {
-	fd, err := openPath(p.parent, p.name, unix.O_NOFOLLOW)
+	fd, err := p.open()
 	if err != nil {
 		return nil, &AccessError{Path: p.path, Errno: err}
 	}
@@ -166,6 +167,8 @@ const maxStack = 16
 // more right before, and only where no mount of somebody else's lies below. A
 // mountpoint cannot be renamed in the namespace where it is one; in another its
 // owner can, and SECURITY.md says what is left of that.
+//
+// Signals are held once t is gone.
 func (t *Target) Unmount(plan policy.UnmountPlan) error {
 	id, lazy, granted := plan.Terms()
 	if !granted || id != t.entry.ID {
@@ -180,7 +183,7 @@ func (t *Target) Unmount(plan policy.UnmountPlan) error {
 func (t *Target) unmount(lazy bool) error {
 	flags := 0
 	if lazy {
-		err := detachTop(t.fd)
+		err := heldIfDone(func() error { return detachTop(t.fd) })
 		if !errors.Is(err, unix.ENOENT) {
 			_ = t.Close() // it changes nothing about what was done
 			return err
@@ -190,13 +193,27 @@ func (t *Target) unmount(lazy bool) error {
 	if err := t.Close(); err != nil {
 		return err
 	}
-	if err := unix.Fchdir(t.place.parent); err != nil {
+	if err := t.place.enter(); err != nil {
 		return err
 	}
 	if err := t.stillThere(); err != nil {
 		return err
 	}
-	return umountName(t.place.name, flags)
+	return t.umountName(flags)
+}
+
+// umountName unmounts by the name. Where that asks a daemon, signals are held only
+// afterwards: one that comes in between leaves the mount's line in a table.
+func (t *Target) umountName(flags int) error {
+	umount := func() error { return umountName(t.place.name, flags) }
+	if !t.place.isAsking() {
+		return heldIfDone(umount)
+	}
+	err := signals.Through(umount)
+	if err == nil {
+		_ = signals.Hold() // what was asked for is done, held or not
+	}
+	return err
 }
 
 // stillThere looks once more at what lies at the name.

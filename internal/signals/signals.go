@@ -1,47 +1,115 @@
-// Package signals makes a process deaf to signals.
+// Package signals decides which signals end the process, and when.
+//
+// The Go runtime catches most signals. A signal that is caught does not end a wait
+// for a FUSE daemon in the kernel: only one with its default action does, since that
+// is fatal. So the signals by which people and service managers end a program get
+// their default action back, and are ignored only while something is half done.
+//
+// They can not be blocked meanwhile and delivered later: each thread of the runtime
+// lets SIGHUP, SIGINT and SIGTERM through when it starts, whatever mask it inherits,
+// and a fatal signal needs only one thread that takes it.
 package signals
 
 import (
+	"errors"
 	"fmt"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
-// lastSignal is the highest signal number on any architecture (mips).
-const lastSignal = 127
+// ending are the signals that end the process. Those that dump core (SIGQUIT,
+// SIGABRT) end no wait in the kernel, but the process when that has ended.
+var ending = [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGALRM, unix.SIGTERM}
 
-// Ignore ignores every signal that can be. A signal to the process may
-// be taken by any thread of the Go runtime, whose masks are not ours; so it is
-// not enough to block it here. os/signal knows no way to ignore the signals
-// that it takes for faults of the program.
-func Ignore() error {
-	action := newSigaction(1, 0, 0) // SIG_IGN
-	for sig := uintptr(1); sig <= lastSignal; sig++ {
-		_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0)
-		if errno != 0 && errno != unix.EINVAL { // EINVAL: SIGKILL, SIGSTOP, or no signal here
-			return fmt.Errorf("rt_sigaction: %w", errno)
+var (
+	ours []unix.Signal // of ending, those that the caller does not ignore
+	held bool
+)
+
+// Default gives the signals that end the process their default action. SIGHUP and
+// SIGINT stay ignored where the caller ignores them; of the others the Go runtime has
+// forgotten it by now.
+func Default() error {
+	ours = make([]unix.Signal, 0, len(ending))
+	for _, sig := range ending {
+		now, err := handlerOf(sig)
+		if err != nil {
+			return err
 		}
-	}
-	var all unix.Sigset_t
-	for i := range all.Val {
-		all.Val[i] = ^all.Val[i]
-	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
-		return fmt.Errorf("sigprocmask: %w", err)
+		if now == ignore {
+			continue
+		}
+		if err := setHandler(sig, byDefault); err != nil {
+			return err
+		}
+		ours = append(ours, sig)
 	}
 	return nil
 }
 
-// Flags of sigaction(2), the same on every architecture that has a restorer.
-const (
-	saSiginfo  = 4
-	saRestorer = 0x04000000
-	saOnstack  = 0x08000000
-	saRestart  = 0x10000000
-)
+// Held says whether signals are held.
+func Held() bool { return held }
+
+// Hold keeps signals from ending the process until [Release]. One that comes in
+// between is lost: it came too late. So nothing may be done meanwhile that can wait
+// for a daemon.
+func Hold() error {
+	if held {
+		return nil
+	}
+	if err := all(ours, ignore); err != nil {
+		return errors.Join(err, all(ours, byDefault))
+	}
+	held = true
+	return nil
+}
+
+// Release lets signals end the process again.
+func Release() error {
+	if !held {
+		return nil
+	}
+	if err := all(ours, byDefault); err != nil {
+		return err
+	}
+	held = false
+	return nil
+}
+
+// Through lets signals end the process while f runs, which may wait for a daemon.
+func Through(f func() error) error {
+	if !held {
+		return f()
+	}
+	if err := Release(); err != nil {
+		return err
+	}
+	err := f()
+	_ = Hold() // f is done, and what it has found counts
+	return err
+}
+
+// Ignore ignores every signal that can be, for good. os/signal knows no way to
+// ignore the signals that it takes for faults of the program.
+func Ignore() error {
+	for sig := unix.Signal(1); sig <= lastSignal; sig++ {
+		err := setHandler(sig, ignore)
+		if err != nil && !errors.Is(err, unix.EINVAL) { // SIGKILL, SIGSTOP, or no signal here
+			return err
+		}
+	}
+	held = false
+	var every unix.Sigset_t
+	for i := range every.Val {
+		every.Val[i] = ^every.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &every, nil); err != nil {
+		return fmt.Errorf("sigprocmask: %w", err)
+	}
+	return nil
+}
 
 // Catch has a handler of package entry called for a signal, on whatever thread.
 func Catch(sig unix.Signal, handler uintptr) error {
@@ -50,9 +118,5 @@ func Catch(sig unix.Signal, handler uintptr) error {
 		flags |= saRestorer | saSiginfo
 	}
 	action := newSigaction(handler, flags, entry.Sigreturn())
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, sigsetSize, 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("rt_sigaction: %w", errno)
-	}
-	return nil
+	return rtSigaction(sig, &action, nil)
 }

@@ -1,5 +1,6 @@
 // Package anywhere holds the tests by which each system call of the setuid
-// helper fails once, and is the last before SIGKILL, in every way through it.
+// helper fails once, is the first after a signal, and is the last before SIGKILL, in
+// every way through it.
 // Which calls these are is taken from a run where nothing fails, so that a new one
 // is tried by itself.
 //

@@ -123,8 +123,8 @@ var restarted = []string{
 	"fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "statmount", "listmount",
 }
 
-// mustSucceed says that the mode reaches its goal as if nothing had happened. (The
-// child has all signals blocked.)
+// mustSucceed says that the mode reaches its goal as if nothing had happened: so does
+// one that no signal has ended. (The child has all signals blocked.)
 func (v *verdict) mustSucceed() bool {
-	return v.fault == nil || v.fault.errno == unix.EINTR && slices.Contains(restarted, v.at.name) && !v.at.child
+	return v.fault == nil || v.fault.signal != 0 || v.fault.errno == unix.EINTR && slices.Contains(restarted, v.at.name) && !v.at.child
 }

@@ -16,7 +16,7 @@ var figures = struct {
 	modes map[string]*figure
 }{modes: map[string]*figure{}}
 
-type figure struct{ calls, failed, killed, missed int }
+type figure struct{ calls, failed, signals, killed, missed int }
 
 // count counts a fault.
 func (f *figure) count(is fault, hit bool) {
@@ -25,6 +25,8 @@ func (f *figure) count(is fault, hit bool) {
 		f.missed++
 	case is.errno != 0:
 		f.failed++
+	case is.signal != 0:
+		f.signals++
 	default:
 		f.killed++
 	}
@@ -32,12 +34,14 @@ func (f *figure) count(is fault, hit bool) {
 
 func (f *figure) add(more figure) {
 	f.failed += more.failed
+	f.signals += more.signals
 	f.killed += more.killed
 	f.missed += more.missed
 }
 
 func (f *figure) String() string {
-	return fmt.Sprintf("%4d calls, %4d failures, %4d kills, %d not made again", f.calls, f.failed, f.killed, f.missed)
+	return fmt.Sprintf("%4d calls, %4d failures, %4d signals, %4d kills, %d not made again",
+		f.calls, f.failed, f.signals, f.killed, f.missed)
 }
 
 func TestMain(m *testing.M) {

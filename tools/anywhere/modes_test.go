@@ -31,6 +31,7 @@ type mode struct {
 	// fails with one of the errors.
 	whole bool
 	start bool // nothing but the start of the Go runtime
+	holds bool // the calls by which signals are held are among those that are tried
 }
 
 // goal is what a mode comes to when nothing fails.
@@ -74,29 +75,29 @@ var modes = []mode{
 	{name: "the start of the Go runtime", start: true, whole: true},
 	{name: "mount", whole: true},
 	{name: "mount on a file", file: true, args: []string{"-o", "fsname=s,subtype=t,ro,noexec"}},
-	{name: "mount by mount(2)", call: with(byCall)},
+	{name: "mount by mount(2)", holds: true, call: with(byCall)},
 	{name: "mount by mount(2) on a file, table as text", file: true, call: with(byCall, byText)},
 	{name: "mount, table as text", call: with(byText)},
-	{name: "mount with utab", args: inUtab, utab: true},
+	{name: "mount with utab", holds: true, args: inUtab, utab: true},
 	{name: "mount with mtab, counted by fusectl", mtab: true, fusectl: true},
 	{name: "mount by mount(2) with both tables, table as text", args: inUtab, utab: true, mtab: true, call: with(byCall, byText)},
 	{name: "failed send", call: deaf(), goal: fails},
-	{name: "failed send by mount(2), table as text", call: deaf(byCall, byText), goal: fails},
+	{name: "failed send by mount(2), table as text", holds: true, call: deaf(byCall, byText), goal: fails},
 	{name: "failed send with both tables", args: inUtab, utab: true, mtab: true, call: deaf(), goal: fails},
-	{name: "sync-init", args: []string{"--sync-init"}, talk: answer},
+	{name: "sync-init", holds: true, args: []string{"--sync-init"}, talk: answer},
 	{name: "sync-init with utab, table as text", args: []string{"--sync-init", "-o", "x-a"}, utab: true, call: with(byText), talk: answer},
 	{name: "sync-init given up", args: []string{"--sync-init"}, talk: giveUp, silent: true, goal: fails},
 	{name: "-u", args: unmount, call: alone(), mounted: true, goal: unmounts},
 	{name: "-u, table as text", args: unmount, call: alone(byText), mounted: true, goal: unmounts},
-	{name: "-u -z", args: detach, call: alone(), mounted: true, goal: unmounts},
+	{name: "-u -z", holds: true, args: detach, call: alone(), mounted: true, goal: unmounts},
 	{name: "-u -z, table as text", args: detach, call: alone(byText), mounted: true, goal: unmounts},
-	{name: "-u with utab", args: unmount, call: alone(), mounted: true, utab: true, goal: unmounts},
+	{name: "-u with utab", holds: true, args: unmount, call: alone(), mounted: true, utab: true, goal: unmounts},
 	{name: "-u with mtab", args: unmount, call: alone(), mounted: true, mtab: true, goal: unmounts},
 	{name: "auto_unmount", whole: true, args: []string{"-o", "auto_unmount"}, talk: die, goal: watches},
 	{name: "auto_unmount with both tables, table as text", args: []string{"-o", "auto_unmount,x-a"}, utab: true, mtab: true, call: with(byText), talk: die, goal: watches},
 	{name: "sync-init, then auto_unmount", args: []string{"--sync-init", "-o", "auto_unmount"}, talk: answerAndDie, goal: watches},
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mounted: true, talk: die, goal: watches},
-	{name: "--abort", args: []string{"--abort"}, call: alone(), mounted: true, fusectl: true, goal: unmounts},
+	{name: "--abort", holds: true, args: []string{"--abort"}, call: alone(), mounted: true, fusectl: true, goal: unmounts},
 	{name: "--abort with both tables, table as text", args: []string{"--abort"}, call: alone(byText), mounted: true, utab: true, mtab: true, fusectl: true, goal: unmounts},
 	{name: "--list", args: []string{"--list"}, alone: true, call: alone(), mounted: true, dead: true, fusectl: true, goal: answers},
 	{name: "--check", args: []string{"--check"}, call: alone(), fusectl: true, goal: advises},
@@ -111,10 +112,10 @@ func (m mode) sync() bool { return slices.Contains(m.args, "--sync-init") }
 // from is the first call of the helper's own, in an order that never changes.
 const from = "getresuid"
 
-// hides are calls that are not shown, to save the time: only a watcher makes them
-// after the start of the Go runtime, and all do it in the same way.
+// hides are calls that are not shown, to save the time: the Go runtime makes many of
+// them at its start, and all ways do it alike afterwards.
 func (m mode) hides() []string {
-	if m.whole && (m.start || m.goal == watches) {
+	if m.holds || m.whole && (m.start || m.goal == watches) {
 		return nil
 	}
 	return []string{"rt_sigaction"}

@@ -33,8 +33,9 @@ type fault struct {
 	name   string
 	does   fusetest.Verdict
 	errno  unix.Errno
-	kills  bool // the helper is killed
-	parent bool // while its child makes the call
+	signal unix.Signal // that is sent before the call, which is carried out if the caller lives
+	kills  bool        // the helper is killed
+	parent bool        // while its child makes the call
 }
 
 // run is one run of the helper.
@@ -120,10 +121,28 @@ func (r *run) decide(s fusetest.Syscall) fusetest.Verdict {
 		return fusetest.Continue
 	}
 	r.hit = true
-	if r.fault.parent {
-		r.blind = os.NewSyscallError("kill", unix.Kill(r.pid, unix.SIGKILL))
-	}
+	r.send(s.PID)
 	return r.fault.does
+}
+
+// send sends what the fault wants to the helper, or to its child if that is the one
+// that has stopped.
+func (r *run) send(pid int) {
+	sig := r.fault.signal
+	if r.fault.parent {
+		pid = r.pid
+		if r.fault.kills {
+			sig = unix.SIGKILL
+		}
+	}
+	if sig != 0 {
+		r.blind = os.NewSyscallError("kill", unix.Kill(pid, sig))
+	}
+}
+
+// signalled says that the fault's signal has ended the helper.
+func (r *run) signalled() bool {
+	return r.hit && r.fault.signal != 0 && r.result.Signal == r.fault.signal
 }
 
 // note notes how far the helper has come, and what it is still allowed.

@@ -57,7 +57,7 @@ func (w *world) passes(t *testing.T, at spot, f *fault) (hit, well bool) {
 	}
 	v := r.judge()
 	must(t, shut(&r.dev))
-	if r.hit && f.kills && len(v.bad) == 0 {
+	if (r.hit && f.kills || r.signalled()) && len(v.bad) == 0 {
 		v.aftermath()
 	}
 	if len(v.bad) > 0 {

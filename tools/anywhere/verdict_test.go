@@ -40,7 +40,9 @@ func (r *run) judge() *verdict {
 	switch {
 	case r.hit && r.fault.kills:
 		v.killed()
-	case r.hit && r.world.mode.start:
+	case r.signalled():
+		v.endedBySignal()
+	case r.hit && r.world.mode.start && r.fault.signal == 0:
 		v.notBegun()
 	default:
 		v.readMessages()
@@ -120,6 +122,22 @@ func (v *verdict) readTables() {
 // lock, and then nobody knows whether the file is another's.
 func (v *verdict) cannotTidy() bool {
 	return v.fault != nil && (v.at.name == "unlinkat" || v.at.name == "fcntl")
+}
+
+// endedBySignal wants everything to be as it was before.
+func (v *verdict) endedBySignal() {
+	v.readMessages()
+	v.readTables()
+	if v.mounted != v.world.mode.mounted {
+		v.complain("mounted %v", v.mounted)
+	}
+	if held := v.world.held; held != nil {
+		fds := []unix.PollFd{{Fd: int32(held.Fd()), Events: unix.POLLIN}}
+		if n, err := unix.Poll(fds, 0); n != 1 || err != nil || fds[0].Revents != unix.POLLIN {
+			v.complain("the connection has ended: %x, %v", fds[0].Revents, err)
+		}
+	}
+	v.wantReply(false)
 }
 
 // killed is for a helper that was killed.

@@ -52,4 +52,14 @@ var faultMutants = []mutant{
 		[]edit{{"internal/mtab/tables.go", `if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {`, `if false {`}},
 		"anywhere", "^TestKill$/^mount_with_utab$", "afterwards: exit 0",
 	},
+	{
+		"to hold signals while a mount is half done",
+		[]edit{{"internal/kernel/held.go", `if err := signals.Hold(); err != nil {`, `if err := error(nil); err != nil {`}},
+		"anywhere", "^TestSignal$/^mount$", "mounted true",
+	},
+	{
+		"to hold signals while a connection is ended",
+		[]edit{{"cmd/fusermount/abort.go", `err = signals.Hold()`, `err = signals.Release()`}},
+		"anywhere", "^TestSignal$/^--abort$", "the connection has ended",
+	},
 }

@@ -27,17 +27,17 @@ var kernelMutants = []mutant{
 	},
 	{
 		"-u -z by the name",
-		[]edit{{"internal/kernel/unmount.go", `err := detachTop(t.fd)`, `err := error(unix.ENOENT)`}},
+		[]edit{{"internal/kernel/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
 		"attacks", "^TestNames$/^-u_-z$/^last_for_bob's_fuse$", gone,
 	},
 	{
 		"the undo by the name",
-		[]edit{{"internal/kernel/unmount.go", `err := detachTop(t.fd)`, `err := error(unix.ENOENT)`}},
+		[]edit{{"internal/kernel/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
 		"attacks", "^TestTable$/^failed_send$/^alice_detaches_and_root_mounts_there$", gone,
 	},
 	{
 		"the watcher by the name",
-		[]edit{{"internal/kernel/unmount.go", `err := detachTop(t.fd)`, `err := error(unix.ENOENT)`}},
+		[]edit{{"internal/kernel/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
 		"attacks", "^TestNames$/^auto_unmount$/^last_for_root's_tmpfs$", gone,
 	},
 	{
@@ -90,16 +90,16 @@ var kernelMutants = []mutant{
 	{
 		"the pinned mountpoint, new API",
 		[]edit{{
-			"internal/kernel/mountcontext.go", `if err := moveMount(fd, at.fd); err != nil {`,
-			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); if err := moveMount(fd, again); err != nil {`,
+			"internal/kernel/mountcontext.go", `return moveMount(fd, at.fd)`,
+			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
 		}},
 		"attacks", "^TestNames$/^mount$/^parent_for_root's_directory$", "mounted over what belongs to uid 0",
 	},
 	{
 		"the pinned mountpoint, sync-init",
 		[]edit{{
-			"internal/kernel/mountcontext.go", `if err := moveMount(fd, at.fd); err != nil {`,
-			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); if err := moveMount(fd, again); err != nil {`,
+			"internal/kernel/mountcontext.go", `return moveMount(fd, at.fd)`,
+			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
 		}},
 		"attacks", "^TestNames$/^sync-init$/^middle_for_link_to_root's_directory$", "mounted over what belongs to uid 0",
 	},

@@ -91,8 +91,13 @@ var processMutants = []mutant{
 	},
 	{
 		"signals to the watcher",
-		[]edit{{"internal/signals/signals.go", `action.handler = 1 // SIG_IGN`, `action.handler = 0`}},
+		[]edit{{"internal/signals/signals.go", "err := setHandler(sig, ignore)\n", "err := setHandler(sig, byDefault)\n"}},
 		"conformance", "^TestWatchIgnores$", "SigIgn is",
+	},
+	{
+		"the default action of signals",
+		[]edit{{"cmd/fusermount/run.go", `signals.Default()`, `error(nil)`}},
+		"conformance", "^TestSignalEndsSyncInit$/^process_quit$", "SIGQUIT: quit",
 	},
 	{
 		"the log",

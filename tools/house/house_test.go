@@ -157,7 +157,7 @@ func TestFlow(t *testing.T) {
 		"signals":   {"entry"},
 		"fusectl":   {"rawfile"},
 		"mtab":      {"mountopts", "rawfile", "fusectl"},
-		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile"},
+		"kernel":    {"mountopts", "policy", "priv", "mtab", "rawfile", "signals"},
 		"people":    {"fuseconf", "printable"},
 		"look":      {"fusectl", "kernel", "mountopts", "mtab", "people", "rawfile"},
 	}

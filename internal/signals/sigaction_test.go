@@ -40,12 +40,12 @@ func TestSigactionOfKernel(t *testing.T) {
 	}
 	var before, ignored, after guarded
 	action(nil, &before)
-	ignored.handler = 1 // SIG_IGN
+	ignored.handler = ignore
 	action(&ignored, nil)
 	after.guard = [64]byte(slices.Repeat([]byte{0xa5}, 64))
 	guard := after.guard
 	action(&before, &after)
-	if after.handler != 1 {
+	if after.handler != ignore {
 		t.Errorf("the handler became %d", after.handler)
 	}
 	if after.guard != guard {

@@ -1,0 +1,375 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// ending are the signals that end the program wherever it waits.
+var ending = []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGALRM}
+
+// dumping are those that end it where the wait is no kernel's for a daemon: they are
+// not fatal before that.
+var dumping = []unix.Signal{unix.SIGQUIT, unix.SIGABRT}
+
+var fatal = append(slices.Clone(ending), dumping...)
+
+// sticky is a mount of alice's with a file and a directory, whose daemon can stop
+// reading requests.
+type sticky struct {
+	*fusetest.Server
+	path    string
+	waiting string // a file with the number of requests that were not answered
+	frozen  chan struct{}
+}
+
+func stickyMount(t *testing.T, call fusetest.Call) *sticky {
+	t.Helper()
+	fusetest.Control(t)
+	m := &sticky{path: fusetest.Dir(t, alice), frozen: make(chan struct{})}
+	call.Args = []string{m.path}
+	r := run(t, call)
+	wantMounted(t, r, m.path)
+	line, _ := fusetest.FindMount(t, m.path)
+	_, number, _ := strings.Cut(line.Device, ":")
+	m.waiting = filepath.Join(fusetest.ControlPath, number, "waiting")
+	m.Server = fusetest.Serve(r.Dev, fusetest.Tree{
+		Files: map[string][]byte{"file": []byte("x"), "dir": nil},
+		Lies:  map[string]fusetest.Attr{"": {UID: alice}, "file": {UID: alice}, "dir": {UID: alice, Mode: unix.S_IFDIR | 0o755}},
+	})
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	<-m.Ready()
+	return m
+}
+
+// freeze stops the daemon, once.
+func (m *sticky) freeze() {
+	m.Freeze()
+	close(m.frozen)
+}
+
+// await waits until the daemon has stopped and somebody waits for it.
+func (m *sticky) await(t *testing.T) {
+	t.Helper()
+	<-m.frozen
+	for deadline := time.Now().Add(fusetest.Patience); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(m.waiting)
+		must(t, err)
+		if string(text) != "0\n" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits for the daemon")
+		}
+	}
+}
+
+// tick is longer than any kernel's (HZ is 100 at least).
+const tick = 30 * time.Millisecond
+
+// freezesAt gives an interceptor that stops the daemon right before a system call,
+// when the program waits for nothing else. What the daemon has answered counts for the
+// rest of the kernel's tick, which has to be over.
+func (m *sticky) freezesAt(name string) func(fusetest.Syscall) fusetest.Verdict {
+	return func(c fusetest.Syscall) fusetest.Verdict {
+		if c.Name == name {
+			m.freeze()
+			time.Sleep(tick)
+		}
+		return fusetest.Continue
+	}
+}
+
+func start(t *testing.T, call fusetest.Call) *fusetest.Proc {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
+	t.Cleanup(cancel)
+	p, err := call.Start(ctx)
+	must(t, err)
+	return p
+}
+
+// wantSignalled wants a program to be ended by a signal, without a word and without
+// sending a device.
+func wantSignalled(t *testing.T, p *fusetest.Proc, sig unix.Signal) {
+	t.Helper()
+	r := p.Wait()
+	if r.Signal != sig || r.Stderr != "" || r.NFDs != 0 {
+		t.Errorf("exit %d, signal %v, %d descriptors, %q; want %v", r.Exit, r.Signal, r.NFDs, r.Stderr, sig)
+	}
+}
+
+// wantSame wants the mount table to be what it was.
+func wantSame(t *testing.T, before []fusetest.Line) {
+	t.Helper()
+	show := func(lines []fusetest.Line) string { return fmt.Sprintf("%+v", lines) }
+	if after := fusetest.Mountinfo(t); show(after) != show(before) {
+		t.Errorf("the mounts were %s, and are %s", show(before), show(after))
+	}
+}
+
+// waysToSend send a signal to the program alone, and to its process group as a
+// terminal does.
+var waysToSend = map[string]func(*fusetest.Proc, unix.Signal) error{
+	"process": (*fusetest.Proc).Signal,
+	"group":   (*fusetest.Proc).SignalGroup,
+}
+
+// A signal ends every wait for a daemon that hangs, the caller's own.
+func TestSignalEndsWait(t *testing.T) {
+	for name, args := range map[string][]string{
+		"mount on top":             {""},
+		"mount inside":             {"/file"},
+		"mount through":            {"/dir/m"},
+		"sync-init on top":         {"--sync-init", ""},
+		"sync-init inside":         {"--sync-init", "/file"},
+		"-u inside":                {"-u", "/file"},
+		"-u through":               {"-u", "/dir/m"},
+		"-u -z inside":             {"-u", "-z", "/file"},
+		"-u -z through":            {"-u", "-z", "/dir/m"},
+		"--auto-unmount inside":    {"--auto-unmount", "/file"},
+		"--auto-unmount through":   {"--auto-unmount", "/dir/m"},
+		"--abort inside":           {"--abort", "/file"},
+		"mount by mount(2) inside": {"/file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, _ := asUser(t)
+			m := stickyMount(t, call)
+			m.freeze()
+			last := len(args) - 1
+			call.Args = append(slices.Clone(args[:last]), m.path+args[last])
+			call.Group = true
+			if strings.Contains(name, "mount(2)") {
+				call.Deny = fusetest.Deny(unix.ENOSYS, "fsopen")
+			}
+			for _, sig := range ending {
+				for way, send := range waysToSend {
+					before := fusetest.Mountinfo(t)
+					p := start(t, call)
+					m.await(t)
+					must(t, send(p, sig))
+					wantSignalled(t, p, sig)
+					wantSame(t, before)
+					if t.Failed() {
+						t.Fatalf("%v to the %s", sig, way)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Who waits for a daemon that has read the request can not be ended before the daemon
+// or its connection is; then the signal counts.
+func TestSignalAfterWait(t *testing.T) {
+	call, _ := asUser(t)
+	m := stickyMount(t, call)
+	m.Hang()
+	asked := len(m.Asked())
+	p := start(t, unmountCall(call, m.path+"/file"))
+	m.AwaitAsked(t, asked)
+	must(t, p.Signal(unix.SIGTERM))
+	must(t, m.Close())
+	wantSignalled(t, p, unix.SIGTERM)
+}
+
+// The last look before a mount is attached may wait, too.
+func TestSignalEndsLastLook(t *testing.T) {
+	for way, at := range map[string]struct {
+		call, name string
+		deny       []fusetest.Denied
+	}{
+		"new API":  {"fsmount", "/file", nil},
+		"mount(2)": {"fchdir", "/dir", fusetest.Deny(unix.ENOSYS, "fsopen")},
+	} {
+		t.Run(way, func(t *testing.T) {
+			fusetest.NeedIntercept(t)
+			call, _ := asUser(t)
+			m := stickyMount(t, call)
+			call.Deny, call.Args = at.deny, []string{m.path + at.name}
+			call.Intercept = m.freezesAt(at.call)
+			before := fusetest.Mountinfo(t)
+			p := start(t, call)
+			m.await(t)
+			must(t, p.Signal(unix.SIGTERM))
+			wantSignalled(t, p, unix.SIGTERM)
+			wantSame(t, before)
+		})
+	}
+}
+
+// umount2(2) itself asks the daemon in which the mountpoint lies.
+func TestSignalEndsUnmountInside(t *testing.T) {
+	fusetest.NeedIntercept(t)
+	call, _ := asUser(t)
+	const others = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
+	writeFile(t, "/run/mount/utab", others)
+	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
+	m := stickyMount(t, call)
+	inner := m.path + "/file"
+	call.Args = []string{"-o", "x-a", inner}
+	wantMounted(t, run(t, call), inner)
+	wantTable(t, others, 1)
+	unmounting := unmountCall(call, inner)
+	unmounting.Intercept = m.freezesAt("umount2")
+	before := fusetest.Mountinfo(t)
+	p := start(t, unmounting)
+	m.await(t)
+	must(t, p.Signal(unix.SIGINT))
+	wantSignalled(t, p, unix.SIGINT)
+	wantSame(t, before)
+	wantTable(t, others, 1)
+}
+
+// Where nobody receives the device, the mount is looked for to be taken back. That
+// waits for the daemon in which the mountpoint lies, and a signal ends it. The mount
+// that is left has no daemon, and its owner can unmount it.
+func TestSignalEndsTakingBack(t *testing.T) {
+	fusetest.NeedIntercept(t)
+	call, _ := asUser(t)
+	m := stickyMount(t, call)
+	inner := m.path + "/file"
+	call.Args, call.HangUp = []string{inner}, true
+	call.Intercept = m.freezesAt("sendmsg")
+	p := start(t, call)
+	m.await(t)
+	must(t, p.Signal(unix.SIGTERM))
+	wantSignalled(t, p, unix.SIGTERM)
+	m.Resume()
+	unmount(t, call, inner)
+}
+
+// A signal ends sync-init wherever it waits, and takes its child along.
+func TestSignalEndsSyncInit(t *testing.T) {
+	for way, send := range waysToSend {
+		for _, sig := range fatal {
+			t.Run(way+" "+sig.String(), func(t *testing.T) {
+				call, mountpoint := syncCall(t, "")
+				call.Group = true
+				s := startSync(t, call, mountpoint)
+				must(t, send(s.Proc, sig))
+				wantSignalled(t, s.Proc, sig)
+				wantNothing(t, mountpoint)
+
+				s = startSync(t, call, mountpoint)
+				s.serve(t, fusetest.Options{HangBeforeInit: true})
+				s.answer(t)
+				child := s.waitCreating(t)
+				must(t, send(s.Proc, sig))
+				wantSignalled(t, s.Proc, sig)
+				wantGone(t, child)
+				wantNothing(t, mountpoint)
+			})
+		}
+	}
+}
+
+// redirected has one of the program's streams go into a pipe that is full.
+func redirected(t *testing.T, call fusetest.Call, stream int) (fusetest.Call, *os.File) {
+	t.Helper()
+	path := filepath.Join(fusetest.Dir(t, alice), "pipe")
+	must(t, unix.Mkfifo(path, 0o600))
+	must(t, os.Chown(path, alice, alice))
+	pipe, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0)
+	must(t, err)
+	t.Cleanup(func() { must(t, pipe.Close()) })
+	for n := 0; err == nil; {
+		n, err = unix.Write(int(pipe.Fd()), make([]byte, 4096))
+		_ = n // the last one fails: the pipe is full
+	}
+	sh, err := exec.LookPath("sh")
+	must(t, err)
+	call.Args = append([]string{"-c", fmt.Sprintf(`exec "$@" %d>'%s'`, stream, path), "sh", call.Prog}, call.Args...)
+	call.Prog = sh
+	return call, pipe
+}
+
+// waitIn waits until a program sleeps in a system call.
+func waitIn(t *testing.T, p *fusetest.Proc, name string) {
+	t.Helper()
+	nr, ok := fusetest.SyscallNumber(name)
+	if !ok {
+		t.Fatal(name)
+	}
+	for deadline := time.Now().Add(fusetest.Patience); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", p.Pid()))
+		if err == nil && strings.HasPrefix(string(text), fmt.Sprintf("%d ", nr)) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the program is in %s, %v", text, err)
+		}
+	}
+}
+
+// Nor does it wait for who reads what it says.
+func TestSignalEndsWrite(t *testing.T) {
+	for name, c := range map[string]struct {
+		args   []string
+		stream int
+	}{
+		"--list":    {[]string{"--list"}, 1},
+		"--check":   {[]string{"--check"}, 1},
+		"--version": {[]string{"--version"}, 1},
+		"an error":  {[]string{"-u", "/nothing/there"}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			call.Socket = fusetest.NoSocket
+			call.Args = []string{mountpoint}
+			if c.args != nil {
+				call.Args = c.args
+			}
+			call, _ = redirected(t, call, c.stream)
+			for _, sig := range fatal {
+				p := start(t, call)
+				waitIn(t, p, "write")
+				must(t, p.Signal(sig))
+				wantSignalled(t, p, sig)
+			}
+		})
+	}
+}
+
+// What the caller ignores stays ignored, as nohup and shells have it.
+func TestSignalsIgnored(t *testing.T) {
+	call, _ := asUser(t)
+	m := stickyMount(t, call)
+	m.freeze()
+	call.Args, call.Ignore = []string{m.path}, []unix.Signal{unix.SIGHUP, unix.SIGINT}
+	p := start(t, call)
+	m.await(t)
+	for _, sig := range append(slices.Clone(call.Ignore), unix.SIGTERM) { // of several, the lowest number comes first
+		must(t, p.Signal(sig))
+	}
+	wantSignalled(t, p, unix.SIGTERM)
+}
+
+// A mask of the caller's does not keep a signal away.
+func TestSignalsBlocked(t *testing.T) {
+	call, _ := asUser(t)
+	m := stickyMount(t, call)
+	m.freeze()
+	call.Args, call.Block = []string{m.path}, ending
+	for _, sig := range ending {
+		p := start(t, call)
+		m.await(t)
+		must(t, p.Signal(sig))
+		wantSignalled(t, p, sig)
+	}
+}
