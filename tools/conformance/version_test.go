@@ -9,7 +9,7 @@ import (
 // own looks like.
 func TestVersionInScripts(t *testing.T) {
 	for _, version := range []string{"v1.2.3-4-g0123456-dirty", "1.2.3-1ubuntu0.1"} {
-		program := build(t, "0", "-ldflags=-X main.version="+version)
+		program := build(t, "0", "-X main.version="+version)
 		for _, script := range []string{
 			`awk '{print $3}'`,
 			`cut -d' ' -f3`,
