@@ -6,14 +6,22 @@ import "golang.org/x/sys/unix"
 
 // Written by the entry point. The names are its own, so a change here is one there.
 var (
-	ran, secure          uintptr
-	uid, gid, euid, egid uintptr
-	noNewPrivs           uintptr
-	results              [steps]uintptr
-	capsBefore           [2]unix.CapUserData
-	capsAfter            [2]unix.CapUserData
-	limit                unix.Rlimit
+	ran        uintptr
+	noNewPrivs uintptr
+	results    [steps]uintptr
+	capsBefore [2]unix.CapUserData
+	capsAfter  [2]unix.CapUserData
+	limit      unix.Rlimit
 )
+
+// What the auxiliary vector says. If it does not, the process counts as set-id, and
+// keeps ids that package priv refuses.
+var (
+	secure               uintptr = 1
+	uid, gid, euid, egid uintptr = noID, noID, noID, noID
+)
+
+const noID = ^uintptr(0) // leaves an id as it is, in setresuid(2)
 
 // Read by the entry point.
 var (
@@ -40,7 +48,13 @@ const (
 	lendable        = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
 	permittedOffset = 4 // of Permitted in unix.CapUserData
 
-	atSecure   = 23 // AT_SECURE of getauxval(3)
+	// Of getauxval(3). The kernel tells them at each exec, and no filter can change them.
+	atUID    = 11
+	atEUID   = 12
+	atGID    = 13
+	atEGID   = 14
+	atSecure = 23
+
 	letterG    = 'G'
 	letterO    = 'O'
 	underscore = '_'

@@ -49,7 +49,7 @@ func AtStart() (s Start, ok bool) {
 		EUID:       uint32(euid),
 		NoNewPrivs: noNewPrivs == 1,
 		Permitted:  uint64(capsBefore[0].Permitted) | uint64(capsBefore[1].Permitted)<<32,
-	}, secure != 0
+	}, Ran() && secure != 0
 }
 
 // Error is a step that failed.

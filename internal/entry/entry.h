@@ -44,15 +44,27 @@ environment:
 	IF_NOT_ZERO(val, environment)
 auxiliary:
 	MOVE	(at), val
+	MOVE	W(at), tmp
 	ADDTO($(2*W), at)
-	IF_ZERO(val, secure) // the kernel did not say: assume set-id
+	IF_ZERO(val, known)
+	IF_NOT(val, const_atUID, notUID)
+	MOVE	tmp, ·uid(SB)
+notUID:
+	IF_NOT(val, const_atEUID, notEUID)
+	MOVE	tmp, ·euid(SB)
+notEUID:
+	IF_NOT(val, const_atGID, notGID)
+	MOVE	tmp, ·gid(SB)
+notGID:
+	IF_NOT(val, const_atEGID, notEGID)
+	MOVE	tmp, ·egid(SB)
+notEGID:
 	IF_NOT(val, const_atSecure, auxiliary)
-	MOVE	(-W)(at), val
+	MOVE	tmp, ·secure(SB)
+	GOTO(auxiliary)
+known:
+	MOVE	·secure(SB), val
 	IF_ZERO(val, runtime)
-
-secure:
-	MOVE	$1, val
-	MOVE	val, ·secure(SB)
 
 	// Rename each variable GO... to _O..., which the Go runtime does not look for.
 variable:
@@ -74,15 +86,7 @@ limits:
 	RAISE(const_rlimitAS)
 	RAISE(const_rlimitDATA)
 
-	// Note who the process is.
-	CALL(const_sysGetuid)
-	MOVE	ret, ·uid(SB)
-	CALL(const_sysGeteuid)
-	MOVE	ret, ·euid(SB)
-	CALL(const_sysGetgid)
-	MOVE	ret, ·gid(SB)
-	CALL(const_sysGetegid)
-	MOVE	ret, ·egid(SB)
+	// Note what the process may do.
 	PRCTL(const_prGetNoNewPrivs, 0)
 	MOVE	ret, ·noNewPrivs(SB)
 	MOVE	$·capHeader(SB), a0

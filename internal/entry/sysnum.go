@@ -7,10 +7,7 @@ package entry
 import "golang.org/x/sys/unix"
 
 const (
-	sysGetuid    = unix.SYS_GETUID
 	sysGeteuid   = unix.SYS_GETEUID
-	sysGetgid    = unix.SYS_GETGID
-	sysGetegid   = unix.SYS_GETEGID
 	sysSetresuid = unix.SYS_SETRESUID
 	sysSetresgid = unix.SYS_SETRESGID
 )

@@ -55,10 +55,17 @@ const attempts = 3
 // onMainThread checks that the runtime has not moved us: on any other thread
 // we would not be who we think we are.
 func onMainThread() error {
-	if pid, tid := unix.Getpid(), unix.Gettid(); pid != tid {
-		return fmt.Errorf("internal error: on thread %d of process %d", tid, pid)
+	_, err := mainThread()
+	return err
+}
+
+// mainThread is onMainThread, and gives the thread's id, which is the process's.
+func mainThread() (tid int, err error) {
+	pid, tid := unix.Getpid(), unix.Gettid()
+	if pid != tid {
+		return 0, fmt.Errorf("internal error: on thread %d of process %d", tid, pid)
 	}
-	return nil
+	return tid, nil
 }
 
 // KeepOnly takes everything out of the permitted set but caps and what is a

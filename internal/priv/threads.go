@@ -26,7 +26,8 @@ import (
 // /proc the threads are not known, and keep what they have, which is no more than
 // this one has.
 func RestrictOthers(left Set) error {
-	if err := onMainThread(); err != nil {
+	self, err := mainThread()
+	if err != nil {
 		return err
 	}
 	handler, ok := entry.Disarm(uint64(left))
@@ -37,7 +38,7 @@ func RestrictOthers(left Set) error {
 		return err
 	}
 	for deadline := time.Now().Add(disarmTimeout); ; {
-		tids, err := threadsAbove(left)
+		tids, err := threadsAbove(left, self)
 		if err != nil || len(tids) == 0 {
 			return err
 		}
@@ -45,7 +46,7 @@ func RestrictOthers(left Set) error {
 			return fmt.Errorf("%d threads do not give up their capabilities", len(tids))
 		}
 		for _, tid := range tids {
-			if err := unix.Tgkill(unix.Getpid(), tid, disarmSignal); err != nil && !errors.Is(err, unix.ESRCH) {
+			if err := unix.Tgkill(self, tid, disarmSignal); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("tgkill: %w", err)
 			}
 		}
@@ -61,9 +62,9 @@ const (
 	disarmPause   = 20_000 // nanoseconds
 )
 
-// threadsAbove gives the other threads that have more capabilities than left
+// threadsAbove gives the threads but self that have more capabilities than left
 // permitted.
-func threadsAbove(left Set) (above []int, err error) {
+func threadsAbove(left Set, self int) (above []int, err error) {
 	tids, err := rawfile.Numbers("/proc/self/task")
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil
@@ -72,7 +73,7 @@ func threadsAbove(left Set) (above []int, err error) {
 		return nil, fmt.Errorf("list threads: %w", err)
 	}
 	for _, tid := range tids {
-		if tid == unix.Gettid() {
+		if tid == self {
 			continue
 		}
 		_, permitted, _, err := capgetOf(tid)
