@@ -1,6 +1,7 @@
 package attacks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,7 @@ func TestMutants(t *testing.T) {
 		suites[suite] = filepath.Join(t.TempDir(), suite+".test")
 		goTool(t, "..", "test", "-c", "-o", suites[suite], "./"+suite)
 	}
+	flags := cmp.Or(os.Getenv("FUSERMOUNT_LDFLAGS"), "-s -w") // as the helper's, where make says which
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +50,7 @@ func TestMutants(t *testing.T) {
 				return
 			}
 			program := filepath.Join(t.TempDir(), "fusermount3")
-			goTool(t, module, "build", "-overlay", overlay, "-ldflags", "-s -w", "-o", program, "./cmd/fusermount")
+			goTool(t, module, "build", "-overlay", overlay, "-ldflags", flags, "-o", program, "./cmd/fusermount")
 			m.loses(t, filepath.Join("..", m.suite), suites[m.suite], "-test.run", m.run, "-test.failfast", "FUSERMOUNT_HELPER="+program)
 		})
 	}

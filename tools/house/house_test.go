@@ -116,6 +116,7 @@ func TestFlow(t *testing.T) {
 		"mountopts": {},
 		"fstypes":   {},
 		"fuseconf":  {"fstypes"},
+		"bigstack":  {},
 		"confine":   {},
 		"fdpass":    {},
 		"priv":      {},
