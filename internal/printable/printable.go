@@ -4,7 +4,6 @@ package printable
 
 import (
 	"fmt"
-	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -23,21 +22,25 @@ func Misleads(r rune) bool {
 // Text escapes the bytes of what misleads as \ooo, and bytes that a terminal could
 // take for the second control block. Other bytes stay: names need not be UTF-8.
 func Text(text string) string {
-	var b strings.Builder
+	var escaped []byte // of text[:done]
+	done := 0
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRuneInString(text[i:])
 		bad := Misleads(r)
 		if r == utf8.RuneError && size == 1 {
 			bad = text[i] < 0xa0
 		}
-		for _, c := range []byte(text[i : i+size]) {
-			if bad {
-				fmt.Fprintf(&b, `\%03o`, c)
-			} else {
-				b.WriteByte(c)
+		if bad {
+			escaped = append(escaped, text[done:i]...)
+			for _, c := range []byte(text[i : i+size]) {
+				escaped = fmt.Appendf(escaped, `\%03o`, c)
 			}
+			done = i + size
 		}
 		i += size
 	}
-	return b.String()
+	if done == 0 {
+		return text
+	}
+	return string(append(escaped, text[done:]...))
 }

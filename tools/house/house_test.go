@@ -147,6 +147,7 @@ func TestFlow(t *testing.T) {
 		"mountopts": {},
 		"fstypes":   {},
 		"fuseconf":  {"fstypes"},
+		"bigstack":  {},
 		"confine":   {},
 		"fdpass":    {},
 		"entry":     {},
