@@ -24,16 +24,38 @@ func TestThreads(t *testing.T) {
 	for _, m := range watchedModes {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			w := worldWithUtab(t, program)
-			o := observe(t, w, m, nil)
-			if o.result.Exit != 0 != m.fails {
-				o.complain("exit %d", o.result.Exit)
-			}
-			if len(o.bad) > 0 {
-				t.Errorf("%s", o)
-			}
+			look(t, worldWithUtab(t, program), m, nil)
 		})
 	}
+}
+
+// look looks at a run of the helper, whose user tries to get into each of its
+// threads before each call.
+func look(t *testing.T, w *world, m mode, prepare func(*observation)) {
+	t.Helper()
+	attempts := 0
+	o := observe(t, w, m, func(o *observation) {
+		if prepare != nil {
+			prepare(o)
+		}
+		o.decide = func(s fusetest.Syscall) fusetest.Verdict {
+			attempts++
+			won, err := intrude(w.here, s.PID, true)
+			o.err = errors.Join(o.err, err)
+			if len(won) == 0 {
+				return fusetest.Continue
+			}
+			o.complain("%v: its user is in it: %q", s, won)
+			return fusetest.Kill
+		}
+	})
+	if o.result.Exit != 0 != m.fails {
+		o.complain("exit %d", o.result.Exit)
+	}
+	if len(o.bad) > 0 {
+		t.Errorf("%s", o)
+	}
+	t.Logf("%d attempts to get into up to %d threads", attempts, o.most)
 }
 
 // watchedModes are the ways through the helper that differ in what it retains.
@@ -71,6 +93,7 @@ type observation struct {
 	mode   mode
 	calls  []string
 	bad    []string
+	most   int      // threads at once
 	asRoot []string // calls before it was its caller that have nothing to do with that
 	became bool     // it is its caller
 	left   bool     // it has begun to leave its caller's session, to be a watcher
@@ -112,7 +135,7 @@ func observe(t *testing.T, w *world, m mode, prepare func(*observation)) *observ
 		if s.Child {
 			return fusetest.Continue
 		}
-		o.look(s)
+		o.before(s)
 		if o.decide != nil {
 			return o.decide(s)
 		}
@@ -151,14 +174,15 @@ func (o *observation) complain(format string, args ...any) {
 // enough complaints of one run say what is wrong.
 const enough = 4
 
-// look judges all threads before a call.
-func (o *observation) look(s fusetest.Syscall) {
+// before judges all threads before a call.
+func (o *observation) before(s fusetest.Syscall) {
 	threads, err := threadsOf(s.PID)
 	if err != nil || len(threads) == 0 {
 		o.err = errors.Join(o.err, err)
 		return
 	}
 	o.calls = append(o.calls, s.Name)
+	o.most = max(o.most, len(threads))
 	if !o.became {
 		o.became = len(threads[0].excess(0, lendable)) == 0
 		if o.became && len(threads) > 1 {
@@ -189,8 +213,16 @@ func (o *observation) judge(c credentials, call string) []string {
 		if o.writesTables() { // as the tables' owner
 			c.uids[3], c.gids[3] = alice, alice
 		}
+	case o.waits(call) && o.writesTables():
+		// The kernel makes the process dumpable for a moment whenever the main thread
+		// changes its ids of file access. What is permitted keeps its user out of the
+		// other threads then.
+		permitted &^= 1 << unix.CAP_SYS_ADMIN
 	case o.waits(call):
 		permitted = 0
+	}
+	if becoming[call] || idCalls[call] {
+		c.owner = 0 // on the way to be dumpable no more, which mark sees to
 	}
 	if c.main && o.waits(call) && !o.writesTables() {
 		permitted = 1 << unix.CAP_SYS_ADMIN
