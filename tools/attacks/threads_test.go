@@ -90,18 +90,19 @@ var bracketed = map[string]bool{
 
 // observation is a run of the helper that is looked at before each system call.
 type observation struct {
-	mode   mode
-	calls  []string
-	bad    []string
-	most   int      // threads at once
-	asRoot []string // calls before it was its caller that have nothing to do with that
-	became bool     // it is its caller
-	left   bool     // it has begun to leave its caller's session, to be a watcher
-	stale  bool     // its ids have changed since it was made not dumpable
-	strict bool     // it has to be made not dumpable after each change of ids
-	result fusetest.Result
-	err    error
-	came   []fusetest.Line // mounts
+	mode    mode
+	calls   []string
+	bad     []string
+	most    int      // threads at once
+	asRoot  []string // calls before it was its caller that have nothing to do with that
+	became  bool     // it is its caller
+	left    bool     // it has begun to leave its caller's session, to be a watcher
+	watches bool     // it waits for its caller's end, or has waited
+	stale   bool     // its ids have changed since it was made not dumpable
+	strict  bool     // it has to be made not dumpable after each change of ids
+	result  fusetest.Result
+	err     error
+	came    []fusetest.Line // mounts
 	// decide is asked before each call what becomes of it; it may be nil.
 	decide func(s fusetest.Syscall) fusetest.Verdict
 }
@@ -192,6 +193,7 @@ func (o *observation) before(s fusetest.Syscall) {
 	if !o.became && !becoming[s.Name] {
 		o.asRoot = append(o.asRoot, s.Name)
 	}
+	o.watches = o.watches || o.left && s.Name == "ppoll"
 	for _, c := range threads {
 		if bad := o.judge(c, s.Name); len(bad) > 0 {
 			o.complain("%v, of %d threads: %s", s, len(threads), strings.Join(bad, ", "))
@@ -213,18 +215,18 @@ func (o *observation) judge(c credentials, call string) []string {
 		if o.writesTables() { // as the tables' owner
 			c.uids[3], c.gids[3] = alice, alice
 		}
-	case o.waits(call) && o.writesTables():
+	case o.watches && o.writesTables():
 		// The kernel makes the process dumpable for a moment whenever the main thread
 		// changes its ids of file access. What is permitted keeps its user out of the
 		// other threads then.
 		permitted &^= 1 << unix.CAP_SYS_ADMIN
-	case o.waits(call):
+	case o.watches:
 		permitted = 0
 	}
 	if becoming[call] || idCalls[call] {
 		c.owner = 0 // on the way to be dumpable no more, which mark sees to
 	}
-	if c.main && o.waits(call) && !o.writesTables() {
+	if c.main && o.watches && !o.writesTables() {
 		permitted = 1 << unix.CAP_SYS_ADMIN
 	}
 	return c.excess(effective, permitted)
@@ -233,11 +235,6 @@ func (o *observation) judge(c credentials, call string) []string {
 // writesTables says whether the mode has a line of libmount's table to write.
 func (o *observation) writesTables() bool {
 	return slices.ContainsFunc(o.mode.args, func(arg string) bool { return strings.Contains(arg, "x-a") }) || o.mode.mount
-}
-
-// waits says whether the call is the wait of a watcher that has left its caller.
-func (o *observation) waits(call string) bool {
-	return o.left && (call == "ppoll" || call == "recvfrom")
 }
 
 // idCalls are the calls at which the kernel makes a process as dumpable as
