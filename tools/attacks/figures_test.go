@@ -16,6 +16,9 @@ var figures struct {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(tracerEnv) != "" {
+		os.Exit(tracerMain())
+	}
 	os.Exit(fusetest.Run(func() int {
 		code := m.Run()
 		if f := &figures; f.tried.Load()+f.mutants.Load() > 0 {

@@ -131,6 +131,16 @@ func runWithin(t *testing.T, call fusetest.Call) fusetest.Result {
 	return call.Run(ctx)
 }
 
+// startWithin starts a program that is killed when the test has ended, at the latest.
+func startWithin(t *testing.T, call fusetest.Call) *fusetest.Proc {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
+	t.Cleanup(cancel)
+	p, err := call.Start(ctx)
+	must(t, err)
+	return p
+}
+
 // stay is what a helper did while it waited for its caller.
 type stay struct {
 	written         string // on standard error
@@ -168,11 +178,8 @@ func waiting(t *testing.T, program string, env []string) (s stay) {
 // caller's byte.
 func syncInit(t *testing.T, w *world, call fusetest.Call) *fusetest.Proc {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
-	t.Cleanup(cancel)
 	call.UID, call.GID, call.Dir, call.Args = alice, alice, "/", []string{"--sync-init", w.m}
-	p, err := call.Start(ctx)
-	must(t, err)
+	p := startWithin(t, call)
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil || got.Dev == nil {
 		t.Fatalf("%v, %+v", err, p.Wait())
