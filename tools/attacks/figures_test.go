@@ -16,8 +16,11 @@ var figures struct {
 }
 
 func TestMain(m *testing.M) {
-	if os.Getenv(tracerEnv) != "" {
+	switch {
+	case os.Getenv(tracerEnv) != "":
 		os.Exit(tracerMain())
+	case os.Getenv(childEnv) != "":
+		os.Exit(childMain(os.Args[1:]))
 	}
 	os.Exit(fusetest.Run(func() int {
 		code := m.Run()

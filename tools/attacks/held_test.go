@@ -72,7 +72,7 @@ func TestHeldBeforeMain(t *testing.T) {
 			if r := p.Wait(); r.Signal != unix.SIGKILL && r.Exit != 0 {
 				t.Errorf("exit %d, signal %d, %v", r.Exit, r.Signal, r.Err)
 			}
-			f.wantCaller(t)
+			wantCallers(t, f.server)
 		})
 	}
 }
@@ -98,17 +98,6 @@ func endNow(p *fusetest.Proc) error {
 		return err
 	}
 	return nil
-}
-
-// wantCaller wants each request since the file system was mounted to be the
-// caller's; that of INIT is nobody's.
-func (f *ownFuse) wantCaller(t *testing.T) {
-	t.Helper()
-	for _, r := range f.server.Log() {
-		if r.UID != alice && !nobodys[r.Op] {
-			t.Errorf("the daemon was asked for %v by uid %d", r.Op, r.UID)
-		}
-	}
 }
 
 // nobodys are requests that the kernel makes for no process.
