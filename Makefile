@@ -70,7 +70,7 @@ test-vm: build ## the same tests on other kernels, under qemu (root, installs it
 	sh testdata/vm-packages.sh $(VM)/packages
 	mkdir -p $(VM)/bin/tests
 	go test -c -o $(VM)/bin/tests/ ./internal/mtab ./internal/priv ./internal/confine ./internal/fusectl ./internal/look
-	cd tools && go test -c -o ../$(VM)/bin/tests/ ./conformance && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
+	cd tools && go test -c -o ../$(VM)/bin/tests/ ./conformance ./attacks && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
 	$(VM)/bin/vm -dir $(VM) -helper $(HELPER) -update=$(if $(UPDATE),true,false)
 
 test-manuals: build ## manual pages and completions, by mandoc, man, bash, zsh and fish (root installs them)

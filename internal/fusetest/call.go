@@ -56,6 +56,9 @@ type Call struct {
 	HangUp bool
 
 	Stdin *os.File // nil means /dev/null; stays the test's
+	// Stdout and Stderr, when not nil, are given to the program in place of the
+	// pipes that Result has the text of. They stay the test's.
+	Stdout, Stderr *os.File
 
 	Deny []Denied // system calls that fail
 	// Intercept, when not nil, is asked before each system call of the
@@ -66,7 +69,8 @@ type Call struct {
 	// goroutine of its own.
 	Intercept func(Syscall) Verdict
 	// InterceptFrom is the name of a call before which none is shown, so that
-	// a start whose length varies does not count.
+	// a start whose length varies does not count. A call of that name counts only
+	// after the Go runtime has started.
 	InterceptFrom string
 	// InterceptNot are the names of more calls that are not shown: a program
 	// that stops less often runs faster.

@@ -3,6 +3,7 @@ package fusetest
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -24,6 +25,31 @@ func TestCallReceives(t *testing.T) {
 			}
 			mustClose(r.Dev)
 		}
+	}
+}
+
+func TestCallStreams(t *testing.T) {
+	NeedNamespace(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(read)
+	for _, given := range []string{"stdout", "stderr"} {
+		c := probe(t, "argv")
+		c.Socket, c.Args = NoSocket, []string{"there"}
+		if given == "stdout" {
+			c.Stdout = write
+		} else {
+			c.Stderr = write
+		}
+		if r := run(t, c); strings.Contains(r.Stdout, "there") == (given == "stdout") || r.Held {
+			t.Errorf("%s: %+v", given, r)
+		}
+	}
+	mustClose(write)
+	if text, err := io.ReadAll(read); err != nil || strings.Count(string(text), "there") != 1 {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

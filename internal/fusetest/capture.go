@@ -97,6 +97,9 @@ func (c *capture) abandon() error {
 	return c.r.Close()
 }
 
+// isHeld says whether another process still has the stream open.
+func (c *capture) isHeld() bool { return c != nil && c.held }
+
 // String returns what was collected.
 func (c *capture) String() string {
 	if c == nil {

@@ -17,12 +17,13 @@ type engine struct {
 	onInit func() // called by the loop once INIT was answered
 	// holdInit lets a hung engine hold back the answer to INIT, too.
 	holdInit bool
+	silent   []Opcode
 
 	mu       sync.Mutex
 	mode     Mode
 	closing  bool
 	tid      int
-	requests []Opcode
+	requests []Request
 	err      error
 
 	inited   bool   // of the loop
@@ -38,7 +39,7 @@ func newEngine(fd int, tree Tree, opts Options, onInit func()) (*engine, error) 
 	}
 	e := &engine{
 		fd: fd, nodes: tree.nodes(), onInit: onInit, finished: make(chan struct{}),
-		mode: opts.mode(), holdInit: opts.HoldInit,
+		mode: opts.mode(), holdInit: opts.HoldInit, silent: opts.Silent,
 	}
 	started := make(chan struct{})
 	go e.loop(started)
@@ -66,7 +67,7 @@ func (e *engine) close() {
 }
 
 // snapshot returns the requests so far.
-func (e *engine) snapshot() []Opcode {
+func (e *engine) snapshot() []Request {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return slices.Clone(e.requests)

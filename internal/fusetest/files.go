@@ -84,14 +84,22 @@ func (t *fileTable) streams(c Call) error {
 		in = null
 	}
 	t.list[0] = in
-	for i, c := range []**capture{&t.stdout, &t.stderr} {
+	for _, s := range []struct {
+		fd    int
+		given *os.File
+		taken **capture
+	}{{1, c.Stdout, &t.stdout}, {2, c.Stderr, &t.stderr}} {
+		if s.given != nil {
+			t.list[s.fd] = s.given
+			continue
+		}
 		read, write, err := newCapture()
 		if err != nil {
 			return err
 		}
-		*c = read
+		*s.taken = read
 		t.own = append(t.own, write)
-		t.list[1+i] = write
+		t.list[s.fd] = write
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package fusetest
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,13 +17,16 @@ func (e *engine) serve(request []byte) error {
 	}
 	op := Opcode(h.Opcode)
 	e.mu.Lock()
-	e.requests = append(e.requests, op)
+	e.requests = append(e.requests, Request{op, h.UID, h.GID})
 	hung := e.mode == Hung
 	e.mu.Unlock()
 
 	switch op {
 	case OpForget, OpBatchForget, OpInterrupt:
 		return nil // these want no reply
+	}
+	if slices.Contains(e.silent, op) {
+		return nil
 	}
 	payload, errno := e.answer(op, h.NodeID, body)
 	reply := frame(h.Unique, errno, payload)
@@ -110,12 +114,12 @@ func answerInit(body []byte) ([]byte, unix.Errno) {
 // lookup answers without any time to live, so that each access asks again and
 // is counted.
 func (e *engine) lookup(dir node, name string) ([]byte, unix.Errno) {
-	if dir.attr.Ino != rootNode || name == "" {
+	if dir.id != rootNode || name == "" {
 		return nil, unix.ENOENT
 	}
 	for _, n := range e.nodes {
 		if n.name == name {
-			return encode(nil, entryOut{NodeID: n.attr.Ino, Attr: n.attr}), 0
+			return encode(nil, entryOut{NodeID: n.id, Attr: n.attr}), 0
 		}
 	}
 	return nil, unix.ENOENT

@@ -84,6 +84,7 @@ type interceptor struct {
 	process *os.Process
 	counts  map[int]int // by process
 	started bool        // the shim has become the program
+	running bool        // the Go runtime has started
 	done    chan struct{}
 	err     error // once done
 }
@@ -189,11 +190,17 @@ func (i *interceptor) shows(n notice) bool {
 	if !i.started {
 		i.started = !sameProgram("/proc/"+strconv.Itoa(i.process.Pid)+"/exe", "/proc/self/exe")
 	}
-	if i.from != "" && SyscallName(uintptr(n.nr)) == i.from {
+	name := SyscallName(uintptr(n.nr))
+	i.running = i.running || i.started && name == runtimeStart
+	if i.running && name == i.from {
 		i.from = ""
 	}
 	return i.started && i.from == ""
 }
+
+// runtimeStart is a call that the Go runtime makes first of all on every
+// architecture, and that a program of ours makes nowhere else.
+const runtimeStart = "sched_getaffinity"
 
 func sameProgram(a, b string) bool {
 	one, err := os.Stat(a)

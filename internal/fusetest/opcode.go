@@ -22,6 +22,7 @@ const (
 	OpAccess      Opcode = 34
 	OpInterrupt   Opcode = 36
 	OpDestroy     Opcode = 38
+	OpPoll        Opcode = 40
 	OpBatchForget Opcode = 42
 )
 
@@ -30,7 +31,7 @@ var opcodeNames = map[Opcode]string{
 	OpOpen: "OPEN", OpRead: "READ", OpStatfs: "STATFS",
 	OpRelease: "RELEASE", OpFlush: "FLUSH", OpInit: "INIT",
 	OpOpendir: "OPENDIR", OpReaddir: "READDIR", OpReleasedir: "RELEASEDIR",
-	OpAccess: "ACCESS", OpInterrupt: "INTERRUPT", OpDestroy: "DESTROY",
+	OpAccess: "ACCESS", OpInterrupt: "INTERRUPT", OpDestroy: "DESTROY", OpPoll: "POLL",
 	OpBatchForget: "BATCH_FORGET",
 }
 

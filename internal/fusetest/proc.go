@@ -170,7 +170,7 @@ func (p *Proc) Wait() Result {
 	r.Exit = p.state.ExitCode()
 	p.once.Do(func() { r.Err = errors.Join(r.Err, p.finish(&r), p.watch.end(p.ctx)) })
 	r.Stdout, r.Stderr = p.out.String(), p.errs.String()
-	r.Held = p.out.held || p.errs.held
+	r.Held = p.out.isHeld() || p.errs.isHeld()
 	if p.shimmed && r.Exit == shimFailed {
 		r.Err = errors.Join(r.Err, errors.New("shim: "+r.Stderr))
 	}

@@ -29,6 +29,8 @@ type Options struct {
 	// HoldInit starts the server hung, so that it reads INIT, too, and answers
 	// it at Resume.
 	HoldInit bool
+	// Silent are requests that are read and never answered.
+	Silent []Opcode
 }
 
 // mode is the one to start in.
@@ -58,12 +60,12 @@ type Server struct {
 	enc      *gob.Encoder
 	mode     Mode
 	closed   bool
-	requests []Opcode // after the end
+	requests []Request // after the end
 	err      error
 
-	answers  chan []Opcode // of the process, to commands
-	ended    chan struct{} // closed when it gives no more of them
-	finished chan struct{} // closed when all above is final
+	answers  chan []Request // of the process, to commands
+	ended    chan struct{}  // closed when it gives no more of them
+	finished chan struct{}  // closed when all above is final
 	ready    chan struct{}
 }
 
@@ -81,7 +83,7 @@ func Serve(dev *os.File, tree Tree) *Server {
 // it any more. It is closed by Close, or when the mount has gone.
 func ServeOptions(dev *os.File, tree Tree, opts Options) *Server {
 	s := &Server{
-		answers:  make(chan []Opcode, 1),
+		answers:  make(chan []Request, 1),
 		ended:    make(chan struct{}),
 		finished: make(chan struct{}),
 		ready:    make(chan struct{}),
@@ -170,7 +172,22 @@ func (s *Server) Done() <-chan struct{} { return s.finished }
 
 // Requests returns the opcodes of all requests so far, in order. What was
 // answered before the call is among them.
-func (s *Server) Requests() []Opcode {
+func (s *Server) Requests() (list []Opcode) {
+	for _, r := range s.Log() {
+		list = append(list, r.Op)
+	}
+	return list
+}
+
+// Request is one request of the kernel: its kind, and the ids of file access of
+// the thread that caused it.
+type Request struct {
+	Op       Opcode
+	UID, GID uint32
+}
+
+// Log returns all requests so far, in order.
+func (s *Server) Log() []Request {
 	s.mu.Lock()
 	if s.mode != Dead {
 		if list, ok := s.command(command{}); ok {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -193,14 +194,50 @@ func TestServerFrozen(t *testing.T) {
 func TestServerLies(t *testing.T) {
 	tree := Tree{Files: hello.Files, Lies: map[string]Attr{
 		"":      {Mode: unix.S_IFDIR | 0o1777, UID: 0, GID: 0},
-		"hello": {Mode: unix.S_IFREG | unix.S_ISUID | 0o755},
+		"hello": {Mode: unix.S_IFREG | unix.S_ISUID | 0o755, Ino: 77, UID: 5},
 		"empty": {Mode: unix.S_IFCHR | 0o666, Rdev: uint32(unix.Mkdev(1, 5))},
 	}}
 	dir, _ := serve(t, tree, MountOptions{})
 	var st unix.Stat_t
 	for name, want := range tree.Lies {
-		if err := unix.Lstat(filepath.Join(dir, name), &st); err != nil || st.Mode != want.Mode {
-			t.Errorf("%q: mode %o, %v", name, st.Mode, err)
+		if err := unix.Lstat(filepath.Join(dir, name), &st); err != nil || st.Mode != want.Mode || st.Uid != want.UID || want.Ino != 0 && st.Ino != want.Ino {
+			t.Errorf("%q: mode %o, uid %d, inode %d, %v", name, st.Mode, st.Uid, st.Ino, err)
+		}
+	}
+}
+
+// A server says whose requests came, and can leave some kinds without an answer.
+func TestServerSilent(t *testing.T) {
+	NeedRoot(t)
+	dir, s := serve(t, hello, MountOptions{UID: 4242, GID: 4242, Server: Options{Silent: []Opcode{OpStatfs}}})
+	asked := make(chan error, 1)
+	err := AsUser(4242, 4242, func() error {
+		var st unix.Stat_t
+		return unix.Stat(filepath.Join(dir, "hello"), &st)
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	go func() {
+		asked <- AsUser(4242, 4242, func() error { return unix.Statfs(dir, &unix.Statfs_t{}) })
+	}()
+	for s.Count(OpStatfs) == 0 && within(t).Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	select {
+	case err := <-asked:
+		t.Errorf("statfs was answered: %v", err)
+	default:
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-asked; !errors.Is(err, unix.ECONNABORTED) && !errors.Is(err, unix.ENOTCONN) {
+		t.Error(err)
+	}
+	for _, r := range s.Log() {
+		if !r.Op.isHousekeeping() && (r.UID != 4242 || r.GID != 4242) {
+			t.Errorf("%+v", r)
 		}
 	}
 }

@@ -40,7 +40,7 @@ const (
 
 type event struct {
 	Kind     eventKind
-	Requests []Opcode
+	Requests []Request
 	Errno    int // of the end
 	Text     string
 }
@@ -70,7 +70,7 @@ func (s *Server) start(dev *os.File) error {
 // command sends a message and waits for its answer: the requests so far. It is
 // false when the process has ended instead. The caller holds s.mu, or is the
 // only one.
-func (s *Server) command(message any) ([]Opcode, bool) {
+func (s *Server) command(message any) ([]Request, bool) {
 	if err := s.enc.Encode(message); err != nil {
 		return nil, false // the process has gone, and listen hears of it
 	}
@@ -109,7 +109,7 @@ func (s *Server) listen() {
 }
 
 // finish makes everything final.
-func (s *Server) finish(requests []Opcode, err error) {
+func (s *Server) finish(requests []Request, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil && s.closed {

@@ -24,6 +24,7 @@ var syscallNumbers = map[string]uintptr{
 	"socket": unix.SYS_SOCKET, "getsockopt": unix.SYS_GETSOCKOPT, "getpeername": unix.SYS_GETPEERNAME, "sendmsg": unix.SYS_SENDMSG,
 	"recvmsg": unix.SYS_RECVMSG, "sendto": unix.SYS_SENDTO, "recvfrom": unix.SYS_RECVFROM,
 	"getpid": unix.SYS_GETPID, "gettid": unix.SYS_GETTID, "setsid": unix.SYS_SETSID,
+	"getuid": sysGetuid, "geteuid": sysGeteuid, "getgid": sysGetgid, "getegid": sysGetegid,
 	"getresuid": sysGetresuid, "getresgid": sysGetresgid, "setresuid": sysSetresuid, "setresgid": sysSetresgid,
 	"setfsuid": sysSetfsuid, "setfsgid": sysSetfsgid, "capget": unix.SYS_CAPGET, "capset": unix.SYS_CAPSET,
 	"prctl": unix.SYS_PRCTL, "prlimit64": unix.SYS_PRLIMIT64, "umask": unix.SYS_UMASK, "seccomp": unix.SYS_SECCOMP,

@@ -5,6 +5,10 @@ package fusetest
 import "golang.org/x/sys/unix"
 
 const (
+	sysGetuid    = unix.SYS_GETUID
+	sysGeteuid   = unix.SYS_GETEUID
+	sysGetgid    = unix.SYS_GETGID
+	sysGetegid   = unix.SYS_GETEGID
 	sysGetresuid = unix.SYS_GETRESUID
 	sysGetresgid = unix.SYS_GETRESGID
 	sysSetresuid = unix.SYS_SETRESUID

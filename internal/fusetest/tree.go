@@ -20,17 +20,19 @@ type Tree struct {
 	Lies map[string]Attr
 }
 
-// Attr is what a server can lie about. A Mode or Size of zero means the honest
-// one; ids and the device number are zero when nobody lies.
+// Attr is what a server can lie about. A Mode, Size or Ino of zero means the
+// honest one; ids and the device number are zero when nobody lies.
 type Attr struct {
 	Mode     uint32 // whole st_mode, with the file type
 	UID, GID uint32
 	Rdev     uint32
 	Size     uint64
+	Ino      uint64
 }
 
 // node is a file of a tree; its number is its place in the table plus one.
 type node struct {
+	id   uint64
 	name string
 	data []byte
 	attr wireAttr
@@ -57,7 +59,10 @@ func (t Tree) node(ino int, name string, data []byte, mode uint32) node {
 	if lie.Size != 0 {
 		a.Size = lie.Size
 	}
+	if lie.Ino != 0 {
+		a.Ino = lie.Ino
+	}
 	a.UID, a.GID, a.Rdev = lie.UID, lie.GID, lie.Rdev
 	a.Blocks = (a.Size + 511) / 512
-	return node{name: name, data: data, attr: a}
+	return node{id: uint64(ino), name: name, data: data, attr: a}
 }

@@ -16,6 +16,12 @@ var figures struct {
 }
 
 func TestMain(m *testing.M) {
+	switch {
+	case os.Getenv(tracerEnv) != "":
+		os.Exit(tracerMain())
+	case os.Getenv(childEnv) != "":
+		os.Exit(childMain(os.Args[1:]))
+	}
 	os.Exit(fusetest.Run(func() int {
 		code := m.Run()
 		if f := &figures; f.tried.Load()+f.mutants.Load() > 0 {

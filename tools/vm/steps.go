@@ -27,6 +27,7 @@ const (
 	stepFilter   = "confine"
 	stepControl  = "fusectl"
 	stepLook     = "look"
+	stepThreads  = "threads"
 	stepAppArmor = "apparmor"
 )
 
@@ -52,6 +53,10 @@ const notHere = "^(TestOurs|TestReference.*|TestCompatRows|TestCommandLines|Test
 // kinds. The tables of user space are the same everywhere.
 const kernelTable = "^Test(Of.*|IsRoot|Inside.*|Count.*|Connections|Names|LongName|NotListed)$"
 
+// threadTests look at what the threads of the helper are, and change settings of the
+// whole machine for that.
+const threadTests = "^Test(Dumpable|Attached)$"
+
 // steps are the tests for one kernel, those first that want fuse unloaded.
 func (p place) steps(part string) []plan.Step {
 	load := []string{"fuse", "loop"}
@@ -64,6 +69,7 @@ func (p place) steps(part string) []plan.Step {
 		p.step(stepFilter, "confine", load, "-test.run", "^Test"),
 		p.step(stepControl, "fusectl", load, "-test.run", "^Test"),
 		p.step(stepLook, "look", load, "-test.run", "^Test"),
+		p.step(stepThreads, "attacks", load, "-test.run", threadTests),
 		p.step(stepAppArmor, "conformance", load, "-test.run", "^TestAppArmor", "-test.skip", notUnder),
 	}
 	return slices.DeleteFunc(all, func(s plan.Step) bool {
