@@ -49,10 +49,8 @@ func (h *helper) watchMounted() error {
 // from then on.
 func (h *helper) leave(socket int, recorded bool) error {
 	tasks := confine.Unmount | confine.Watch
-	others := priv.Set(0)
 	if recorded {
 		tasks |= confine.Tables
-		others = priv.SysAdmin
 	}
 	h.tasks = tasks
 	// A root caller's other rights go, too. One stays, by which they reach the
@@ -61,7 +59,7 @@ func (h *helper) leave(socket int, recorded bool) error {
 		return err
 	}
 	// Before detach, which ignores the signal that the runtime sends its threads.
-	if err := priv.RestrictOthers(others); err != nil {
+	if err := priv.RestrictOthers(recorded); err != nil {
 		return err
 	}
 	if err := detach(socket); err != nil {

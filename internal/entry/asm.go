@@ -32,7 +32,8 @@ var (
 
 // The steps that must not fail, as indexes of results.
 const (
-	stepCapget = iota
+	stepWasNoNewPrivs = iota
+	stepCapget
 	stepKeepCaps
 	stepSetresgid
 	stepSetresuid

@@ -73,6 +73,6 @@ func Err() error {
 }
 
 var stepNames = [steps]string{
-	"capget", "prctl PR_SET_KEEPCAPS", "setresgid", "setresuid", "prctl PR_SET_KEEPCAPS", "capset",
+	"prctl PR_GET_NO_NEW_PRIVS", "capget", "prctl PR_SET_KEEPCAPS", "setresgid", "setresuid", "prctl PR_SET_KEEPCAPS", "capset",
 	"prctl PR_SET_NO_NEW_PRIVS", "prctl PR_SET_DUMPABLE",
 }

@@ -14,12 +14,15 @@
 #define PRLIMIT(limit, new, old) MOVE $0, a0; MOVE $limit, a1; MOVE $new, a2; MOVE $old, a3; CALL(const_sysPrlimit64)
 #define COPY32(from, to) LOAD32(from, val); STORE32(val, to)
 // Both limits to infinity; then, should that have failed, the soft one to the hard one.
-#define RAISE(limit) \
+#define RAISE(limit, done) \
 	PRLIMIT(limit, ·unlimited(SB), 0) \
 	PRLIMIT(limit, 0, ·limit(SB)) \
+	MOVE ret, val \
+	IF_NEGATIVE(val, done) \
 	COPY32(·limit+8(SB), ·limit+0(SB)) \
 	COPY32(·limit+12(SB), ·limit+4(SB)) \
-	PRLIMIT(limit, ·limit(SB), 0)
+	PRLIMIT(limit, ·limit(SB), 0) \
+done:
 
 DATA oneProcessor<>+0(SB)/8, $"GOMAXPRO"
 DATA oneProcessor<>+8(SB)/5, $"CS=1\x00"
@@ -81,13 +84,14 @@ variable:
 
 	// Raise limits while CAP_SYS_RESOURCE is effective, if the file's owner has it.
 limits:
-	RAISE(const_rlimitFSIZE)
-	RAISE(const_rlimitNPROC)
-	RAISE(const_rlimitAS)
-	RAISE(const_rlimitDATA)
+	RAISE(const_rlimitFSIZE, fileSizeRaised)
+	RAISE(const_rlimitNPROC, processesRaised)
+	RAISE(const_rlimitAS, addressSpaceRaised)
+	RAISE(const_rlimitDATA, dataRaised)
 
 	// Note what the process may do.
 	PRCTL(const_prGetNoNewPrivs, 0)
+	RESULT(const_stepWasNoNewPrivs)
 	MOVE	ret, ·noNewPrivs(SB)
 	MOVE	$·capHeader(SB), a0
 	MOVE	$·capsBefore(SB), a1

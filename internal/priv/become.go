@@ -51,7 +51,8 @@ func verified() (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
-	if err := verify(was); err != nil {
+	setid, err := verify(was)
+	if err != nil {
 		return Identity{}, err
 	}
 	origin, err := originOf(was)
@@ -69,7 +70,8 @@ func verified() (Identity, error) {
 	if err := setCaps(own, permitted); err != nil {
 		return Identity{}, err
 	}
-	if err := lock(); err != nil {
+	// What the entry point has not done for all threads is not made good for one.
+	if err := lock(setid && was.RUID != 0); err != nil {
 		return Identity{}, err
 	}
 	return Identity{UID: was.RUID, GID: was.RGID, Origin: origin}, nil
@@ -82,21 +84,21 @@ var errNoEntry = errors.New("this program was built without its entry point, and
 
 // verify looks at what the entry point left. A process that is not set-id has the
 // rights that its caller gave it.
-func verify(s State) error {
-	_, setid := entry.AtStart()
+func verify(s State) (setid bool, err error) {
+	_, setid = entry.AtStart()
 	if !entry.Ran() {
 		setid = secure.Execution()
 		if setid && s.RUID != 0 && (!s.real() || s.Permitted != 0) {
-			return errNoEntry
+			return setid, errNoEntry
 		}
 	}
 	switch {
 	case !s.real():
-		return fmt.Errorf("the ids are not all the real ones: %+v", s)
+		return setid, fmt.Errorf("the ids are not all the real ones: %+v", s)
 	case setid && s.RUID != 0 && (s.Effective != 0 || s.Inheritable != 0 || s.Permitted&^Lendable != 0):
-		return fmt.Errorf("there are capabilities too many: %+v", s)
+		return setid, fmt.Errorf("there are capabilities too many: %+v", s)
 	}
-	return mapped(s)
+	return setid, mapped(s)
 }
 
 // mapped asks whether the ids exist in this user namespace. One that does not shows
@@ -119,12 +121,21 @@ func (s State) real() bool {
 	return s.EUID == s.RUID && s.SUID == s.RUID && s.EGID == s.RGID && s.SGID == s.RGID
 }
 
-// lock closes the ways back to privilege and the ways into the process.
-func lock() error {
-	if err := setFlag("NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1, unix.PR_GET_NO_NEW_PRIVS); err != nil {
+// lock closes the ways back to privilege and the ways into the process, or verifies
+// that they are locked.
+func lock(locked bool) error {
+	if !locked {
+		if err := prctl(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
+			return fmt.Errorf("prctl PR_SET_NO_NEW_PRIVS: %w", err)
+		}
+		if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
+			return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+		}
+	}
+	if err := wantFlag("NO_NEW_PRIVS", unix.PR_GET_NO_NEW_PRIVS, 1); err != nil {
 		return err
 	}
-	if err := undumpable(); err != nil {
+	if err := wantFlag("DUMPABLE", unix.PR_GET_DUMPABLE, 0); err != nil {
 		return err
 	}
 	err := prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL)
@@ -138,13 +149,13 @@ func lock() error {
 // memory, which all threads share. The kernel sets the flag to fs.suid_dumpable at
 // each change of ids, setfsuid included, and that may be 1.
 func undumpable() error {
-	return setFlag("DUMPABLE", unix.PR_SET_DUMPABLE, 0, unix.PR_GET_DUMPABLE)
+	if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
+		return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+	}
+	return wantFlag("DUMPABLE", unix.PR_GET_DUMPABLE, 0)
 }
 
-func setFlag(name string, set int, value uintptr, get int) error {
-	if err := prctl(set, value); err != nil {
-		return fmt.Errorf("prctl PR_SET_%s: %w", name, err)
-	}
+func wantFlag(name string, get int, value uintptr) error {
 	got, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(get), 0, 0, 0, 0, 0)
 	if errno != 0 || got != value {
 		return fmt.Errorf("prctl PR_SET_%s did not hold", name)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,19 +14,24 @@ import (
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// RestrictOthers takes all capabilities but left from the threads of the Go runtime,
-// for a process that lives long, and reads them back.
+// RestrictOthers takes all capabilities from the threads of the Go runtime, for a
+// process that lives long, and reads that back. idsChange says that this thread is
+// going to change the ids of file access.
 //
-// A process that is going to change the ids of file access has to leave one. While
-// the dumpable flag is then what fs.suid_dumpable says, the caller could trace a
-// thread that has no capability, and all threads share their memory.
+// The dumpable flag is then, for a moment, what fs.suid_dumpable says. Where that is 1
+// the caller could trace a thread without capabilities, and all threads share their
+// memory. So the others keep CAP_SYS_ADMIN there.
 //
 // Each thread has to drop its own, so each gets a signal whose handler does that.
 // (syscall.AllThreadsSyscall would do it on this thread as well, and would wait for
 // ever where the caller's RLIMIT_SIGPENDING leaves no room for its signal.) Without
 // /proc the threads are not known, and keep what they have, which is no more than
 // this one has.
-func RestrictOthers(left Set) error {
+func RestrictOthers(idsChange bool) error {
+	left := Set(0)
+	if idsChange && mayBeTraced() {
+		left = SysAdmin
+	}
 	self, err := mainThread()
 	if err != nil {
 		return err
@@ -53,6 +59,13 @@ func RestrictOthers(left Set) error {
 		runtime.Gosched()
 		_ = unix.Nanosleep(&unix.Timespec{Nsec: disarmPause}, nil) // shorter after a signal, no matter
 	}
+}
+
+// mayBeTraced says whether a change of ids may make the process one that its user can
+// trace.
+func mayBeTraced() bool {
+	text, err := rawfile.Text("/proc/sys/fs/suid_dumpable")
+	return err != nil || strings.TrimSpace(text) == "1"
 }
 
 const (

@@ -11,16 +11,30 @@ var processMutants = []mutant{
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "cannot become the caller",
 	},
 	{
+		"the entry point",
+		[]edit{
+			{"internal/entry/asm.go", `atSecure = 23`, `atSecure = 1 << 20`},
+			{"internal/entry/asm.go", `uintptr = 1`, `uintptr = 0`},
+			{"internal/priv/become.go", `case !s.real():`, `case false:`},
+		},
+		"attacks", "^TestThreads$", "Uid",
+	},
+	{
+		"variables of the runtime",
+		[]edit{{"internal/entry/asm.go", `letterG    = 'G'`, `letterG    = '#'`}},
+		"attacks", "^TestRuntimeVariables$", "GODEBUG",
+	},
+	{
 		"no_new_privs",
 		[]edit{
 			{"internal/entry/asm.go", `prSetNoNewPrivs = unix.PR_SET_NO_NEW_PRIVS`, `prSetNoNewPrivs = unix.PR_SET_KEEPCAPS`},
-			{"internal/priv/become.go", `if err := setFlag("NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, 1, unix.PR_GET_NO_NEW_PRIVS); err != nil {`, `if err := error(nil); err != nil {`},
+			{"internal/priv/become.go", `if err := wantFlag("NO_NEW_PRIVS", unix.PR_GET_NO_NEW_PRIVS, 1); err != nil {`, `if err := error(nil); err != nil {`},
 		},
 		"conformance", "^TestWatchHolds$", "NoNewPrivs",
 	},
 	{
 		"the rights of the other threads",
-		[]edit{{"internal/priv/threads.go", `entry.Disarm(uint64(left))`, `entry.Disarm(uint64(left | SysAdmin))`}},
+		[]edit{{"internal/priv/threads.go", `case permitted&^left != 0:`, `case permitted == left+1:`}},
 		"conformance", "^TestWatchHolds$", "another thread",
 	},
 	{
