@@ -71,9 +71,7 @@ func TestStoppedInside(t *testing.T) {
 func TestStoppedInsideMany(t *testing.T) {
 	program := install(t)
 	const limit, calls = 2, 6
-	w := worldWithUtab(t, program)
-	must(t, mountError("/etc", unix.Mount("attacks", "/etc", "tmpfs", 0, "mode=0755")),
-		os.WriteFile("/etc/fuse.conf", fmt.Appendf(nil, "mount_max = %d\n", limit), 0o644))
+	w := worldWithMax(t, program, limit)
 	l := newLocks(t, w) // is one mount of hers
 	var dirs []string
 	for i := range calls {
@@ -104,6 +102,16 @@ func TestStoppedInsideMany(t *testing.T) {
 	if mounted >= limit && (r.Exit != 1 || !strings.Contains(r.Stderr, "mount_max")) {
 		t.Errorf("the next one: exit %d, %q", r.Exit, r.Stderr)
 	}
+}
+
+// worldWithMax moves the test into a mount namespace of its own, where mount_max is so
+// much.
+func worldWithMax(t *testing.T, program string, limit int) *world {
+	t.Helper()
+	w := worldWithUtab(t, program)
+	must(t, mountError("/etc", unix.Mount("attacks", "/etc", "tmpfs", 0, "mode=0755")),
+		os.WriteFile("/etc/fuse.conf", fmt.Appendf(nil, "mount_max = %d\n", limit), 0o644))
+	return w
 }
 
 // locks are those of directories, which processes of alice's hold until her daemon
@@ -188,6 +196,8 @@ func childMain(args []string) int {
 		err = unix.Mount("attacks", args[1], "tmpfs", 0, "mode=0755")
 	case "getdents":
 		err = getdents(args[1], args[2])
+	case "burn":
+		err = burn(args[1], args[2:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, args, err)
