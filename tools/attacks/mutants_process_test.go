@@ -17,7 +17,7 @@ var processMutants = []mutant{
 			{"internal/entry/asm.go", `uintptr = 1`, `uintptr = 0`},
 			{"internal/priv/become.go", `case !s.real():`, `case false:`},
 		},
-		"attacks", "^TestThreads$", "Uid",
+		"attacks", "^TestThreads$", "uids [",
 	},
 	{
 		"variables of the runtime",
