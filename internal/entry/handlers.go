@@ -6,6 +6,8 @@ import "golang.org/x/sys/unix"
 var disarmPC, sigreturnPC uintptr
 
 // capsLeft is what the handler disarm leaves.
+//
+//lint:ignore U1000 handlers.h uses it.
 var capsLeft [2]unix.CapUserData
 
 // Disarm gives the address of a signal handler that takes all capabilities but left
