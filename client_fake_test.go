@@ -48,12 +48,17 @@ var fakes = map[string]func() int{
 	"send-die":   func() int { send([]int{mountIt()}); return die() },
 	"send-fail":  func() int { send([]int{mountIt()}); return 1 },
 	"send-hang":  func() int { send([]int{mountIt()}); return hang() },
+	"send-child": func() int { send([]int{mountIt()}); return fakeHangChild() },
+	"send-flood": func() int { send([]int{mountIt()}); return fakeEndless() },
+	"send-speak": fakeSpeak,
 
-	"sync-silent": func() int { return twoPhases(func() int { return hang() }) },
-	"sync-end":    func() int { return twoPhases(func() int { return 0 }) },
-	"sync-short":  func() int { return twoPhases(func() int { return write([]byte{0, 0}) }) },
-	"sync-error":  func() int { return twoPhases(func() int { return write(status(unix.ENODEV)) + 1 }) },
-	"sync-lie":    func() int { return twoPhases(func() int { return write(make([]byte, 4)) }) },
+	"sync-silent": func() int { return twoPhases(func(int) int { return hang() }) },
+	"sync-end":    func() int { return twoPhases(func(int) int { return 0 }) },
+	"sync-short":  func() int { return twoPhases(func(int) int { return write([]byte{0, 0}) }) },
+	"sync-error":  func() int { return twoPhases(func(int) int { return write(status(unix.ENODEV)) + 1 }) },
+	"sync-fail":   func() int { return twoPhases(func(device int) int { return mountAndSay(device) + 1 }) },
+	"sync-hang":   func() int { return twoPhases(func(device int) int { return mountAndSay(device) + hang() }) },
+	"sync-lie":    func() int { return twoPhases(func(int) int { return write(make([]byte, 4)) }) },
 }
 
 func runFake(name string) int {
@@ -173,12 +178,31 @@ func openDevice() int { return openFile(fusetest.DevicePath) }
 // mountIt mounts on the last argument, as a helper would.
 func mountIt() int {
 	device := openDevice()
+	mountOn(device)
+	return device
+}
+
+// mountOn mounts with a device.
+func mountOn(device int) {
 	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", device, os.Getuid(), os.Getgid())
 	if err := unix.Mount(fusetest.DevicePath, os.Args[len(os.Args)-1], "fuse", unix.MS_NOSUID|unix.MS_NODEV, data); err != nil {
 		fmt.Fprintln(os.Stderr, "mount:", err)
 		os.Exit(97)
 	}
-	return device
+}
+
+// fakeSpeak says something before and after it has sent the device, and hands over a
+// second one.
+func fakeSpeak() int {
+	fmt.Fprintln(os.Stderr, os.Args[0]+": warning: before")
+	device := mountIt()
+	if status := send([]int{device}); status != 0 {
+		return status
+	}
+	for unix.Sendmsg(socket(), []byte{0}, unix.UnixRights(device), nil, unix.MSG_NOSIGNAL) == nil {
+	}
+	fmt.Fprintln(os.Stderr, os.Args[0]+": warning: after") // the caller has hung up
+	return 0
 }
 
 func socket() int {
@@ -208,20 +232,27 @@ func write(b []byte) int {
 	return 0
 }
 
+// mountAndSay is the second phase of a mount.
+func mountAndSay(device int) int {
+	mountOn(device)
+	return write(status(0))
+}
+
 func status(errno unix.Errno) []byte {
 	return binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno)))
 }
 
 // twoPhases sends a device before there is a mount, and waits for the answer.
-func twoPhases(then func() int) int {
+func twoPhases(then func(device int) int) int {
 	if os.Args[1] != "--sync-init" {
 		return 94
 	}
-	if status := send([]int{openDevice()}); status != 0 {
+	device := openDevice()
+	if status := send([]int{device}); status != 0 {
 		return status
 	}
 	if n, err := unix.Read(socket(), make([]byte, 1)); err != nil || n != 1 {
 		return 95
 	}
-	return then()
+	return then(device)
 }

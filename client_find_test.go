@@ -152,7 +152,7 @@ func hide(t *testing.T, path string) {
 func TestHelperFromEnvironment(t *testing.T) {
 	helper := ours(t)
 	wrapper := filepath.Join(fusetest.Dir(t, 0), "wrapper")
-	script := "#!/bin/sh\n[ \"$MINE\" = kept ] && [ -z \"$_FUSE_COMMFD2\" ] && exec " + helper + " \"$@\"\necho \"$0: no\" >&2\nexit 1\n"
+	script := "#!/bin/sh\n[ \"$MINE\" = kept ] && [ -z \"$_FUSE_COMMFD2\" ] && [ \"$GOMAXPROCS\" = 1 ] && exec " + helper + " \"$@\"\necho \"$0: no\" >&2\nexit 1\n"
 	if err := os.WriteFile(wrapper, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +160,7 @@ func TestHelperFromEnvironment(t *testing.T) {
 	t.Setenv("MINE", "kept")
 	t.Setenv("_FUSE_COMMFD", "77")
 	t.Setenv("_FUSE_COMMFD2", "78")
+	t.Setenv("GOMAXPROCS", "7")
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, &fusermount.Options{ForceHelper: true, FSName: "wrapped"})
 	if line := mounted(t, dir); line.Source != "wrapped" || m.Direct() {

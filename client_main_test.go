@@ -204,9 +204,8 @@ func count(t *testing.T) held {
 	return held{len(fds), runtime.NumGoroutine(), len(living(t)), len(fusetest.Mountinfo(t))}
 }
 
-// living gives our children that live. Those of a helper come to us when it
-// dies, and nobody reaps them.
-func living(t *testing.T) (pids []string) {
+// children gives our children, with those that have ended and were not waited for.
+func children(t *testing.T) (pids []string) {
 	t.Helper()
 	lists, err := filepath.Glob("/proc/self/task/*/children")
 	if err != nil {
@@ -217,10 +216,18 @@ func living(t *testing.T) (pids []string) {
 		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESRCH) { // threads end
 			t.Fatal(err)
 		}
-		for _, pid := range strings.Fields(string(text)) {
-			if line, err := os.ReadFile("/proc/" + pid + "/cmdline"); err == nil && len(line) > 0 {
-				pids = append(pids, pid)
-			}
+		pids = append(pids, strings.Fields(string(text))...)
+	}
+	return pids
+}
+
+// living gives our children that live. Those of a helper come to us when it
+// dies, and nobody reaps them.
+func living(t *testing.T) (pids []string) {
+	t.Helper()
+	for _, pid := range children(t) {
+		if line, err := os.ReadFile("/proc/" + pid + "/cmdline"); err == nil && len(line) > 0 {
+			pids = append(pids, pid)
 		}
 	}
 	return pids

@@ -60,11 +60,18 @@
 // can end, a system call that waits for another file system's hung daemon, is left
 // to a goroutine that cleans up when it returns.
 //
+// A helper has done its work when its device has come, with SyncInit when it has said
+// that the mount is made. Mount returns then and does not wait for the helper's end:
+// its exit status and what it still says mean nothing for the mount. It is reaped as
+// soon as it ends, is killed after a second, with what it has started, and is gone when
+// [Mounted.Unmount] or [Mounted.Close] returns. Only a helper that sends no device is
+// waited for, since its status and its words say why.
+//
 // Everything that this package opens is close-on-exec from the start, so that no
 // other child of the process inherits a device or a socket and keeps a mount alive
 // or a helper waiting. The helper itself runs in a process group of its own, with
-// this process's environment, where _FUSE_COMMFD is set, and with /dev/null, a pipe
-// for its messages, and its socket.
+// this process's environment, where _FUSE_COMMFD is set and GOMAXPROCS is 1, and with
+// /dev/null, a pipe for its messages, and its socket.
 //
 // [Options.AutoUnmount] is for a process that may be killed: a process of the
 // helper stays, and takes the mount away when this one has gone.

@@ -40,8 +40,8 @@ var (
 	// ErrUnknownOption: a helper, or this package for a direct mount, does not
 	// know an option. It is also unix.EINVAL.
 	ErrUnknownOption = errors.New("unknown mount option")
-	// ErrBadReply: the helper ended well but did not send exactly one
-	// descriptor of the fuse device, or none that is mounted.
+	// ErrBadReply: the helper ended well but sent no device, or it sent something
+	// else than one descriptor of the fuse device, or one that is not mounted.
 	ErrBadReply = errors.New("the helper broke the protocol")
 )
 

@@ -30,6 +30,9 @@ type Mounted struct {
 	// is a wrapper that leads out of this one.
 	elsewhere bool
 	left      atomic.Bool // it is unmounted there
+	// dismissed is closed when the helper that has mounted is gone; nil where there is
+	// nothing to wait for.
+	dismissed <-chan struct{}
 
 	gone     chan struct{} // closed when the mount has gone, or with the Mounted
 	goneOnce sync.Once
@@ -135,7 +138,7 @@ func (m *Mounted) SyncInit() bool { return m.sync }
 // its place since, which is an ErrNotMounted as is any unmount of what is gone
 // already. The options say what to do while it is busy; by default Unmount
 // fails with EBUSY. The device stays open, for the daemon to come to its end:
-// see Close.
+// see Close. A helper that has mounted and has not ended yet is waited for.
 //
 // What is known by its id can be unmounted by its path only. In this process the
 // unmounts of one mount follow each other. Somebody else's can come between the
@@ -164,7 +167,7 @@ func (m *Mounted) Unmount(ctx context.Context, opts ...UnmountOption) error {
 		err = because("this mount is not in the mount table of this process", ErrNotMounted)
 	}
 	if err == nil || errors.Is(err, ErrNotMounted) {
-		m.endWatch()
+		m.endHelpers()
 	}
 	if err != nil {
 		return u.failure(m.path, err)
@@ -174,9 +177,9 @@ func (m *Mounted) Unmount(ctx context.Context, opts ...UnmountOption) error {
 	return nil
 }
 
-// endWatch ends the helper that stays for AutoUnmount: there is nothing to watch
-// any more.
-func (m *Mounted) endWatch() {
+// endHelpers ends the helper that stays for AutoUnmount, since there is nothing to
+// watch any more, and sees the one gone that has mounted.
+func (m *Mounted) endHelpers() {
 	m.mu.Lock()
 	p := m.watcher
 	m.watcher = nil
@@ -184,13 +187,16 @@ func (m *Mounted) endWatch() {
 	if p != nil {
 		p.end(nil)
 	}
+	if m.dismissed != nil {
+		<-m.dismissed
+	}
 }
 
 // closeLimit bounds the unmount in Close.
 const closeLimit = 10 * time.Second
 
 // Close gives everything back: the device, unless it was taken, and the helper
-// that stays for AutoUnmount, which is waited for. If the device is still m's, the
+// that stays for AutoUnmount or has not ended yet, which is waited for. If the device is still m's, the
 // mount is unmounted first, lazily, since nobody could serve it any more; that
 // takes at most ten seconds. An adopted mount is not unmounted. When the unmount
 // fails, as where another mount lies on top, the device is closed all the same: the
@@ -218,7 +224,7 @@ func (m *Mounted) Close() error {
 	if file != nil {
 		err = also(err, file.Close())
 	}
-	m.endWatch()
+	m.endHelpers()
 	table.remove(m)
 	m.setGone()
 	return err

@@ -43,18 +43,7 @@ func (m *mounting) classic(path string) (*Mounted, error) {
 		return nil, err
 	}
 	m.helper = p
-	// The device is there when the helper has ended. To be woken for it before
-	// that would only take the processor from the helper.
-	device := -1
-	if !m.r.typed.AutoUnmount {
-		err = p.succeeded()
-	}
-	if err == nil {
-		device, err = p.receive()
-	}
-	if err == nil {
-		err = m.ended(p)
-	}
+	device, err := p.receive()
 	mounted, err := m.finish(p, device, err)
 	if err != nil {
 		return nil, err
@@ -63,34 +52,6 @@ func (m *mounting) classic(path string) (*Mounted, error) {
 		return nil, also(err, mounted.Close())
 	}
 	return mounted, nil
-}
-
-// ended waits for the end of a helper that has done its work, and for one that
-// stays to watch it does not. It must have sent no more than it should.
-func (m *mounting) ended(p *process) error {
-	if m.r.typed.AutoUnmount {
-		return nil
-	}
-	if err := p.succeeded(); err != nil {
-		return err
-	}
-	extra, err := p.receive()
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	closeAll(extra)
-	return because("it sent more than one device", ErrBadReply)
-}
-
-// succeeded waits for the end, and wants it to be a good one, as one is whose
-// status was lost until the device says otherwise. The error is io.EOF for another:
-// failure finds words for it.
-func (p *process) succeeded() error {
-	err := p.wait()
-	if err == nil && !p.lost && p.exitStatus() != 0 {
-		err = io.EOF
-	}
-	return err
 }
 
 // finish makes a Mounted of a device that a helper has sent, or tidies up after
@@ -107,7 +68,8 @@ func (m *mounting) finish(p *process, device int, err error) (*Mounted, error) {
 	return m.handedOver(p, newDevice(device), device), nil
 }
 
-// handedOver makes a Mounted of a device that is mounted.
+// handedOver makes a Mounted of a device that is mounted. Nothing that its helper does
+// from here on changes that, and nobody waits for the helper's end.
 func (m *mounting) handedOver(p *process, file *os.File, device int) *Mounted {
 	entry, found := servedBy(device, m.r, m.was, m.who.uid)
 	mounted := m.mounted(file, entry, false)
@@ -117,7 +79,8 @@ func (m *mounting) handedOver(p *process, file *os.File, device int) *Mounted {
 		p.alarm.close()
 		mounted.watcher = p
 	} else {
-		p.end(nil)
+		p.dismiss()
+		mounted.dismissed = p.over
 	}
 	return mounted
 }

@@ -69,9 +69,6 @@ func (m *mounting) secondPhase(p *process, file *os.File, device int, sync bool)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.ended(p); err != nil {
-		return nil, err
-	}
 	if !isMounted(device) {
 		return nil, because("its device is not mounted", ErrBadReply)
 	}

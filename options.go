@@ -94,10 +94,10 @@ type Options struct {
 	// ForceDirect keeps any other from running a helper. At most one may be set.
 	ForceHelper, ForceDirect bool
 
-	// Stderr, if not nil, gets what a helper of Mount writes while it writes it.
-	// It must not block, and is not written to any more when Mount has returned,
-	// but by the Unmount or Close that ends a helper which stayed for AutoUnmount.
-	// What a helper says that unmounts is in the error.
+	// Stderr, if not nil, gets what a helper of Mount writes until it has sent the
+	// device, all of it before Mount returns. It must not block, and is not written to
+	// any more when Mount has returned, but by the Unmount or Close that ends a helper
+	// which stayed for AutoUnmount. What a helper says that unmounts is in the error.
 	Stderr io.Writer
 }
 

@@ -16,7 +16,8 @@ import (
 // process is a helper at work: its socket, what it says, and its end. All that is
 // done with it happens in the goroutine that calls, which waits for all of that
 // at once: a mount takes a helper a millisecond, and what is handed from one
-// thread to another on a busy machine waits far longer than that.
+// thread to another on a busy machine waits far longer than that. After dismiss it
+// belongs to another goroutine, and over is all that may be looked at.
 //
 // It is started on the thread of that goroutine, so that a caller with ids of its
 // own gets a helper with these. It gets /dev/null, the pipe of its messages and
@@ -30,7 +31,7 @@ type process struct {
 	said   *said
 	listen time.Time     // from when on its words are taken while it runs
 	alarm  *alarm        // the end of the caller's context
-	over   chan struct{} // closed by end
+	over   chan struct{} // closed when it has ended, or was given up
 
 	reaped bool
 	lost   bool // reaped by somebody else in this process: there is no status

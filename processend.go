@@ -10,19 +10,44 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 )
 
-// end ends a helper that nobody wants any more, or that has ended. It is asked
-// to by the end of its socket, then killed, with its children. One that not even
-// that ends is left to a goroutine that reaps it: it holds nothing of ours.
-//
-// A device that it still sent is given to late, and closed. More calls do nothing.
+// end ends a helper that is not wanted any more, or that has ended. A device that it
+// still sent is given to late, and closed. More calls do nothing.
 func (p *process) end(late func(device int)) {
 	if p.socket < 0 {
 		return
 	}
-	p.alarm.close() // the context has had its say
+	p.hangUp(late)
+	p.waitOver()
+}
+
+// dismiss lets a helper that has done its work end by itself, while the caller goes on:
+// the end of a process takes longer than the rest of what Mount does. What it has said
+// is taken. What it still says is read, since it would block or be killed otherwise, and
+// dropped. over is closed when it has ended, see waitOver.
+func (p *process) dismiss() {
+	p.hangUp(nil)
+	p.said.take()
+	p.said.copyTo = nil
+	if p.reaped {
+		p.waitOver()
+		return
+	}
+	go p.waitOver()
+}
+
+// hangUp ends the conversation, which asks the helper to end. The context has had its
+// say.
+func (p *process) hangUp(late func(device int)) {
+	p.alarm.close()
 	p.drain(late)
 	closeAll(p.socket)
 	p.socket = -1
+}
+
+// waitOver waits for the helper's end. One that takes too long is killed, with its
+// children; one that not even that ends is left to a goroutine that reaps it: it holds
+// nothing of ours.
+func (p *process) waitOver() {
 	if p.waitUntil(time.Now().Add(grace)) != nil {
 		// It is not reaped, so no other can have its number.
 		if unix.Kill(-p.pid, unix.SIGKILL) == nil {

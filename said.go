@@ -67,9 +67,8 @@ func (s *said) add(text []byte) {
 	s.kept = append(s.kept, text...)
 }
 
-// finish takes what was written so far without waiting for a child of the
-// helper's that still has the pipe, and closes it.
-func (s *said) finish() {
+// take takes what was written so far, without waiting for more.
+func (s *said) take() {
 	for taken := 0; !s.closed() && taken < maxPipe; {
 		fds := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(fds, 0)
@@ -77,10 +76,15 @@ func (s *said) finish() {
 			continue
 		}
 		if err != nil || n == 0 {
-			break
+			return
 		}
 		taken += s.read()
 	}
+}
+
+// finish is take at the end: a child of the helper's may still have the pipe.
+func (s *said) finish() {
+	s.take()
 	s.close()
 }
 
