@@ -3,6 +3,7 @@ package anywhere
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,10 @@ func (r *run) judge() *verdict {
 	switch {
 	case r.hit && r.fault.kills:
 		v.killed()
+	case r.hit && slices.Contains(r.world.steps, r.at):
+		v.readMessages()
+		v.readTables()
+		v.becomes()
 	case r.hit && r.world.mode.start:
 		v.notBegun()
 	default:
