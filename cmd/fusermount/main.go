@@ -1,7 +1,6 @@
-// Command fusermount, installed setuid root as fusermount3, lets a user mount
-// a FUSE file system that he serves where he may already write, and unmount
-// one that is his. It opens, creates or runs nothing else with more rights
-// than he has.
+// Command fusermount, installed setuid root as fusermount3, lets users mount a FUSE
+// file system that they serve where they may already write, and unmount one that is
+// theirs. It opens, creates or runs nothing else with more rights than they have.
 //
 // FUSE libraries run it; SECURITY.md says what it guarantees and to whom.
 //
@@ -21,12 +20,11 @@ import (
 	_ "github.com/go-fusermount/fusermount/internal/bigstack"
 )
 
-// The whole program runs during initialization. Credentials belong to threads,
-// and the Go documentation promises that init functions run on the startup
-// thread; the runtime keeps their goroutine there. Locking it again with
-// LockOSThread would be the same, but starts one more thread to clone others
-// from, which costs a tenth of the program's life; package priv does it where it has
-// to. It checks the thread at every change of credentials.
+// The whole program runs during initialization. Capabilities are raised on one thread,
+// and the Go documentation promises that init functions run on the startup thread; the
+// runtime keeps their goroutine there. LockOSThread would do the same, but it starts one
+// more thread to clone others from, which costs a tenth of the program's life. Package
+// priv checks the thread at every change of credentials.
 func init() { os.Exit(run(os.Args)) }
 
 func main() {}

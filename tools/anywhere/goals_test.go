@@ -20,6 +20,17 @@ func (v *verdict) notBegun() {
 	}
 }
 
+// becomes is for a failure in a step by which the helper becomes its caller, before the
+// Go runtime starts: it says which, and does nothing. A limit that cannot be raised, or
+// a question that is answered later, may be no reason for that.
+func (v *verdict) becomes() {
+	v.ended()
+	change := slices.Contains([]string{"setresuid", "setresgid", "capset", "prctl"}, v.at.name)
+	if told := len(v.errors) == 1 && strings.Contains(v.errors[0], v.at.name); change && !told {
+		v.complain("%s failed, and it says %q", v.at.name, v.errors)
+	}
+}
+
 // ended is for a helper that came to an end by itself.
 func (v *verdict) ended() {
 	success := v.result.Exit == 0

@@ -159,7 +159,7 @@ func (r *run) note(s fusetest.Syscall) {
 // bracketed are the calls that are made with a privilege, and those that raise
 // and drop it.
 var bracketed = []string{
-	"capset", "fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "setfsuid", "setfsgid",
+	"capset", "fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "setfsuid", "setfsgid", "prctl",
 	"rt_sigprocmask", "getpid", "clone", // to fork the child, which inherits the privilege
 }
 

@@ -79,14 +79,38 @@ func (w *world) spots(t *testing.T) []spot {
 		t.Fatalf("%s\n%s", r, strings.Join(v.bad, "\n"))
 	}
 	must(t, shut(&r.dev))
-	begin := slices.Index(r.calls, spot{name: from, nth: 1})
 	switch {
 	case w.mode.start:
-		return r.calls[:begin]
+		w.noteSteps(r.calls)
+		return r.calls[:begin(r.calls)]
 	case w.mode.whole:
 		return r.calls
 	}
 	return slices.DeleteFunc(slices.Clone(r.calls), becoming(r.calls))
+}
+
+// begin is where the helper's own code begins: at the first call of that name after
+// one by which the Go runtime starts. Before the runtime, the helper may make it, too.
+func begin(calls []spot) int {
+	const runtime = "sched_getaffinity"
+	started := slices.IndexFunc(calls, func(s spot) bool { return s.name == runtime })
+	return started + slices.IndexFunc(calls[started:], func(s spot) bool { return s.name == from })
+}
+
+// steps are the calls by which a process becomes its caller.
+var steps = []string{
+	"getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "setresuid", "setresgid", "capget", "capset", "prctl",
+	"prlimit64", "rt_sigaction",
+}
+
+// noteSteps notes the calls that come before the Go runtime starts.
+func (w *world) noteSteps(calls []spot) {
+	for _, s := range calls {
+		if !slices.Contains(steps, s.name) {
+			return
+		}
+		w.steps = append(w.steps, s)
+	}
 }
 
 // becoming says which calls are those by which the helper becomes its caller,

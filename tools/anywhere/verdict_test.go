@@ -3,6 +3,7 @@ package anywhere
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,10 @@ func (r *run) judge() *verdict {
 		v.killed()
 	case r.signalled():
 		v.endedBySignal()
+	case r.hit && r.fault.signal == 0 && slices.Contains(r.world.steps, r.at):
+		v.readMessages()
+		v.readTables()
+		v.becomes()
 	case r.hit && r.world.mode.start && r.fault.signal == 0:
 		v.notBegun()
 	default:

@@ -28,6 +28,7 @@ type world struct {
 	m       string                     // the mountpoint, alice's
 	others  map[identity]fusetest.Line // all mounts but alice's
 	held    *os.File                   // the device of a mount that was there before
+	steps   []spot                     // the calls before the Go runtime starts
 }
 
 // newWorld moves the test into a mount namespace of its own, with an /etc and
