@@ -24,20 +24,17 @@ func TestThreads(t *testing.T) {
 	for _, m := range watchedModes {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			look(t, worldWithUtab(t, program), m, nil)
+			look(t, worldWithUtab(t, program), m)
 		})
 	}
 }
 
 // look looks at a run of the helper, whose user tries to get into each of its
 // threads before each call.
-func look(t *testing.T, w *world, m mode, prepare func(*observation)) {
+func look(t *testing.T, w *world, m mode) {
 	t.Helper()
 	attempts := 0
 	o := observe(t, w, m, func(o *observation) {
-		if prepare != nil {
-			prepare(o)
-		}
 		o.decide = func(s fusetest.Syscall) fusetest.Verdict {
 			attempts++
 			won, err := intrude(w.here, s.PID, true)
@@ -99,7 +96,6 @@ type observation struct {
 	left    bool     // it has begun to leave its caller's session, to be a watcher
 	watches bool     // it waits for its caller's end, or has waited
 	stale   bool     // its ids have changed since it was made not dumpable
-	strict  bool     // it has to be made not dumpable after each change of ids
 	result  fusetest.Result
 	err     error
 	came    []fusetest.Line // mounts
@@ -249,7 +245,7 @@ func (o *observation) mark(s fusetest.Syscall) {
 		o.stale = true
 	case s.Name == "prctl" && s.Args[0] == unix.PR_SET_DUMPABLE && s.Args[1] == 0:
 		o.stale = false
-	case o.strict && o.stale && !becoming[s.Name] && !idCalls[s.Name]:
+	case o.stale && !becoming[s.Name] && !idCalls[s.Name]:
 		o.complain("%v: nothing has made it not dumpable since its ids changed", s)
 		o.stale = false // said once
 	}
