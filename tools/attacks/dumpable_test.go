@@ -34,7 +34,7 @@ func TestDumpable(t *testing.T) {
 			for _, m := range watchedModes {
 				if len(m.args) > 0 && strings.Contains(m.args[len(m.args)-1], "x-a") {
 					t.Run(m.name, func(t *testing.T) {
-						look(t, worldWithUtab(t, program), m, func(o *observation) { o.strict = true })
+						look(t, worldWithUtab(t, program), m)
 					})
 				}
 			}

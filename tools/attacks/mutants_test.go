@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,10 +49,16 @@ func TestMutants(t *testing.T) {
 				return
 			}
 			program := filepath.Join(t.TempDir(), "fusermount3")
-			goTool(t, module, "build", "-overlay", overlay, "-ldflags", "-E fusermount_entry -s -w", "-o", program, "./cmd/fusermount")
+			makeHelper(t, overlay, program)
 			m.loses(t, filepath.Join("..", m.suite), suites[m.suite], "-test.run", m.run, "-test.failfast", "FUSERMOUNT_HELPER="+program)
 		})
 	}
+}
+
+// makeHelper has make build the helper, as everybody does.
+func makeHelper(t *testing.T, overlay, program string) {
+	t.Helper()
+	tool(t, module, "make", "-s", "build", "HELPER="+program, "GOFLAGS=-trimpath -overlay="+overlay)
 }
 
 // overlay writes the edited files, and the list that the go tool wants.
@@ -127,9 +134,18 @@ func command(ctx context.Context, dir string, argv []string) *exec.Cmd {
 // goTool runs the go tool, which has to succeed.
 func goTool(t *testing.T, dir string, args ...string) {
 	t.Helper()
+	tool(t, dir, append([]string{"go"}, args...)...)
+}
+
+// tool runs a program, which has to succeed.
+func tool(t *testing.T, dir string, argv ...string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), trialTime)
 	defer cancel()
-	if out, err := command(ctx, dir, append([]string{"go"}, args...)).CombinedOutput(); err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	cmd := command(ctx, dir, argv)
+	// What 'make test-attacks' has told this process is not for a make of its own.
+	cmd.Env = slices.DeleteFunc(cmd.Env, func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") })
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
 	}
 }

@@ -68,6 +68,41 @@ func traced(line string) string {
 	return strings.TrimSuffix(name, "32")
 }
 
+// TestPlainBuild has the helper be built without its entry, as 'go build' alone does. It
+// refuses to work for a caller to whom it gives rights, and says so; for others it
+// works.
+func TestPlainBuild(t *testing.T) {
+	install(t) // the same needs
+	plain := filepath.Join(t.TempDir(), "fusermount3")
+	goTool(t, module, "build", "-buildvcs=false", "-o", plain, "./cmd/fusermount")
+	for _, mode := range []fusetest.InstallMode{fusetest.Setuid, fusetest.Setcap, fusetest.Plain} {
+		program := fusetest.InstallHelper(t, plain, mode)
+		for _, root := range []bool{false, true} {
+			w := newWorld(t)
+			before, err := w.table()
+			must(t, err)
+			call := fusetest.Call{Prog: program, UID: alice, GID: alice, KeepRoot: root, Dir: "/", Args: []string{w.m}}
+			r := runWithin(t, call)
+			after, err := w.table()
+			must(t, err, r.Err)
+			if root {
+				if r.Exit != 0 || r.Dev == nil {
+					t.Errorf("%s, root: exit %d, %q", mode, r.Exit, r.Stderr)
+				} else {
+					must(t, r.Dev.Close())
+				}
+				continue
+			}
+			refused(t, r, after.without(before), "")
+			call.Args, call.Socket = []string{"-V"}, fusetest.NoSocket
+			r = runWithin(t, call)
+			if wants := mode == fusetest.Plain; (r.Exit == 0) != wants || (r.Stdout != "") != wants {
+				t.Errorf("%s: -V: exit %d, %q, %q", mode, r.Exit, r.Stdout, r.Stderr)
+			}
+		}
+	}
+}
+
 // TestStepFails has each call fail by which the helper becomes its caller before
 // the Go runtime starts. It says which, and does nothing.
 func TestStepFails(t *testing.T) {
