@@ -1,9 +1,7 @@
 package attacks
 
 import (
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 )
 
@@ -43,9 +41,6 @@ func TestEntryMutants(t *testing.T) {
 	for _, m := range entryMutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			if !m.applies() {
-				t.Skip("the code that it changes is not there yet")
-			}
 			overlay := m.overlay(t)
 			program := filepath.Join(t.TempDir(), "fusermount3")
 			if m.plain {
@@ -56,15 +51,4 @@ func TestEntryMutants(t *testing.T) {
 			m.loses(t, ".", "/proc/self/exe", "-test.run", m.run, "-test.failfast", "FUSERMOUNT_HELPER="+program)
 		})
 	}
-}
-
-// applies says whether the code has what the mutant changes.
-func (m mutant) applies() bool {
-	for _, e := range m.edits {
-		text, err := os.ReadFile(filepath.Join(module, e.file))
-		if err != nil || !strings.Contains(string(text), e.old) {
-			return false
-		}
-	}
-	return true
 }

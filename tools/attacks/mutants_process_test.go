@@ -11,20 +11,6 @@ var processMutants = []mutant{
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "cannot become the caller",
 	},
 	{
-		"the entry point",
-		[]edit{
-			{"internal/entry/asm.go", `atSecure = 23`, `atSecure = 1 << 20`},
-			{"internal/entry/asm.go", `uintptr = 1`, `uintptr = 0`},
-			{"internal/priv/become.go", `case !s.real():`, `case false:`},
-		},
-		"attacks", "^TestThreads$", "uids [",
-	},
-	{
-		"variables of the runtime",
-		[]edit{{"internal/entry/asm.go", `letterG    = 'G'`, `letterG    = '#'`}},
-		"attacks", "^TestRuntimeVariables$", "GODEBUG",
-	},
-	{
 		"no_new_privs",
 		[]edit{
 			{"internal/entry/asm.go", `prSetNoNewPrivs = unix.PR_SET_NO_NEW_PRIVS`, `prSetNoNewPrivs = unix.PR_SET_KEEPCAPS`},
