@@ -53,7 +53,7 @@ func TestRuntimeVariables(t *testing.T) {
 			if got.written != "" || got.exit != 1 {
 				t.Errorf("while it waited, %d bytes were written, %.400q; exit %d", len(got.written), got.written, got.exit)
 			}
-			if got.threads > usual.threads+1 { // one is started when a signal comes, say
+			if got.threads > tasksOfWatcher { // on a busy machine the runtime starts one more than on others
 				t.Errorf("%d threads, and %d without", got.threads, usual.threads)
 			}
 			if got.memory > usual.memory+8<<10 {
