@@ -97,7 +97,8 @@ lint: ## gofumpt, go vet, staticcheck, and the rules of the house
 bench: build ## time the helper against Debian's, the client package against go-fuse (root, installs fuse3)
 	sh testdata/install.sh fuse3
 	cd tools && go build -buildvcs=false -o ../build/bench ./bench
-	build/bench -helper $(HELPER) -reference $(REFERENCE)
+	cd tools && go build -buildvcs=false -ldflags '$(LDFLAGS)' -o ../build/empty ./bench/empty
+	build/bench -helper $(HELPER) -reference $(REFERENCE) -empty build/empty
 	cd examples && go build -buildvcs=false -o ../build/bench-client ./bench
 	build/bench-client -helper $(HELPER)
 

@@ -86,6 +86,7 @@ func all(helper string, runs int) error {
 type contestant struct {
 	round          func() (mount, unmount time.Duration, err error)
 	mount, unmount []time.Duration
+	faults         []int64 // minor page faults of the helpers in both steps
 }
 
 // compare lets two contestants take turns, and prints medians.
@@ -94,6 +95,7 @@ func compare(title, otherName string, runs int, ours, other *contestant) error {
 	for i := range runs + warmUp {
 		for _, c := range []*contestant{ours, other} {
 			runtime.GC() // not while the clock runs
+			before := childrensFaults()
 			mount, unmount, err := c.round()
 			if err != nil {
 				return fmt.Errorf("%s: %w", title, err)
@@ -101,6 +103,7 @@ func compare(title, otherName string, runs int, ours, other *contestant) error {
 			if i >= warmUp {
 				c.mount = append(c.mount, mount)
 				c.unmount = append(c.unmount, unmount)
+				c.faults = append(c.faults, childrensFaults()-before)
 			}
 		}
 	}
@@ -109,7 +112,19 @@ func compare(title, otherName string, runs int, ours, other *contestant) error {
 	row("mount", ours.mount, other.mount)
 	row("unmount", ours.unmount, other.unmount)
 	row("both", sums(ours), sums(other))
+	if faults := median(ours.faults); faults > 0 {
+		fmt.Printf("  %-8s %9d %9d\n", "faults", faults, median(other.faults))
+	}
 	return nil
+}
+
+// childrensFaults counts those of the children that have ended and were waited for.
+func childrensFaults() int64 {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &usage); err != nil {
+		return 0
+	}
+	return int64(usage.Minflt)
 }
 
 func sums(c *contestant) (all []time.Duration) {
@@ -127,6 +142,6 @@ func row(name string, a, b []time.Duration) {
 	fmt.Printf("  %-8s %7dus %7dus %7.2f\n", name, median(a).Microseconds(), median(b).Microseconds(), median(ratios))
 }
 
-func median[T time.Duration | float64](values []T) T {
+func median[T time.Duration | float64 | int64](values []T) T {
 	return slices.Sorted(slices.Values(values))[len(values)/2]
 }

@@ -28,6 +28,7 @@ var (
 	capHeader = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	capsNone  [2]unix.CapUserData
 	unlimited = unix.Rlimit{Cur: ^uint64(0), Max: ^uint64(0)}
+	streams   = unix.Rlimit{Cur: 3} // Max is the entry point's to set
 )
 
 // The steps that must not fail, as indexes of results.
@@ -65,10 +66,11 @@ const (
 	prGetNoNewPrivs = unix.PR_GET_NO_NEW_PRIVS
 	prSetDumpable   = unix.PR_SET_DUMPABLE
 
-	rlimitFSIZE = unix.RLIMIT_FSIZE
-	rlimitNPROC = unix.RLIMIT_NPROC
-	rlimitAS    = unix.RLIMIT_AS
-	rlimitDATA  = unix.RLIMIT_DATA
+	rlimitFSIZE  = unix.RLIMIT_FSIZE
+	rlimitNPROC  = unix.RLIMIT_NPROC
+	rlimitAS     = unix.RLIMIT_AS
+	rlimitNOFILE = unix.RLIMIT_NOFILE
+	rlimitDATA   = unix.RLIMIT_DATA
 
 	sysCapget    = unix.SYS_CAPGET
 	sysCapset    = unix.SYS_CAPSET

@@ -89,6 +89,17 @@ limits:
 	RAISE(const_rlimitAS, addressSpaceRaised)
 	RAISE(const_rlimitDATA, dataRaised)
 
+	// Let the runtime open nothing but missing standard streams: at its start it would
+	// read files of cgroups, for a number of processors. Package syscall raises the
+	// soft limit to the hard one when it is initialized.
+	PRLIMIT(const_rlimitNOFILE, 0, ·limit(SB))
+	MOVE	ret, val
+	IF_NEGATIVE(val, filesLimited)
+	COPY32(·limit+8(SB), ·streams+8(SB))
+	COPY32(·limit+12(SB), ·streams+12(SB))
+	PRLIMIT(const_rlimitNOFILE, ·streams(SB), 0)
+filesLimited:
+
 	// Note what the process may do.
 	PRCTL(const_prGetNoNewPrivs, 0)
 	RESULT(const_stepWasNoNewPrivs)
