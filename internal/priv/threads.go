@@ -3,7 +3,6 @@ package priv
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"time"
 
@@ -40,6 +39,10 @@ func RestrictOthers(idsChange bool) error {
 	if !ok {
 		return errors.New("no signal handler for this architecture")
 	}
+	// This thread is not to be disarmed, whoever sends the signal.
+	if err := signals.Block(disarmSignal); err != nil {
+		return err
+	}
 	if err := signals.Catch(disarmSignal, handler); err != nil {
 		return err
 	}
@@ -56,7 +59,6 @@ func RestrictOthers(idsChange bool) error {
 				return fmt.Errorf("tgkill: %w", err)
 			}
 		}
-		runtime.Gosched()
 		_ = unix.Nanosleep(&unix.Timespec{Nsec: disarmPause}, nil) // shorter after a signal, no matter
 	}
 }
@@ -69,8 +71,8 @@ func mayBeTraced() bool {
 }
 
 const (
-	// disarmSignal is the one that no thread of the runtime ever blocks. The runtime
-	// preempts goroutines with it, which can be done without.
+	// disarmSignal is the one that no other thread of the runtime ever blocks. The
+	// runtime preempts goroutines with it, which can be done without.
 	disarmSignal  = unix.SIGURG
 	disarmTimeout = time.Second
 	disarmPause   = 20_000 // nanoseconds

@@ -13,6 +13,7 @@ package signals
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -119,4 +120,15 @@ func Catch(sig unix.Signal, handler uintptr) error {
 	}
 	action := newSigaction(handler, flags, entry.Sigreturn())
 	return rtSigaction(sig, &action, nil)
+}
+
+// Block blocks a signal on the calling thread.
+func Block(sig unix.Signal) error {
+	var set unix.Sigset_t
+	bits := 8 * int(unsafe.Sizeof(set.Val[0]))
+	set.Val[(int(sig)-1)/bits] |= 1 << ((int(sig) - 1) % bits)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
+		return fmt.Errorf("sigprocmask: %w", err)
+	}
+	return nil
 }
