@@ -91,12 +91,14 @@ func prepare() error {
 
 // enter executes this program again in a new namespace.
 func enter(body func() int) int {
+	signals, stop := catchSignals()
 	cmd, err := startInside()
 	if err != nil {
+		stop()
 		nsRemedy = userNamespaces + err.Error()
 		return body()
 	}
-	stop := forward(cmd.Process)
+	go forward(signals, cmd.Process)
 	err = cmd.Wait()
 	stop()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
@@ -150,19 +152,29 @@ func namespaceAttr(kind string) *syscall.SysProcAttr {
 	return attr
 }
 
+// catchSignals catches every signal, and blocks none: the program that is executed
+// would inherit what a parent ignores (nohup: SIGHUP) or blocks, but not what is
+// caught. It is called on the thread that executes it.
+func catchSignals() (signals chan os.Signal, stop func()) {
+	signals = make(chan os.Signal, 16)
+	signal.Notify(signals)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil); err != nil {
+		fmt.Fprintln(os.Stderr, "fusetest: sigprocmask:", err)
+	}
+	return signals, func() {
+		signal.Stop(signals)
+		close(signals)
+	}
+}
+
 // forward hands on the signals by which go test or a user ends a run.
-func forward(p *os.Process) (stop func()) {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
-	go func() {
-		for sig := range signals {
+func forward(signals <-chan os.Signal, p *os.Process) {
+	for sig := range signals {
+		switch sig {
+		case unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT:
 			if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				fmt.Fprintln(os.Stderr, "fusetest:", err)
 			}
 		}
-	}()
-	return func() {
-		signal.Stop(signals)
-		close(signals)
 	}
 }

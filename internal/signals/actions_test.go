@@ -20,8 +20,9 @@ func wantHandlers(t *testing.T, when string, want map[unix.Signal]uintptr) {
 	}
 }
 
-// restoreAfter gives the test's own process its signals back.
-func restoreAfter(t *testing.T) {
+// ownSignals gives the test's process its signals back when the test has ended. Until
+// then none is ignored, whatever a parent of the tests ignores (nohup: SIGHUP).
+func ownSignals(t *testing.T) {
 	t.Helper()
 	for _, sig := range ending {
 		var before sigaction
@@ -33,12 +34,17 @@ func restoreAfter(t *testing.T) {
 				t.Error(err)
 			}
 		})
+		if before.handler == ignore {
+			if err := setHandler(sig, byDefault); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	t.Cleanup(func() { ours, held = nil, false })
 }
 
 func TestHold(t *testing.T) {
-	restoreAfter(t)
+	ownSignals(t)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
