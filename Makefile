@@ -69,7 +69,7 @@ test-vm: build ## the same tests on other kernels, under qemu (root, installs it
 	[ "$$(id -u)" != 0 ] || sh testdata/install.sh qemu-system-x86 strace util-linux
 	sh testdata/vm-packages.sh $(VM)/packages
 	mkdir -p $(VM)/bin/tests
-	go test -c -o $(VM)/bin/tests/ ./internal/mtab ./internal/priv ./internal/confine ./internal/fusectl ./internal/look
+	go test -c -o $(VM)/bin/tests/ ./internal/mtab ./internal/priv ./internal/seccomp ./internal/connection ./internal/collect
 	cd tools && go test -c -o ../$(VM)/bin/tests/ ./conformance ./attacks && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
 	$(VM)/bin/vm -dir $(VM) -helper $(HELPER) -update=$(if $(UPDATE),true,false)
 

@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusectl"
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -58,7 +58,7 @@ func (m *Mounted) connected() error {
 }
 
 func stillListed(e mtab.Entry) error {
-	_, err := mtab.Again(e)
+	_, err := mtab.Reload(e)
 	if errors.Is(err, mtab.ErrNotListed) {
 		return ErrNotMounted
 	}
@@ -72,7 +72,7 @@ func abortConnection(e mtab.Entry, who caller, connected func() error) error {
 	}
 	control, err := openControl(who)
 	if err == nil {
-		err = also(control.AbortIf(connection(e), connected), control.Close())
+		err = also(control.AbortIf(e.Connection(), connected), control.Close())
 	}
 	if errors.Is(err, unix.ENOENT) && errors.Is(connected(), ErrNotMounted) {
 		return ErrNotMounted // it has just ended
@@ -88,8 +88,8 @@ func abortConnection(e mtab.Entry, who caller, connected func() error) error {
 
 // openControl opens fusectl where it is mounted, or one of our own that is
 // attached nowhere.
-func openControl(who caller) (fusectl.Dir, error) {
-	control, err := fusectl.Open()
+func openControl(who caller) (connection.Dir, error) {
+	control, err := connection.Open()
 	if err == nil || !who.admin {
 		return control, err
 	}
@@ -105,14 +105,14 @@ func openControl(who caller) (fusectl.Dir, error) {
 	if other != nil {
 		return control, err
 	}
-	return fusectl.At(mount), nil
+	return connection.At(mount), nil
 }
 
 // abortByForce has the kernel begin a forced unmount, whose first act is to
 // abort the connection. Our own descriptor keeps the mount busy meanwhile, so
 // that it stays. This is for user namespaces, where there is no fusectl.
 func abortByForce(e mtab.Entry) error {
-	e, err := mtab.Again(e) // it may have been moved
+	e, err := mtab.Reload(e) // it may have been moved
 	if errors.Is(err, mtab.ErrNotListed) {
 		err = ErrNotMounted
 	}
@@ -124,7 +124,7 @@ func abortByForce(e mtab.Entry) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if now, _, err := mtab.Of(fd); err != nil || !mtab.Same(now, e) {
+	if now, _, err := mtab.ByFD(fd); err != nil || !mtab.Same(now, e) {
 		return because(ErrCovered.Error(), ErrCovered, unix.EBUSY)
 	}
 	if err := unix.Unmount(procFD(fd), unix.MNT_FORCE); !errors.Is(err, unix.EBUSY) {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusectl"
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -28,7 +28,7 @@ func adoptable(mountpoint string) (device int, ok bool, err error) {
 	if _, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err != nil {
 		return -1, true, because("descriptor "+number+" is not open", err)
 	}
-	if !fusectl.IsDevice(int(n)) {
+	if !connection.IsDevice(int(n)) {
 		return -1, true, because("descriptor "+number+" is not the fuse device", ErrNoDevice, unix.EINVAL)
 	}
 	return int(n), true, nil

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusectl"
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -46,7 +46,7 @@ func (s DaemonState) String() string {
 // daemon itself only if it would have been seen there.
 type daemons struct {
 	who     caller
-	control fusectl.Dir
+	control connection.Dir
 	err     error // of control
 	holders *holders
 }
@@ -65,7 +65,7 @@ func (d *daemons) close() {
 
 func (d *daemons) state(e mtab.Entry) DaemonState {
 	if d.err == nil {
-		if s, err := d.control.Status(connection(e)); err == nil && s.Ended {
+		if s, err := d.control.Status(e.Connection()); err == nil && s.Ended {
 			return Dead
 		} else if err == nil {
 			return Alive
@@ -129,7 +129,7 @@ const askLimit = time.Second
 var asked sync.Map // of time.Time, by mount id
 
 func (h *holders) state(e mtab.Entry, who caller) DaemonState {
-	if h.connections[connection(e)] {
+	if h.connections[e.Connection()] {
 		return Alive
 	}
 	if h.nameless && len(h.connections) == 0 || !h.sees(e, who) {
@@ -164,7 +164,7 @@ func (h *holders) ask(e mtab.Entry) DaemonState {
 		return Unknown
 	}
 	defer unix.Close(fd)
-	if now, _, err := mtab.Of(fd); err != nil || !mtab.Same(now, e) {
+	if now, _, err := mtab.ByFD(fd); err != nil || !mtab.Same(now, e) {
 		return Unknown // something lies on top
 	}
 	var st unix.Statx_t

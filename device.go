@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusectl"
+	"github.com/go-fusermount/fusermount/internal/connection"
 )
 
 const devicePath = "/dev/fuse"
@@ -30,7 +30,7 @@ func openDevice() (int, error) {
 // askSync has the kernel ask the daemon before it makes the mount, and not
 // after. Only Linux 6.18 can; the device stays as it was where it cannot.
 func askSync(device int) bool {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(device), fusectl.SyncInitCall, 0)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(device), connection.SyncInitCall, 0)
 	return errno == 0
 }
 

@@ -177,7 +177,7 @@ func (d *direct) attach() (e mtab.Entry, err error) {
 	if err := unix.MoveMount(mount, "", d.at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
 		return e, because("move_mount: "+err.Error(), err)
 	}
-	e, _, err = mtab.Of(mount)
+	e, _, err = mtab.ByFD(mount)
 	return e, err
 }
 

@@ -56,6 +56,6 @@ func infoOf(e mtab.Entry) Info {
 	_, subtype, _ := strings.Cut(e.Type, ".")
 	return Info{
 		ID: e.ID, Mountpoint: e.Mountpoint, Source: e.Source, Type: e.Type, Subtype: subtype,
-		Owner: owner, Connection: connection(e), Options: e.SuperOptions,
+		Owner: owner, Connection: e.Connection(), Options: e.SuperOptions,
 	}
 }

@@ -124,7 +124,7 @@ func (m *Mounted) Mountpoint() string {
 
 // Connection gives the number of the kernel's FUSE connection, as below
 // /sys/fs/fuse/connections. It is 0 where ID is.
-func (m *Mounted) Connection() uint32 { return connection(m.entry) }
+func (m *Mounted) Connection() uint32 { return m.entry.Connection() }
 
 // Direct says whether the mount was made without a helper.
 func (m *Mounted) Direct() bool { return m.direct }

@@ -5,8 +5,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
-	"github.com/go-fusermount/fusermount/internal/fusectl"
 )
 
 // byHelper has a helper mount.
@@ -88,7 +88,7 @@ func (m *mounting) handedOver(p *process, file *os.File, device int) *Mounted {
 // checkDevice wants what a helper has sent to be a mounted fuse device.
 func checkDevice(device int) error {
 	switch {
-	case !fusectl.IsDevice(device):
+	case !connection.IsDevice(device):
 		return because("it sent something that is not the fuse device", ErrBadReply)
 	case !isMounted(device):
 		return because("it sent a device that is not mounted", ErrBadReply)

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
-	"github.com/go-fusermount/fusermount/internal/fusectl"
 )
 
 // twoPhases runs a helper with --sync-init: it sends the device, mounts when it
@@ -24,7 +24,7 @@ func (m *mounting) twoPhases(path string, stderr io.Writer) (mounted *Mounted, r
 	}
 	m.helper = p
 	device, err := p.receive()
-	if err == nil && !fusectl.IsDevice(device) {
+	if err == nil && !connection.IsDevice(device) {
 		err = also(because("it sent something that is not the fuse device", ErrBadReply), unix.Close(device))
 	}
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
@@ -46,7 +45,7 @@ func survey(path string) (b before, err error) {
 	if b.path, err = resolved(path); err != nil {
 		return b, err
 	}
-	e, isRoot, err := mtab.At(b.path)
+	e, isRoot, err := mtab.ByPath(b.path)
 	b.below, b.root, b.known = e, isRoot, err == nil
 	b.calm = b.known && !mountopts.IsFuse(e.Type) && calm(b.path) // it may be another path by now
 	return b, nil
@@ -55,7 +54,7 @@ func survey(path string) (b before, err error) {
 // new gives the mount that has appeared since, directly on top of what was
 // there, and as it was asked for.
 func (b before) new(r *request, uid uint32) (mtab.Entry, bool) {
-	e, isRoot, err := mtab.At(b.path)
+	e, isRoot, err := mtab.ByPath(b.path)
 	if err != nil || !isRoot || !b.known || !mountopts.IsFuse(e.Type) {
 		return mtab.Entry{}, false
 	}
@@ -87,9 +86,6 @@ func connectionIn(fdinfo string) (n uint32, ok bool) {
 	return 0, false
 }
 
-// connection is the number under which fusectl has a mount's connection.
-func connection(e mtab.Entry) uint32 { return fusectl.Number(e.Major, e.Minor) }
-
 // servedBy finds the mount that a device serves. Without the kernel's word on
 // that, a mount that is new at the mountpoint is taken for it.
 func servedBy(device int, r *request, b before, uid uint32) (mtab.Entry, bool) {
@@ -97,8 +93,8 @@ func servedBy(device int, r *request, b before, uid uint32) (mtab.Entry, bool) {
 	if !known {
 		return b.new(r, uid)
 	}
-	e, isRoot, err := mtab.At(b.path)
-	if err == nil && isRoot && mountopts.IsFuse(e.Type) && connection(e) == number {
+	e, isRoot, err := mtab.ByPath(b.path)
+	if err == nil && isRoot && mountopts.IsFuse(e.Type) && e.Connection() == number {
 		return e, isMounted(device)
 	}
 	if e, found := byConnection(device); found {
@@ -120,7 +116,7 @@ func byConnection(device int) (mtab.Entry, bool) {
 		return mtab.Entry{}, false
 	}
 	for _, e := range all {
-		if connection(e) == number {
+		if e.Connection() == number {
 			return e, isMounted(device)
 		}
 	}

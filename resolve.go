@@ -97,8 +97,8 @@ func placeOf(path string, flags int) (string, error) {
 // sameFile says whether two descriptors are of one file in one mount. Of another
 // user's FUSE mount the kernel tells only that both are its root.
 func sameFile(a, b int) bool {
-	e, rootA, err := mtab.Of(a)
-	f, rootB, other := mtab.Of(b)
+	e, rootA, err := mtab.ByFD(a)
+	f, rootB, other := mtab.ByFD(b)
 	if err != nil || other != nil || !mtab.Same(e, f) {
 		return false
 	}

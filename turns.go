@@ -95,6 +95,6 @@ func (t *turnTaking) leave(key turnOf, one *turn) {
 
 // isGone says that a mount is known not to be in the table any more.
 func isGone(e mtab.Entry) bool {
-	_, err := mtab.Again(e)
+	_, err := mtab.Reload(e)
 	return errors.Is(err, mtab.ErrNotListed)
 }

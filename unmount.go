@@ -36,7 +36,7 @@ func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
 	return lookUp(ctx, looksAt(path), func() (e mtab.Entry, err error) {
 		isRoot := false
 		if path, err = resolved(path); err == nil {
-			e, isRoot, err = mtab.At(path)
+			e, isRoot, err = mtab.ByPath(path)
 		}
 		switch {
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
@@ -157,11 +157,11 @@ func (u *unmounting) umount() error {
 // and gives that.
 func (u *unmounting) check() (path string, err error) {
 	path = u.entry.Mountpoint
-	top, isRoot, err := mtab.At(path)
+	top, isRoot, err := mtab.ByPath(path)
 	if err == nil && isRoot && mtab.Same(top, u.entry) {
 		return path, nil
 	}
-	now, err := mtab.Again(u.entry)
+	now, err := mtab.Reload(u.entry)
 	if errors.Is(err, mtab.ErrNotListed) {
 		return "", ErrNotMounted
 	}
@@ -172,7 +172,7 @@ func (u *unmounting) check() (path string, err error) {
 		return "", because("it lies outside of this process's root directory", unix.ENOENT)
 	}
 	// It was moved.
-	top, isRoot, err = mtab.At(path)
+	top, isRoot, err = mtab.ByPath(path)
 	switch {
 	case err == nil && isRoot && mtab.Same(top, u.entry):
 		return path, nil
@@ -186,7 +186,7 @@ func (u *unmounting) check() (path string, err error) {
 
 // confirm wants the mount to be gone.
 func (u *unmounting) confirm() error {
-	if _, err := mtab.Again(u.entry); err == nil {
+	if _, err := mtab.Reload(u.entry); err == nil {
 		return because("another mount was exchanged for this one meanwhile, and was unmounted in its place", ErrCovered)
 	}
 	return nil

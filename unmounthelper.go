@@ -13,7 +13,7 @@ import (
 func (u *unmounting) elsewhere(ctx context.Context) error {
 	path := u.entry.Mountpoint
 	here, err := lookUp(ctx, path, func() (bool, error) {
-		e, isRoot, err := mtab.At(path)
+		e, isRoot, err := mtab.ByPath(path)
 		return err == nil && isRoot && mountopts.IsFuse(e.Type), nil
 	})
 	if err != nil {

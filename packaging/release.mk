@@ -69,7 +69,7 @@ test-arch: build build/linux-arm64/fusermount3 ## unit tests of other architectu
 	cd tools && FUSERMOUNT_ARM64=$(CURDIR)/build/linux-arm64/fusermount3 FUSERMOUNT_CALLS=$(CURDIR)/build/arm64-calls \
 		go test -count=1 -run TestForeignCalls ./conformance
 	GOARCH=arm64 FUSERMOUNT_CALLS=$(CURDIR)/build/arm64-calls \
-		go test -count=1 -run TestTraced -exec qemu-aarch64-static ./internal/confine
+		go test -count=1 -run TestTraced -exec qemu-aarch64-static ./internal/seccomp
 
 test-packages: ARCHES := amd64
 test-packages: packages ## install, upgrade and remove packages on a small Debian; lint and list them (root)

@@ -18,13 +18,17 @@ import (
 	"os"
 
 	_ "github.com/go-fusermount/fusermount/internal/bigstack"
+	"github.com/go-fusermount/fusermount/internal/helper"
 )
+
+// version is set by the linker, from git.
+var version = "development"
 
 // The whole program runs during initialization. Capabilities are raised on one thread,
 // and the Go documentation promises that init functions run on the startup thread; the
 // runtime keeps their goroutine there. LockOSThread would do the same, but it starts one
 // more thread to clone others from, which costs a tenth of the program's life. Package
 // priv checks the thread at every change of credentials.
-func init() { os.Exit(run(os.Args)) }
+func init() { os.Exit(helper.Run(os.Args, version)) }
 
 func main() {}

@@ -6,9 +6,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
+)
+
+// ConnectionsPath is where fusectl, the kernel's file system of FUSE connections, is
+// mounted, if it is; ConnectionsMagic is what statfs says of it (linux/magic.h).
+const (
+	ConnectionsPath  = "/sys/fs/fuse/connections"
+	ConnectionsMagic = 0x65735543
 )
 
 // Connections gives the number of FUSE connections of the whole system, an
@@ -16,11 +22,11 @@ import (
 // fusectl is mounted.
 func Connections() (n int, ok bool) {
 	var fs unix.Statfs_t
-	if rawfile.Again(func() error { return unix.Statfs(fusectl.Path, &fs) }) != nil || fs.Type != fusectl.Magic {
+	if rawfile.RetryEINTR(func() error { return unix.Statfs(ConnectionsPath, &fs) }) != nil || fs.Type != ConnectionsMagic {
 		return 0, false
 	}
 	var st unix.Stat_t
-	if unix.Stat(fusectl.Path, &st) != nil {
+	if unix.Stat(ConnectionsPath, &st) != nil {
 		return 0, false
 	}
 	return connections(st)

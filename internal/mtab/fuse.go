@@ -79,7 +79,7 @@ func Present(entries []Entry) []bool {
 	var err error
 	for i, e := range entries {
 		if e.Unique {
-			_, gone := Again(e)
+			_, gone := Reload(e)
 			present[i] = !errors.Is(gone, ErrNotListed)
 			continue
 		}

@@ -48,12 +48,12 @@ func TestPresent(t *testing.T) {
 	for _, dir := range []string{stays, goes} {
 		fd, err := openPath(dir)
 		must(t, err)
-		e, _, err := Of(fd)
+		e, _, err := ByFD(fd)
 		must(t, err)
 		old, err := OldID(fd)
 		must(t, err)
 		must(t, unix.Close(fd))
-		byText, err := Find(old)
+		byText, err := ByOldID(old)
 		must(t, err)
 		entries = append(entries, e, byText)
 	}

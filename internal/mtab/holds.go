@@ -59,7 +59,7 @@ func listed(fd int) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("mount id: %w", err)
 	}
-	if _, err := Find(id); !errors.Is(err, ErrNotListed) {
+	if _, err := ByOldID(id); !errors.Is(err, ErrNotListed) {
 		return err == nil, err
 	}
 	return false, nil

@@ -66,10 +66,10 @@ func look(path string) (v views, err error) {
 	if v.old, err = OldID(fd); err != nil {
 		return v, err
 	}
-	if v.byText, err = Find(v.old); err != nil {
+	if v.byText, err = ByOldID(v.old); err != nil {
 		return v, err
 	}
-	of, ofRoot, err := Of(fd)
+	of, ofRoot, err := ByFD(fd)
 	v.of = of
 	if ofRoot != isRoot {
 		err = errors.Join(err, errors.New("Of and uniqueID disagree on the root"))
@@ -210,7 +210,7 @@ func TestOfAnothersMount(t *testing.T) {
 	if old, err := OldID(fd); err != nil || old != mine.byText.ID {
 		t.Errorf("OldID = %d, %v; want %d", old, err, mine.byText.ID)
 	}
-	if e, isRoot, err := Of(fd); err != nil || !isRoot || e != mine.byID {
+	if e, isRoot, err := ByFD(fd); err != nil || !isRoot || e != mine.byID {
 		t.Errorf("Of = %+v, %v, %v; want %+v", e, isRoot, err, mine.byID)
 	}
 	if asked := server.Asked(); len(asked) > 0 {
@@ -247,17 +247,17 @@ func TestAt(t *testing.T) {
 	server := serve(t, dir, fusetest.MountOptions{UID: owner, GID: owner, Source: "at"})
 	for _, uid := range []uint32{0, owner} {
 		must(t, fusetest.AsUser(uid, uid, func() error {
-			e, isRoot, err := At(dir)
+			e, isRoot, err := ByPath(dir)
 			if err != nil || !isRoot || e.Mountpoint != dir || e.Source != "at" {
 				t.Errorf("%d: %+v, %v, %v", uid, e, isRoot, err)
 			}
-			if e, isRoot, err := At(filepath.Dir(dir)); err != nil || isRoot || e.Type != "tmpfs" {
+			if e, isRoot, err := ByPath(filepath.Dir(dir)); err != nil || isRoot || e.Type != "tmpfs" {
 				t.Errorf("its parent: %+v, %v, %v", e, isRoot, err)
 			}
-			if e, isRoot, err := At(dir + ".link"); err != nil || isRoot || e.Type != "tmpfs" {
+			if e, isRoot, err := ByPath(dir + ".link"); err != nil || isRoot || e.Type != "tmpfs" {
 				t.Errorf("a link: %+v, %v, %v", e, isRoot, err)
 			}
-			if _, _, err := At(dir + ".absent"); !errors.Is(err, unix.ENOENT) {
+			if _, _, err := ByPath(dir + ".absent"); !errors.Is(err, unix.ENOENT) {
 				t.Errorf("absent: %v", err)
 			}
 			return nil

@@ -27,6 +27,10 @@ type Entry struct {
 	SuperOptions string
 }
 
+// Connection is the number by which fusectl knows the connection of a FUSE mount: the
+// file system's device number, as the kernel itself writes it.
+func (e Entry) Connection() uint32 { return e.Major<<20 | e.Minor }
+
 // Owner gives the user_id of a FUSE mount: the whole number, so that no uid is
 // taken for the beginning of another (CVE-2021-3995).
 func (e Entry) Owner() (uid uint32, ok bool) {

@@ -14,23 +14,23 @@ const mountinfoPath = "/proc/self/mountinfo"
 // ErrNotListed says that the mount is not in this process's mount table.
 var ErrNotListed = errors.New("mount not listed")
 
-// Of gives the entry of the mount in which fd lies, and whether fd is its
+// ByFD gives the entry of the mount in which fd lies, and whether fd is its
 // root. It asks the kernel alone, never a daemon: statmount by the unique id
 // where both exist (Linux 6.8), else mountinfo.
-func Of(fd int) (e Entry, isRoot bool, err error) {
+func ByFD(fd int) (e Entry, isRoot bool, err error) {
 	id, isRoot, err := uniqueID(fd)
 	if err == nil && id.unique {
 		if e, err = statmount(id.n); err == nil {
 			return e, isRoot, nil
 		}
 	}
-	e, err = OfLike(fd, Entry{})
+	e, err = ByFDAs(fd, Entry{})
 	return e, isRoot, err
 }
 
-// OfLike gives the entry of the mount in which fd lies with the kind of id that
+// ByFDAs gives the entry of the mount in which fd lies with the kind of id that
 // was has, so that the two can be compared.
-func OfLike(fd int, was Entry) (Entry, error) {
+func ByFDAs(fd int, was Entry) (Entry, error) {
 	if was.Unique {
 		id, _, err := uniqueID(fd)
 		if err == nil && !id.unique {
@@ -45,14 +45,14 @@ func OfLike(fd int, was Entry) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("mount id: %w", err)
 	}
-	return Find(old)
+	return ByOldID(old)
 }
 
-// At gives the entry of the topmost mount at a path, as Of does, where a symlink
+// ByPath gives the entry of the topmost mount at a path, as ByFD does, where a symlink
 // at its end is not followed. Where the kernel tells ids by name no descriptor is
 // opened: in a program with threads a process forked at that moment would have
 // it, too, and keep the mount busy.
-func At(path string) (e Entry, isRoot bool, err error) {
+func ByPath(path string) (e Entry, isRoot bool, err error) {
 	id, isRoot, err := uniqueIDAt(unix.AT_FDCWD, path, byName)
 	if err == nil && id.unique {
 		if e, err = statmount(id.n); err == nil {
@@ -63,20 +63,20 @@ func At(path string) (e Entry, isRoot bool, err error) {
 	if err != nil {
 		return Entry{}, false, err
 	}
-	e, isRoot, err = Of(fd)
+	e, isRoot, err = ByFD(fd)
 	return e, isRoot, errors.Join(err, unix.Close(fd))
 }
 
 // Again reads the entry of a mount that was read before, wherever it lies now.
 // The error is ErrNotListed when it was unmounted. Where ids are used again,
 // a mount of another type, source, owner or device does not pass for it.
-func Again(was Entry) (Entry, error) {
+func Reload(was Entry) (Entry, error) {
 	var e Entry
 	var err error
 	if was.Unique {
 		e, err = statmount(was.ID)
 	} else {
-		e, err = Find(was.ID)
+		e, err = ByOldID(was.ID)
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT):
@@ -95,9 +95,9 @@ func Same(a, b Entry) bool {
 		a.Major == b.Major && a.Minor == b.Minor && a.SuperOptions == b.SuperOptions
 }
 
-// LiesOn says whether e is attached to the very mount in which fd lies, and
+// MountedOn says whether e is attached to the very mount in which fd lies, and
 // not to another on top of it.
-func LiesOn(e Entry, fd int) (bool, error) {
+func MountedOn(e Entry, fd int) (bool, error) {
 	if e.Unique {
 		id, _, err := uniqueID(fd)
 		return id.unique && id.n == e.Parent, err
@@ -111,7 +111,7 @@ func Parent(e Entry) (Entry, error) {
 	if e.Unique {
 		return statmount(e.Parent)
 	}
-	return Find(e.Parent)
+	return ByOldID(e.Parent)
 }
 
 // mountinfo gives its whole text.
@@ -133,8 +133,8 @@ func unreadable(err error) error {
 	return errors.New("the mount table cannot be read: " + mountinfoPath + ": " + err.Error())
 }
 
-// Find gives the entry with an id of the kind that mountinfo uses.
-func Find(id uint64) (Entry, error) {
+// ByOldID gives the entry with an id of the kind that mountinfo uses.
+func ByOldID(id uint64) (Entry, error) {
 	text, err := mountinfo()
 	if err != nil {
 		return Entry{}, err
@@ -153,8 +153,8 @@ func Find(id uint64) (Entry, error) {
 	return found, err
 }
 
-// Inside gives all mounts below top: its children, theirs, and so on.
-func Inside(top Entry) ([]Entry, error) {
+// Descendants gives all mounts below top: its children, theirs, and so on.
+func Descendants(top Entry) ([]Entry, error) {
 	if top.Unique {
 		return insideByID(top.ID)
 	}

@@ -159,7 +159,7 @@ func replace(path, text string) (err error) {
 	if err != nil {
 		err = fmt.Errorf("write temporary table: %w", err)
 	} else {
-		err = rawfile.Again(func() error { return unix.Fsync(fd) })
+		err = rawfile.RetryEINTR(func() error { return unix.Fsync(fd) })
 	}
 	err = errors.Join(err, unix.Close(fd))
 	if err == nil {

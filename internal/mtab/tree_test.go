@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusectl"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
@@ -31,7 +30,7 @@ func insideBoth(t *testing.T, dir string) (byID, byText []string) {
 		top  Entry
 		list *[]string
 	}{{v.byID, &byID}, {v.byText, &byText}} {
-		entries, err := Inside(way.top)
+		entries, err := Descendants(way.top)
 		must(t, err)
 		for _, e := range entries {
 			*way.list = append(*way.list, e.Type+" "+e.Mountpoint)
@@ -155,10 +154,10 @@ func TestCountFuse(t *testing.T) {
 func TestConnections(t *testing.T) {
 	fusetest.NeedDevice(t)
 	if n, ok := Connections(); !ok {
-		if err := unix.Mount("fusectl", fusectl.Path, "fusectl", 0, ""); err != nil {
-			fusetest.Skip(t, "mount fusectl at "+fusectl.Path+": "+err.Error())
+		if err := unix.Mount("fusectl", ConnectionsPath, "fusectl", 0, ""); err != nil {
+			fusetest.Skip(t, "mount fusectl at "+ConnectionsPath+": "+err.Error())
 		}
-		t.Cleanup(func() { must(t, unix.Unmount(fusectl.Path, unix.MNT_DETACH)) })
+		t.Cleanup(func() { must(t, unix.Unmount(ConnectionsPath, unix.MNT_DETACH)) })
 	} else if n < 0 {
 		t.Errorf("%d connections", n)
 	}
@@ -168,7 +167,7 @@ func TestConnections(t *testing.T) {
 		if own, err := countByText(); err != nil || !ok || n < own || own <= i {
 			t.Errorf("%d connections, %v; %d file systems, %v", n, ok, own, err)
 		}
-		fd, err := openPath(fusectl.Path)
+		fd, err := openPath(ConnectionsPath)
 		must(t, err)
 		if at, ok := ConnectionsAt(fd); !ok || at <= i {
 			t.Errorf("ConnectionsAt = %d, %v", at, ok)
@@ -218,10 +217,10 @@ func TestNotListed(t *testing.T) {
 	must(t, err)
 	defer unix.Close(fd)
 	must(t, unix.Unmount(dir, unix.MNT_DETACH))
-	if e, _, err := Of(fd); !errors.Is(err, ErrNotListed) {
+	if e, _, err := ByFD(fd); !errors.Is(err, ErrNotListed) {
 		t.Errorf("of a detached mount: %+v, %v; want %v", e, err, ErrNotListed)
 	}
-	if _, err := Find(1 << 40); !errors.Is(err, ErrNotListed) {
+	if _, err := ByOldID(1 << 40); !errors.Is(err, ErrNotListed) {
 		t.Errorf("find = %v; want %v", err, ErrNotListed)
 	}
 }

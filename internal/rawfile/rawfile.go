@@ -33,8 +33,8 @@ func (r Reader) Read(p []byte) (int, error) {
 	}
 }
 
-// Again makes a call again as long as a signal interrupts it.
-func Again(call func() error) error {
+// RetryEINTR makes a call again as long as a signal interrupts it.
+func RetryEINTR(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
@@ -49,7 +49,7 @@ func Open(path string, flags int, perm uint32) (int, error) {
 
 // Openat is Open with a path that begins at a directory.
 func Openat(dir int, path string, flags int, perm uint32) (fd int, err error) {
-	err = Again(func() (err error) {
+	err = RetryEINTR(func() (err error) {
 		fd, err = unix.Openat(dir, path, flags|unix.O_CLOEXEC, perm)
 		return err
 	})

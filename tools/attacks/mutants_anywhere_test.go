@@ -4,27 +4,27 @@ package attacks
 var faultMutants = []mutant{
 	{
 		"the undo after a failure",
-		[]edit{{"cmd/fusermount/mount.go", `err := h.tryTakeBack(mounted)`, `err := error(nil)`}},
+		[]edit{{"internal/helper/mount.go", `err := h.tryTakeBack(mounted)`, `err := error(nil)`}},
 		"anywhere", "^TestFail$/^mount$", "mounted true",
 	},
 	{
 		"the second attempt of the undo",
-		[]edit{{"cmd/fusermount/mount.go", `err = h.tryTakeBack(mounted)`, `_ = mounted`}},
+		[]edit{{"internal/helper/mount.go", `err = h.tryTakeBack(mounted)`, `_ = mounted`}},
 		"anywhere", "^TestFail$/^failed_send$", "mounted true",
 	},
 	{
 		"the second attempt of the watcher",
-		[]edit{{"cmd/fusermount/watch.go", `err = h.cleanUp(watched)`, `_ = watched`}},
+		[]edit{{"internal/helper/watch.go", `err = h.cleanUp(watched)`, `_ = watched`}},
 		"anywhere", "^TestFail$/^--auto-unmount$", "still mounted",
 	},
 	{
 		"to keep no more than the tasks need",
-		[]edit{{"cmd/fusermount/confine.go", `priv.KeepOnly(rights(tasks))`, `error(nil)`}},
+		[]edit{{"internal/helper/confine.go", `priv.KeepOnly(rights(tasks))`, `error(nil)`}},
 		"anywhere", "^TestFail$/^mount$", "a privilege: CapPrm 00000000002000c0",
 	},
 	{
 		"to give up what is left",
-		[]edit{{"cmd/fusermount/mount.go", `priv.GiveUp()`, `priv.KeepOnly(priv.SysAdmin)`}},
+		[]edit{{"internal/helper/mount.go", `priv.GiveUp()`, `priv.KeepOnly(priv.SysAdmin)`}},
 		"anywhere", "^TestFail$/^mount$", "a privilege: CapPrm 0000000000200000",
 	},
 	{
@@ -54,12 +54,12 @@ var faultMutants = []mutant{
 	},
 	{
 		"to hold signals while a mount is half done",
-		[]edit{{"internal/kernel/held.go", `if err := signals.Hold(); err != nil {`, `if err := error(nil); err != nil {`}},
+		[]edit{{"internal/mount/held.go", `if err := signals.Hold(); err != nil {`, `if err := error(nil); err != nil {`}},
 		"anywhere", "^TestSignal$/^mount$", "mounted true",
 	},
 	{
 		"to hold signals while a connection is ended",
-		[]edit{{"cmd/fusermount/abort.go", `err = signals.Hold()`, `err = signals.Release()`}},
+		[]edit{{"internal/helper/abort.go", `err = signals.Hold()`, `err = signals.Release()`}},
 		"anywhere", "^TestSignal$/^--abort$", "the connection has ended",
 	},
 }

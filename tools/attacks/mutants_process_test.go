@@ -30,12 +30,12 @@ var processMutants = []mutant{
 	},
 	{
 		"what the watcher keeps",
-		[]edit{{"cmd/fusermount/watch.go", `priv.Shed(rights(tasks) | priv.DACReadSearch)`, `priv.KeepOnly(rights(tasks))`}},
+		[]edit{{"internal/helper/watch.go", `priv.Shed(rights(tasks) | priv.DACReadSearch)`, `priv.KeepOnly(rights(tasks))`}},
 		"conformance", "^TestWatchRoot$", "CapPrm",
 	},
 	{
 		"the filter",
-		[]edit{{"internal/confine/confine.go", `return install(f.program(space[:0]))`, `_ = f.program(space[:0]); return nil`}},
+		[]edit{{"internal/seccomp/confine.go", `return install(f.program(space[:0]))`, `_ = f.program(space[:0]); return nil`}},
 		"conformance", "^TestConfinedWhileWaiting$", "Seccomp",
 	},
 	{
@@ -45,7 +45,7 @@ var processMutants = []mutant{
 	},
 	{
 		"AT_SECURE",
-		[]edit{{"cmd/fusermount/environment.go", "if secure.Execution() {\n		return kernel.DevicePath", "if false && secure.Execution() {\n		return kernel.DevicePath"}},
+		[]edit{{"internal/helper/environment.go", "if secure.Execution() {\n		return mount.DevicePath", "if false && secure.Execution() {\n		return mount.DevicePath"}},
 		"conformance", "^TestDeviceFromEnvironment$", "mount failed: Invalid argument",
 	},
 	{
@@ -59,34 +59,34 @@ var processMutants = []mutant{
 	{
 		"to take back what was not sent",
 		[]edit{{
-			"cmd/fusermount/mount.go", "err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
+			"internal/helper/mount.go", "err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
 			"err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return err",
 		}},
 		"conformance", "^TestSendFails$", "still mounted",
 	},
 	{
 		"to judge again in sync-init",
-		[]edit{{"cmd/fusermount/sync.go", `prepared.Mount(wait, h.judgeAgain(at, device))`, `prepared.Mount(wait, func() error { return nil })`}},
+		[]edit{{"internal/helper/sync.go", `prepared.Mount(wait, h.judgeAgain(at, device))`, `prepared.Mount(wait, func() error { return nil })`}},
 		"conformance", "^TestSyncInitJudgedAfterInit$", "status 0, want -1",
 	},
 	{
 		"a fuse.conf that others can write",
-		[]edit{{"cmd/fusermount/conf.go", `case st.Mode&0o022 != 0:`, `case false:`}},
+		[]edit{{"internal/helper/conf.go", `case st.Mode&0o022 != 0:`, `case false:`}},
 		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
 	},
 	{
 		"a fuse.conf of somebody else's",
-		[]edit{{"cmd/fusermount/conf.go", `case st.Uid != 0:`, `case false:`}},
+		[]edit{{"internal/helper/conf.go", `case st.Uid != 0:`, `case false:`}},
 		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
 	},
 	{
 		"a daemon that lives",
-		[]edit{{"cmd/fusermount/watch.go", `if !target.Dead() {`, `if false {`}},
+		[]edit{{"internal/helper/watch.go", `if !target.Dead() {`, `if false {`}},
 		"conformance", "^TestWatchDaemonLives$", "the mount is gone",
 	},
 	{
 		"a dead mount on top",
-		[]edit{{"internal/kernel/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		[]edit{{"internal/mount/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
 		"conformance", "^TestWatchDeadOnTop$", "want both",
 	},
 	{
@@ -96,27 +96,27 @@ var processMutants = []mutant{
 	},
 	{
 		"the default action of signals",
-		[]edit{{"cmd/fusermount/run.go", `signals.Default()`, `error(nil)`}},
+		[]edit{{"internal/helper/run.go", `signals.Default()`, `error(nil)`}},
 		"conformance", "^TestSignalEndsSyncInit$/^process_quit$", "SIGQUIT: quit",
 	},
 	{
 		"the log",
-		[]edit{{"cmd/fusermount/log.go", "func (h *helper) log(text string) {\n", "func (h *helper) log(text string) {\n	return\n"}},
+		[]edit{{"internal/helper/log.go", "func (h *helper) log(text string) {\n", "func (h *helper) log(text string) {\n	return\n"}},
 		"conformance", "^TestLog$", "i/o timeout",
 	},
 	{
 		"escapes in the log",
-		[]edit{{"cmd/fusermount/log.go", `printable.Text(text)`, `strings.Clone(printable.Text("") + text)`}},
+		[]edit{{"internal/helper/log.go", `printable.Text(text)`, `strings.Clone(printable.Text("") + text)`}},
 		"conformance", "^TestLog$", "logged",
 	},
 	{
 		"a bound for the log",
-		[]edit{{"cmd/fusermount/log.go", `if len(text) <= maxField {`, `if len(text) >= 0 {`}},
+		[]edit{{"internal/helper/log.go", `if len(text) <= maxField {`, `if len(text) >= 0 {`}},
 		"conformance", "^TestLog$", "i/o timeout",
 	},
 	{
 		"escapes in messages",
-		[]edit{{"cmd/fusermount/report.go", `return &reporter{program: printable.Text(argv[0])}`, `return &reporter{program: argv[0]}`}},
+		[]edit{{"internal/helper/report.go", `return &reporter{program: printable.Text(argv[0])}`, `return &reporter{program: argv[0]}`}},
 		"conformance", "^TestProgramName$", "want",
 	},
 	{

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/confine"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/seccomp"
 )
 
 // foreign is a helper for arm64, run by qemu's emulation of that machine, which
@@ -90,7 +90,7 @@ var printed = regexp.MustCompile(`\b\d+ (?:([a-z_0-9]+)\(|Unknown syscall (\d+))
 
 // confined takes the calls from the trace that a filter would have judged: the
 // first for the first tasks, and so on.
-func (f *foreign) confined(t *testing.T, filters ...confine.Task) {
+func (f *foreign) confined(t *testing.T, filters ...seccomp.Task) {
 	t.Helper()
 	seen := 0
 	for _, m := range printed.FindAllStringSubmatch(readFile(t, f.trace), -1) {
@@ -116,17 +116,17 @@ func (f *foreign) confined(t *testing.T, filters ...confine.Task) {
 	}
 }
 
-func (f *foreign) mountAndUnmount(t *testing.T, mountpoint, options, how string, tables confine.Task) {
+func (f *foreign) mountAndUnmount(t *testing.T, mountpoint, options, how string, tables seccomp.Task) {
 	t.Helper()
 	wantMounted(t, run(t, f.call("-o", options, mountpoint)), mountpoint)
-	f.confined(t, confine.Mount|confine.OldMount|tables)
+	f.confined(t, seccomp.Mount|seccomp.OldMount|tables)
 	call := f.call(how, mountpoint)
 	call.Socket = fusetest.NoSocket
 	if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
 		t.Errorf("unmount: exit %d, %s", r.Exit, r.Stderr)
 	}
 	wantNothing(t, mountpoint)
-	f.confined(t, confine.Unmount|tables)
+	f.confined(t, seccomp.Unmount|tables)
 }
 
 // TestForeignCalls writes the calls that the helper makes on arm64 to the file
@@ -148,8 +148,8 @@ func TestForeignCalls(t *testing.T) {
 
 	writeFile(t, "/run/mount/utab", "")
 	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
-	f.mountAndUnmount(t, mountpoint, "x-a", "-u", confine.Tables)
-	f.watching(t, mountpoint, confine.Tables)
+	f.mountAndUnmount(t, mountpoint, "x-a", "-u", seccomp.Tables)
+	f.watching(t, mountpoint, seccomp.Tables)
 
 	lines := slices.Sorted(maps.Keys(f.calls))
 	if len(lines) < 100 {
@@ -163,19 +163,19 @@ func TestForeignCalls(t *testing.T) {
 func (f *foreign) refused(t *testing.T, mountpoint string) {
 	t.Helper()
 	wantRefusal(t, run(t, f.call("-o", "nonsense", mountpoint)), mountpoint, "unknown option 'nonsense'")
-	f.confined(t, confine.Mount|confine.OldMount)
+	f.confined(t, seccomp.Mount|seccomp.OldMount)
 	full := f.call(mountpoint)
 	full.Prefill = true
 	wantRefusal(t, run(t, full), mountpoint, "failed to send the fuse descriptor")
-	f.confined(t, confine.Mount|confine.OldMount)
+	f.confined(t, seccomp.Mount|seccomp.OldMount)
 	// qemu does not know the new mount API.
 	wantRefusal(t, run(t, f.call("--sync-init", "-o", "auto_unmount", mountpoint)), mountpoint, "")
-	f.confined(t, confine.Mount|confine.Answer|confine.Leave|confine.Watch)
+	f.confined(t, seccomp.Mount|seccomp.Answer|seccomp.Leave|seccomp.Watch)
 }
 
 func (f *foreign) printing(t *testing.T, mountpoint string) {
 	t.Helper()
-	for flag, tasks := range map[string]confine.Task{"--version": confine.Print, "--list": confine.Look} {
+	for flag, tasks := range map[string]seccomp.Task{"--version": seccomp.Print, "--list": seccomp.Look} {
 		call := f.call(flag)
 		call.Socket = fusetest.NoSocket
 		if r := run(t, call); r.Exit != 0 || r.Stdout == "" {
@@ -187,7 +187,7 @@ func (f *foreign) printing(t *testing.T, mountpoint string) {
 }
 
 // watching has the helper clean up after a daemon that dies.
-func (f *foreign) watching(t *testing.T, mountpoint string, tables confine.Task) {
+func (f *foreign) watching(t *testing.T, mountpoint string, tables seccomp.Task) {
 	t.Helper()
 	options := "auto_unmount"
 	if tables != 0 {
@@ -197,6 +197,6 @@ func (f *foreign) watching(t *testing.T, mountpoint string, tables confine.Task)
 	w.die(t)
 	w.wantExit(t, 0)
 	wantNothing(t, mountpoint)
-	all := confine.Mount | confine.OldMount | confine.Leave | confine.Watch | tables
-	f.confined(t, all, confine.Unmount|confine.Watch|tables)
+	all := seccomp.Mount | seccomp.OldMount | seccomp.Leave | seccomp.Watch | tables
+	f.confined(t, all, seccomp.Unmount|seccomp.Watch|tables)
 }

@@ -31,7 +31,7 @@ func build(t *testing.T, cgo, settings string) string {
 // The caller, and his daemon, have only so much time. The short limit of the
 // test's build counts where the program gives no rights, and nowhere else.
 func TestSyncInitLimit(t *testing.T) {
-	short := build(t, "0", "-E fusermount_entry -X main.testLimit=1s")
+	short := build(t, "0", "-E fusermount_entry -X github.com/go-fusermount/fusermount/internal/helper.testLimit=1s")
 	call, mountpoint := syncCall(t, "")
 	call.Prog = fusetest.InstallHelper(t, short, fusetest.Setuid)
 	patient := startSync(t, call, mountpoint)

@@ -183,30 +183,30 @@ func TestOnePlaceFor(t *testing.T) {
 		names []string
 	}{
 		// The child asks to be killed when its parent ends.
-		{"credentials", []string{"internal/priv", "internal/entry", "internal/kernel/child.go"}, []string{
+		{"credentials", []string{"internal/priv", "internal/entry", "internal/mount/child.go"}, []string{
 			"unix.Capset", "unix.Setuid", "unix.Setresuid", "unix.Setresgid", "unix.Setgroups", "unix.Setfsuid",
 			"unix.SYS_SETRESUID", "unix.SYS_SETFSUID", "unix.SYS_PRCTL", "unix.Prctl", "unix.SYS_CAPSET",
 			"syscall.Setuid", "syscall.AllThreadsSyscall", "runtime.LockOSThread",
 		}},
-		{"brackets", []string{"internal/kernel/privileged.go"}, []string{"priv.With", "priv.AsFileOwner"}},
-		{"mounting", []string{"internal/kernel/privileged.go"}, []string{
+		{"brackets", []string{"internal/mount/privileged.go"}, []string{"priv.With", "priv.AsFileOwner"}},
+		{"mounting", []string{"internal/mount/privileged.go"}, []string{
 			"unix.Mount", "unix.Unmount", "unix.Fsopen", "unix.FsconfigCreate", "unix.Fsmount", "unix.MoveMount",
 			"unix.OpenTree", "unix.MountSetattr", "unix.Unshare", "unix.Setns", "unix.Chroot", "unix.PivotRoot",
 		}},
-		{"printing", []string{"cmd/fusermount/report.go"}, []string{
+		{"printing", []string{"internal/helper/report.go"}, []string{
 			"os.Stderr", "os.Stdout", "unix.Stdout", "fmt.Print", "fmt.Printf", "fmt.Println", "fmt.Fprint", "fmt.Fprintln",
 		}},
 		{"exiting", []string{"cmd/fusermount/main.go"}, []string{"os.Exit", "unix.Exit", "syscall.Exit"}},
 		{"running programs", nil, []string{
 			"unix.Exec", "syscall.Exec", "syscall.ForkExec", "os.StartProcess", "unix.SYS_EXECVE", "unix.SYS_EXECVEAT", "unix.SYS_FORK",
 		}},
-		{"a child that makes one call", []string{"internal/kernel/child_clone.go", "internal/kernel/child_clone_s390x.go"}, []string{
+		{"a child that makes one call", []string{"internal/mount/child_clone.go", "internal/mount/child_clone_s390x.go"}, []string{
 			"unix.SYS_CLONE", "unix.SYS_CLONE3",
 		}},
 		{"files that the runtime polls", nil, []string{
 			"os.Open", "os.OpenFile", "os.NewFile", "os.ReadFile", "os.ReadDir", "os.Create", "os.WriteFile",
 		}},
-		{"the environment", []string{"cmd/fusermount/environment.go"}, []string{
+		{"the environment", []string{"internal/helper/environment.go"}, []string{
 			"os.Getenv", "os.LookupEnv", "os.Environ", "syscall.Getenv", "os.Getwd", "os.UserHomeDir", "os.TempDir",
 		}},
 	} {
@@ -215,7 +215,7 @@ func TestOnePlaceFor(t *testing.T) {
 				continue
 			}
 			for _, name := range s.selectors() {
-				if s.in("internal/confine") && strings.HasPrefix(name, "unix.SYS_") {
+				if s.in("internal/seccomp") && strings.HasPrefix(name, "unix.SYS_") {
 					continue // it only names calls, see TestConfineMakesOneCall
 				}
 				if slices.Contains(rule.names, name) {
@@ -229,7 +229,7 @@ func TestOnePlaceFor(t *testing.T) {
 // The package that lists system calls makes one itself.
 func TestConfineMakesOneCall(t *testing.T) {
 	for _, s := range helper(t) {
-		if !s.in("internal/confine") || s.path == "internal/confine/confine.go" {
+		if !s.in("internal/seccomp") || s.path == "internal/seccomp/confine.go" {
 			continue
 		}
 		for _, name := range s.selectors() {

@@ -248,13 +248,13 @@ func script(t *testing.T, name string) string {
 // standsFor is the libfuse for whose helper the program says that it stands in.
 func standsFor(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../cmd/fusermount/usage.go")
+	text, err := os.ReadFile("../../internal/helper/usage.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile(`compatibleWith = "([0-9.]+)"`).FindSubmatch(text)
 	if m == nil {
-		t.Fatal("cmd/fusermount/usage.go has no compatibleWith")
+		t.Fatal("internal/helper/usage.go has no compatibleWith")
 	}
 	return string(m[1])
 }

@@ -1,6 +1,0 @@
-//go:build !cgo && (amd64 || 386 || arm64)
-
-package confine
-
-// libraryCalls are those of a C library: there is none.
-var libraryCalls list

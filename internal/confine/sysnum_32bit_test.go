@@ -1,7 +1,0 @@
-//go:build 386 || arm
-
-package confine
-
-import "golang.org/x/sys/unix"
-
-const sysSetresuid = unix.SYS_SETRESUID32

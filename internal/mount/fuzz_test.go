@@ -1,0 +1,137 @@
+package mount
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
+	"github.com/go-fusermount/fusermount/internal/policy"
+)
+
+// plainData is all that mount(2) may ever get as its data: the kernel cuts it
+// at each comma, whatever stands before the comma.
+var plainData = regexp.MustCompile(`^fd=7,rootmode=40000,user_id=[0-9]+,group_id=[0-9]+` +
+	`(,max_read=[0-9]+)?(,blksize=[0-9]+)?(,allow_other)?(,default_permissions)?$`)
+
+// FuzzTerms follows an option list to the last step before the kernel, in both
+// ways to mount. Nothing of its text gets there but the source and the subtype,
+// each as a value by itself (CVE-2018-10906).
+func FuzzTerms(f *testing.F) {
+	f.Add(`ro,fsname=x\,allow_other,max_read=5`, uint32(1000), uint32(100), true)
+	f.Fuzz(func(t *testing.T, options string, uid, gid uint32, allowOther bool) {
+		plan, _, err := policy.Mount(policy.MountFacts{
+			Caller:     policy.Caller{UID: uid, GID: gid},
+			Settings:   fuseconf.Settings{UserAllowOther: allowOther, MountMax: fuseconf.NoLimit},
+			Mountpoint: policy.Mountpoint{Kind: policy.Directory, Mode: 0o40755, Writable: true, FSType: 0xEF53},
+			Device:     DevicePath,
+		}, options)
+		if err != nil {
+			return
+		}
+		terms, _ := plan.Terms()
+		device := &Device{path: DevicePath, fd: 7}
+		data := callData(terms, device)
+		if !plainData.MatchString(data) || len(data) > 200 {
+			t.Fatalf("%q gives the data %q", options, data)
+		}
+		may := (uid == 0 || allowOther) && terms.AllowOther
+		if slices.Contains(strings.Split(data, ","), "allow_other") != may || slices.Contains(superFlags(terms), "allow_other") != may {
+			t.Fatalf("%q: allow_other in %q, %q", options, data, superFlags(terms))
+		}
+		wantParameters(t, terms, device)
+		const must = unix.MS_NOSUID | unix.MS_NODEV
+		const mustAttr = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+		if uid != 0 && (callFlags(terms)&must != must || mountAttributes(terms)&mustAttr != mustAttr) {
+			t.Fatalf("%q: flags %#x, attributes %#x", options, callFlags(terms), mountAttributes(terms))
+		}
+		if typ := fsType(terms); typ != "fuse" && (uid != 0 || typ != "fuseblk") {
+			t.Fatalf("%q: type %q", options, typ)
+		}
+	})
+}
+
+// wantParameters wants each key of fsconfig once, and plain numbers but for the
+// two names.
+func wantParameters(t *testing.T, terms policy.Terms, device *Device) {
+	t.Helper()
+	keys := map[string]bool{}
+	for _, p := range parameters(terms, device) {
+		switch p.key {
+		case "source", "subtype":
+			if p.value != terms.Source && p.value != terms.Subtype {
+				t.Fatalf("%s is %q of %+v", p.key, p.value, terms)
+			}
+		case "fd", "rootmode", "user_id", "group_id", "max_read", "blksize":
+			if strings.Trim(p.value, "0123456789") != "" || p.value == "" {
+				t.Fatalf("%s is %q", p.key, p.value)
+			}
+		default:
+			t.Fatalf("an unknown key %q", p.key)
+		}
+		if keys[p.key] {
+			t.Fatalf("%s is set twice", p.key)
+		}
+		keys[p.key] = true
+	}
+	for _, name := range superFlags(terms) {
+		if !slices.Contains([]string{"allow_other", "default_permissions", "ro", "sync", "dirsync"}, name) {
+			t.Fatalf("an unknown flag %q", name)
+		}
+	}
+}
+
+// FuzzSplit holds that a path is its parent and one name, and nothing is lost
+// or added on the way.
+func FuzzSplit(f *testing.F) {
+	f.Add("/a//b/")
+	f.Fuzz(func(t *testing.T, path string) {
+		if path == "" {
+			return // refused before
+		}
+		parts := func(s string) []string { return strings.FieldsFunc(s, func(r rune) bool { return r == '/' }) }
+		dir, name := split(path)
+		want := parts(path)
+		got := append(parts(dir), name)
+		switch {
+		case len(want) == 0: // the root directory
+			want = []string{"."}
+		case len(want) == 1 && path[0] != '/': // relative: the parent is the current directory
+			want = append([]string{"."}, want...)
+		}
+		if strings.Contains(name, "/") || name == "" || dir == "" || (path[0] == '/') != (dir[0] == '/') ||
+			!slices.Equal(got, want) || (len(dir) > 1 && strings.HasSuffix(dir, "/")) {
+			t.Fatalf("split(%q) = %q, %q", path, dir, name)
+		}
+		if strings.Trim(path, "/") != "" && strings.HasPrefix(path, "/") && !slices.Equal(parts(join(dir, name)), want) && name != "." {
+			t.Fatalf("join(%q, %q) = %q", dir, name, join(dir, name))
+		}
+	})
+}
+
+// FuzzContextLog holds that what a context says is read to its end, and that
+// there is an end to it.
+func FuzzContextLog(f *testing.F) {
+	f.Add("e fuse: Bad value for 'fd'\n", "w x", 2)
+	f.Fuzz(func(t *testing.T, first, more string, n int) {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(pair[1])
+		for _, message := range append([]string{first}, slices.Repeat([]string{more}, max(n, 0)%20)...) {
+			if err := unix.Send(pair[0], []byte(message[:min(len(message), 4096)]), unix.MSG_NOSIGNAL); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := unix.Close(pair[0]); err != nil {
+			t.Fatal(err)
+		}
+		if text := contextLog(pair[1]); len(text) > 8*1026 {
+			t.Fatalf("%d bytes: %q", len(text), text)
+		}
+	})
+}

@@ -1,0 +1,146 @@
+// Package mount makes the system calls that mount and unmount. It decides
+// nothing: what it does to the mount table follows from a plan that package
+// policy granted, and everything it touches was pinned by a descriptor first.
+package mount
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
+)
+
+// Place is where a mountpoint lies: its parent directory, pinned, and its name
+// therein. Paths are resolved once, by Resolve, with the rights of the caller;
+// from then on only the descriptor and the name count.
+type Place struct {
+	parent int    // O_PATH descriptor of the parent directory
+	name   string // never with a slash; "." for the root directory
+	path   string // canonical, for messages and tables only
+}
+
+// Path is the canonical path, for messages and tables only.
+func (p *Place) Path() string { return p.path }
+
+// AccessError says that a mountpoint cannot be reached. Its text is part of
+// the contract with callers.
+type AccessError struct {
+	// Parent says that the way to the mountpoint could not be resolved; else
+	// it is the mountpoint itself.
+	Parent bool
+	Path   string
+	Errno  error
+}
+
+func (e *AccessError) Error() string {
+	if e.Parent {
+		return "bad mount point " + e.Path + ": " + Strerror(e.Errno)
+	}
+	return "failed to access mountpoint " + e.Path + ": " + Strerror(e.Errno)
+}
+
+func (e *AccessError) Unwrap() error { return e.Errno }
+
+// Resolve pins the place that path names. All but the last component is
+// followed as the kernel does it; the last is not looked at, since asking what
+// lies there might ask a daemon that hangs. A path that ends in . or .. stands
+// for the directory that it names.
+func Resolve(path string) (*Place, error) {
+	if path == "" {
+		return nil, errors.New("invalid mountpoint ''")
+	}
+	if other := fromRoot(path); other != path {
+		if p, err := resolve(path, other); err == nil {
+			return p, nil
+		} // a directory above may be closed to the caller
+	}
+	return resolve(path, path)
+}
+
+// resolve resolves path for messages about given.
+func resolve(given, path string) (*Place, error) {
+	dir, name := split(path)
+	if name == "." || name == ".." {
+		canonical, err := canonicalDir(path)
+		if err != nil {
+			return nil, &AccessError{Parent: true, Path: given, Errno: err}
+		}
+		dir, name = split(canonical)
+		if canonical == "/" {
+			dir, name = "/", "."
+		}
+	}
+	parent, err := openPath(unix.AT_FDCWD, dir, 0)
+	if err != nil {
+		return nil, &AccessError{Parent: true, Path: given, Errno: err}
+	}
+	p := &Place{parent: parent, name: name, path: given}
+	// Without /proc the path stays as it was given: it is only for messages.
+	if canonical, err := linkOf(parent); err == nil {
+		p.path = join(canonical, name)
+	}
+	return p, nil
+}
+
+// split takes the last component off path, and the slashes around it. A slash
+// left at the end of the parent would have it followed as a directory already.
+func split(path string) (dir, name string) {
+	path = strings.TrimRight(path, "/")
+	if path == "" {
+		return "/", "."
+	}
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return ".", path
+	}
+	dir = strings.TrimRight(path[:i], "/")
+	if dir == "" {
+		dir = "/"
+	}
+	return dir, path[i+1:]
+}
+
+func join(dir, name string) string {
+	if name == "." {
+		return dir
+	}
+	return strings.TrimRight(dir, "/") + "/" + name
+}
+
+// canonicalDir gives the path by which the kernel knows a directory.
+func canonicalDir(path string) (string, error) {
+	fd, err := openPath(unix.AT_FDCWD, path, unix.O_DIRECTORY)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	canonical, err := linkOf(fd)
+	if err == nil && !strings.HasPrefix(canonical, "/") {
+		err = unix.ENOENT // outside of the process's root
+	}
+	return canonical, err
+}
+
+func openPath(dir int, name string, flags int) (int, error) {
+	return rawfile.Openat(dir, name, unix.O_PATH|flags, 0)
+}
+
+func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+// linkOf gives the path of a descriptor.
+func linkOf(fd int) (string, error) {
+	link := procFD(fd)
+	var space [512]byte // on the stack
+	for buf := space[:]; ; buf = make([]byte, 4*len(buf)) {
+		n, err := unix.Readlink(link, buf)
+		if err != nil {
+			return "", err
+		}
+		if n < len(buf) {
+			return string(buf[:n]), nil
+		}
+	}
+}

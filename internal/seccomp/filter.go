@@ -1,0 +1,171 @@
+package seccomp
+
+import "golang.org/x/sys/unix"
+
+// list is some calls that are allowed together.
+type list struct {
+	free []uintptr // whatever their arguments
+	when []rule    // only with certain arguments
+}
+
+// rule allows a system call if one of its arguments has certain bits:
+// arg & mask == value, of the lower 32 bits. Of several rules for one call any
+// may hold.
+type rule struct {
+	nr, arg     uint32
+	mask, value uint32
+}
+
+// all is the mask that compares a whole argument.
+const all = ^uint32(0)
+
+// filter is what is allowed. System calls are numbered from 0 to below 512 on
+// every architecture for which there is a list. It has no slices, so that it can lie
+// on the stack.
+type filter struct {
+	free  [maxCalls / wordBits]uint32 // a bit for each call
+	when  [maxRules]rule
+	rules int // that count
+}
+
+const (
+	maxCalls = 512
+	wordBits = 32
+	maxRules = 32
+)
+
+func (f *filter) add(l list) {
+	for _, nr := range l.free {
+		f.free[nr/wordBits] |= 1 << (nr % wordBits)
+	}
+	for _, r := range l.when {
+		f.when[f.rules] = r
+		f.rules++
+	}
+}
+
+// Offsets in struct seccomp_data (linux/seccomp.h). The machines for which
+// there is a list are little-endian: an argument's lower half stands first.
+const (
+	nrOffset   = 0
+	archOffset = 4
+	argsOffset = 16
+	argBytes   = 8
+)
+
+const (
+	allow = unix.SECCOMP_RET_ALLOW
+	deny  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	// absent sends a C library to the older call that does the same.
+	absent = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	kill   = unix.SECCOMP_RET_KILL_PROCESS
+)
+
+// The instructions of classic BPF that are used: A and X are its registers.
+const (
+	opLoad  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS // A = data[K]
+	opSet   = unix.BPF_LD | unix.BPF_IMM              // A = K
+	opToX   = unix.BPF_MISC | unix.BPF_TAX            // X = A
+	opAnd   = unix.BPF_ALU | unix.BPF_AND | unix.BPF_K
+	opAndX  = unix.BPF_ALU | unix.BPF_AND | unix.BPF_X
+	opLeftX = unix.BPF_ALU | unix.BPF_LSH | unix.BPF_X
+	opRight = unix.BPF_ALU | unix.BPF_RSH | unix.BPF_K
+	opEqual = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	opAbove = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K // A >= K
+	opJump  = unix.BPF_JMP | unix.BPF_JA
+	opRet   = unix.BPF_RET | unix.BPF_K
+)
+
+func op(code uint16, k uint32) unix.SockFilter { return unix.SockFilter{Code: code, K: k} }
+
+func jump(code uint16, k uint32, yes, no uint8) unix.SockFilter {
+	return unix.SockFilter{Code: code, K: k, Jt: yes, Jf: no}
+}
+
+// maxProgram is how long a program may get.
+const maxProgram = 22 + perWord*maxCalls/wordBits + perRule*maxRules
+
+// The instructions that one word of the bitmap and one rule take.
+const (
+	perWord = 3
+	perRule = 5
+)
+
+// program appends the filter for the kernel to prog. A call by the numbers of another
+// architecture, of which the same kernel may know several, ends the process:
+// nothing of ours makes one.
+//
+// The time to install a filter grows with its length, and is paid at each start. So the
+// free calls are a bitmap and not a chain of comparisons, and share its end.
+func (f *filter) program(prog []unix.SockFilter) []unix.SockFilter {
+	prog = append(prog,
+		op(opLoad, archOffset),
+		jump(opEqual, auditArch, 1, 0),
+		op(opRet, kill),
+		op(opLoad, nrOffset),
+		jump(opAbove, maxCalls, 0, 1),
+		op(opRet, deny),
+	)
+	return f.conditions(f.bitmap(prog))
+}
+
+// bitmap looks the number, which is in A, up among the free calls, and goes on for the
+// others.
+func (f *filter) bitmap(prog []unix.SockFilter) []unix.SockFilter {
+	prog = append(prog,
+		// X = 1 << nr%32
+		op(opAnd, wordBits-1),
+		op(opToX, 0),
+		op(opSet, 1),
+		op(opLeftX, 0),
+		op(opToX, 0),
+		// A = nr/32
+		op(opLoad, nrOffset),
+		op(opRight, 5),
+	)
+	words := 0
+	for _, word := range f.free {
+		if word != 0 {
+			words++
+		}
+	}
+	// A = the word with that number, or 0
+	for i, word := range f.free {
+		if word == 0 {
+			continue
+		}
+		words--
+		prog = append(prog,
+			jump(opEqual, uint32(i), 0, perWord-1),
+			op(opSet, word),
+			op(opJump, uint32(perWord*words+1)),
+		)
+	}
+	return append(prog,
+		op(opSet, 0),
+		op(opAndX, 0),
+		jump(opEqual, 0, 1, 0),
+		op(opRet, allow),
+	)
+}
+
+// conditions looks at the arguments of the calls that have rules.
+func (f *filter) conditions(prog []unix.SockFilter) []unix.SockFilter {
+	prog = append(prog,
+		op(opLoad, nrOffset),
+		// Its flags lie in memory, where no filter sees them.
+		jump(opEqual, unix.SYS_CLONE3, 0, 1),
+		op(opRet, absent),
+	)
+	for i, r := range f.when[:f.rules] {
+		after := perRule * (f.rules - i - 1) // instructions of the other rules
+		prog = append(prog,
+			jump(opEqual, r.nr, 0, perRule-1),
+			op(opLoad, argsOffset+argBytes*r.arg),
+			op(opAnd, r.mask),
+			jump(opEqual, r.value, uint8(after+2), 0),
+			op(opLoad, nrOffset),
+		)
+	}
+	return append(prog, op(opRet, deny), op(opRet, allow))
+}
