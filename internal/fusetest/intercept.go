@@ -154,7 +154,7 @@ func (i *interceptor) answer(listener int, n notice) error {
 	v, pid := Continue, int(n.pid)
 	if (pid == i.process.Pid || isProcess(pid)) && i.shows(n) {
 		s := Syscall{
-			Index: i.counts[pid], Nr: uintptr(n.nr), Name: SyscallName(uintptr(n.nr)), Args: n.args,
+			Index: i.counts[pid], Nr: uintptr(n.nr), Name: nameOfCall(uintptr(n.nr), n.args[0]), Args: n.args,
 			PID: pid, Child: pid != i.process.Pid,
 		}
 		i.counts[pid]++
@@ -190,7 +190,7 @@ func (i *interceptor) shows(n notice) bool {
 	if !i.started {
 		i.started = !sameProgram("/proc/"+strconv.Itoa(i.process.Pid)+"/exe", "/proc/self/exe")
 	}
-	name := SyscallName(uintptr(n.nr))
+	name := nameOfCall(uintptr(n.nr), n.args[0])
 	i.running = i.running || i.started && name == runtimeStart
 	if i.running && name == i.from {
 		i.from = ""

@@ -1,7 +1,9 @@
 package fusetest
 
 import (
+	"cmp"
 	"fmt"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -55,6 +57,22 @@ func SyscallNumber(name string) (uintptr, bool) {
 		nr, ok = oldSyscalls[name]
 	}
 	return nr, ok
+}
+
+// socketcalls are the calls that 386 makes by way of socketcall(2), by its first
+// argument (linux/net.h).
+var socketcalls = map[uint64]string{
+	1: "socket", 3: "connect", 7: "getpeername", 11: "sendto", 12: "recvfrom", 15: "getsockopt", 16: "sendmsg", 17: "recvmsg",
+}
+
+const socketcallNr = 102
+
+// nameOfCall is SyscallName for a call of which the first argument is known.
+func nameOfCall(nr uintptr, argument uint64) string {
+	if runtime.GOARCH == "386" && nr == socketcallNr {
+		return cmp.Or(socketcalls[argument], SyscallName(nr))
+	}
+	return SyscallName(nr)
 }
 
 // SyscallName returns the name of a call, or its number for one that the

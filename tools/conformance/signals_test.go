@@ -66,7 +66,11 @@ func (m *sticky) freeze() {
 // await waits until the daemon has stopped and somebody waits for it.
 func (m *sticky) await(t *testing.T) {
 	t.Helper()
-	<-m.frozen
+	select {
+	case <-m.frozen:
+	case <-time.After(fusetest.Patience):
+		t.Fatal("the program has not come to where the daemon stops")
+	}
 	for deadline := time.Now().Add(fusetest.Patience); ; time.Sleep(time.Millisecond) {
 		text, err := os.ReadFile(m.waiting)
 		must(t, err)
