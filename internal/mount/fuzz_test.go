@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
@@ -17,10 +18,10 @@ import (
 var plainData = regexp.MustCompile(`^fd=7,rootmode=40000,user_id=[0-9]+,group_id=[0-9]+` +
 	`(,max_read=[0-9]+)?(,blksize=[0-9]+)?(,allow_other)?(,default_permissions)?$`)
 
-// FuzzTerms follows an option list to the last step before the kernel, in both
+// FuzzParams follows an option list to the last step before the kernel, in both
 // ways to mount. Nothing of its text gets there but the source and the subtype,
 // each as a value by itself (CVE-2018-10906).
-func FuzzTerms(f *testing.F) {
+func FuzzParams(f *testing.F) {
 	f.Add(`ro,fsname=x\,allow_other,max_read=5`, uint32(1000), uint32(100), true)
 	f.Fuzz(func(t *testing.T, options string, uid, gid uint32, allowOther bool) {
 		plan, _, err := policy.Mount(policy.MountFacts{
@@ -32,52 +33,51 @@ func FuzzTerms(f *testing.F) {
 		if err != nil {
 			return
 		}
-		terms, _ := plan.Terms()
-		device := &Device{path: DevicePath, fd: 7}
-		data := callData(terms, device)
+		params, _ := plan.Params()
+		data := params.Data(7)
 		if !plainData.MatchString(data) || len(data) > 200 {
 			t.Fatalf("%q gives the data %q", options, data)
 		}
-		may := (uid == 0 || allowOther) && terms.AllowOther
-		if slices.Contains(strings.Split(data, ","), "allow_other") != may || slices.Contains(superFlags(terms), "allow_other") != may {
-			t.Fatalf("%q: allow_other in %q, %q", options, data, superFlags(terms))
+		may := (uid == 0 || allowOther) && params.AllowOther
+		if slices.Contains(strings.Split(data, ","), "allow_other") != may || slices.Contains(params.SuperFlags(), "allow_other") != may {
+			t.Fatalf("%q: allow_other in %q, %q", options, data, params.SuperFlags())
 		}
-		wantParameters(t, terms, device)
+		wantPairs(t, params)
 		const must = unix.MS_NOSUID | unix.MS_NODEV
 		const mustAttr = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
-		if uid != 0 && (callFlags(terms)&must != must || mountAttributes(terms)&mustAttr != mustAttr) {
-			t.Fatalf("%q: flags %#x, attributes %#x", options, callFlags(terms), mountAttributes(terms))
+		if uid != 0 && (params.Flags()&must != must || params.Attributes()&mustAttr != mustAttr) {
+			t.Fatalf("%q: flags %#x, attributes %#x", options, params.Flags(), params.Attributes())
 		}
-		if typ := fsType(terms); typ != "fuse" && (uid != 0 || typ != "fuseblk") {
+		if typ := params.Driver(); typ != "fuse" && (uid != 0 || typ != "fuseblk") {
 			t.Fatalf("%q: type %q", options, typ)
 		}
 	})
 }
 
-// wantParameters wants each key of fsconfig once, and plain numbers but for the
+// wantPairs wants each key of fsconfig once, and plain numbers but for the
 // two names.
-func wantParameters(t *testing.T, terms policy.Terms, device *Device) {
+func wantPairs(t *testing.T, params fsparam.Params) {
 	t.Helper()
 	keys := map[string]bool{}
-	for _, p := range parameters(terms, device) {
-		switch p.key {
+	for _, p := range params.Pairs(7) {
+		switch p.Key {
 		case "source", "subtype":
-			if p.value != terms.Source && p.value != terms.Subtype {
-				t.Fatalf("%s is %q of %+v", p.key, p.value, terms)
+			if p.Value != params.Source && p.Value != params.Subtype {
+				t.Fatalf("%s is %q of %+v", p.Key, p.Value, params)
 			}
 		case "fd", "rootmode", "user_id", "group_id", "max_read", "blksize":
-			if strings.Trim(p.value, "0123456789") != "" || p.value == "" {
-				t.Fatalf("%s is %q", p.key, p.value)
+			if strings.Trim(p.Value, "0123456789") != "" || p.Value == "" {
+				t.Fatalf("%s is %q", p.Key, p.Value)
 			}
 		default:
-			t.Fatalf("an unknown key %q", p.key)
+			t.Fatalf("an unknown key %q", p.Key)
 		}
-		if keys[p.key] {
-			t.Fatalf("%s is set twice", p.key)
+		if keys[p.Key] {
+			t.Fatalf("%s is set twice", p.Key)
 		}
-		keys[p.key] = true
+		keys[p.Key] = true
 	}
-	for _, name := range superFlags(terms) {
+	for _, name := range params.SuperFlags() {
 		if !slices.Contains([]string{"allow_other", "default_permissions", "ro", "sync", "dirsync"}, name) {
 			t.Fatalf("an unknown flag %q", name)
 		}
@@ -130,7 +130,7 @@ func FuzzContextLog(f *testing.F) {
 		if err := unix.Close(pair[0]); err != nil {
 			t.Fatal(err)
 		}
-		if text := contextLog(pair[1]); len(text) > 8*1026 {
+		if text := fsparam.Messages(pair[1]); len(text) > 8*1026 {
 			t.Fatalf("%d bytes: %q", len(text), text)
 		}
 	})

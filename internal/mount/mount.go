@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
@@ -52,7 +53,7 @@ type Mounted struct {
 //
 // Signals are held from the moment when the mount is attached.
 func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mounted, error) {
-	t, granted := plan.Terms()
+	t, granted := plan.Params()
 	if !granted {
 		return nil, errNotGranted
 	}
@@ -60,7 +61,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mou
 	if err != nil {
 		return nil, err
 	}
-	if held && fitsFsconfig(t) {
+	if held && t.Fits() {
 		fd, err := mountByContext(t, d, at, last)
 		if err == nil {
 			return confirm(&Mounted{fd: fd, place: at.place}, t, at)
@@ -98,7 +99,7 @@ func (at *Mountpoint) held() (bool, error) {
 // What is not found stays. The caller can have unmounted it in this moment, by
 // another run of this program; what lies over at then, or at itself, may be
 // root's. So nothing is ever taken away by its place.
-func findNew(t policy.Terms, at *Mountpoint) (*Mounted, error) {
+func findNew(t fsparam.Params, at *Mountpoint) (*Mounted, error) {
 	for range maxLooks {
 		now, unknown := linkOf(at.fd) // not without /proc
 		fd, err := at.place.open()
@@ -123,7 +124,7 @@ const maxLooks = 10
 // isNew says whether fd is the root of a FUSE mount of this owner at the path now;
 // that is empty where it is not known. On what it lies is seen later. What is not new
 // is closed.
-func isNew(fd int, t policy.Terms, now string) bool {
+func isNew(fd int, t fsparam.Params, now string) bool {
 	e, isRoot, err := mtab.ByFD(fd)
 	owner, _ := e.Owner()
 	if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {
@@ -137,7 +138,7 @@ func isNew(fd int, t policy.Terms, now string) bool {
 // absence (old kernels), from a seccomp filter or from a security module that
 // knows mount(2) alone. EINVAL is also what fsmount says to nosymfollow before
 // Linux 5.14, while mount(2) has known it since 5.10.
-func wayIsClosed(err error, t policy.Terms) bool {
+func wayIsClosed(err error, t fsparam.Params) bool {
 	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) ||
 		errors.Is(err, unix.EINVAL) && t.NoSymfollow
 }
@@ -157,7 +158,7 @@ func (d *Device) renew() error {
 // there with nosuid and nodev, and lies on what was judged. The kernel attaches
 // to whatever is topmost, which may be something that somebody else has mounted
 // there since. A mount that is not as it should be is taken away again.
-func confirm(m *Mounted, t policy.Terms, at *Mountpoint) (*Mounted, error) {
+func confirm(m *Mounted, t fsparam.Params, at *Mountpoint) (*Mounted, error) {
 	e, _, err := mtab.ByFD(m.fd)
 	if errors.Is(err, mtab.ErrNotListed) {
 		return nil, m.unseen()

@@ -3,6 +3,7 @@ package mount
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
@@ -10,7 +11,7 @@ import (
 // Prepared is a file system of which the kernel knows everything, and which it
 // has not created yet: the first half of sync-init.
 type Prepared struct {
-	terms   policy.Terms
+	params  fsparam.Params
 	context int
 	at      *Mountpoint
 }
@@ -18,7 +19,7 @@ type Prepared struct {
 // Prepare describes a mount by plan to the kernel, with the new mount API: no
 // other can be held in between. Whatever that API cannot do fails here.
 func Prepare(plan policy.Plan, d *Device, at *Mountpoint) (*Prepared, error) {
-	t, granted := plan.Terms()
+	t, granted := plan.Params()
 	if !granted {
 		return nil, errNotGranted
 	}
@@ -29,14 +30,14 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint) (*Prepared, error) {
 	if !held {
 		return nil, &MountError{Errno: unix.EINVAL, Message: mtab.ErrOutside.Error()}
 	}
-	if !fitsFsconfig(t) {
+	if !t.Fits() {
 		return nil, &MountError{Errno: unix.ENAMETOOLONG}
 	}
 	context, err := openContext(t, d)
 	if err != nil {
 		return nil, err
 	}
-	return &Prepared{terms: t, context: context, at: at}, nil
+	return &Prepared{params: t, context: context, at: at}, nil
 }
 
 // Mount creates the file system, which waits for its daemon if that asked for
@@ -50,7 +51,7 @@ func (p *Prepared) Mount(wait func(ended int) error, last func() error) (*Mounte
 	if err != nil {
 		return nil, err
 	}
-	return confirm(&Mounted{fd: fd, place: p.at.place}, p.terms, p.at)
+	return confirm(&Mounted{fd: fd, place: p.at.place}, p.params, p.at)
 }
 
 func (p *Prepared) mount(wait func(ended int) error, last func() error) (fd int, err error) {
@@ -60,10 +61,10 @@ func (p *Prepared) mount(wait func(ended int) error, last func() error) (fd int,
 	}
 	gaveUp := wait(c.fd)
 	if err := c.end(gaveUp != nil); gaveUp == nil && err != nil {
-		return -1, &MountError{Errno: err, Message: contextLog(p.context)}
+		return -1, &MountError{Errno: err, Message: fsparam.Messages(p.context)}
 	}
 	if gaveUp != nil {
 		return -1, gaveUp
 	}
-	return attach(p.context, p.terms, p.at, last)
+	return attach(p.context, p.params, p.at, last)
 }

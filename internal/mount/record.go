@@ -35,28 +35,12 @@ func (m *Mounted) Record(plan policy.Plan) (mtab.Record, error) {
 	if err != nil {
 		return r, err
 	}
-	t, _ := plan.Terms()
-	flags := flagNames(t)
+	t, _ := plan.Params()
+	flags := t.Words()
 	rest := slices.DeleteFunc(strings.Split(r.Options, ","), func(o string) bool {
 		return o == "rw" || slices.Contains(flags, o)
 	})
 	r.Options = strings.Join(slices.Concat(flags, rest), ",")
 	r.Userspace = plan.Userspace()
 	return r, nil
-}
-
-// flagNames are the flags of a mount by the names that mount(8) writes.
-func flagNames(t policy.Terms) []string {
-	return named([]flag{
-		{!t.ReadOnly, "rw"},
-		{t.ReadOnly, "ro"},
-		{t.NoSuid, "nosuid"},
-		{t.NoDev, "nodev"},
-		{t.NoExec, "noexec"},
-		{t.NoAtime, "noatime"},
-		{t.NoDirAtime, "nodiratime"},
-		{t.NoSymfollow, "nosymfollow"},
-		{t.Sync, "sync"},
-		{t.DirSync, "dirsync"},
-	})
 }

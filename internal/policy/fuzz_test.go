@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/fstypes"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
@@ -46,7 +47,7 @@ func FuzzMount(f *testing.F) {
 	f.Fuzz(func(t *testing.T, options string, uid, gid, mode, owner uint32, writable, allowOther, fuseBlk bool, limit, mounted int, magic uint64) {
 		facts := fuzzed(uid, gid, mode, owner, writable, allowOther, fuseBlk, limit, mounted, magic)
 		plan, notices, err := Mount(facts, options)
-		terms, granted := plan.Terms()
+		terms, granted := plan.Params()
 		if granted != (err == nil) || len(notices) > 2+strings.Count(options, "large_read") {
 			t.Fatalf("granted %v, %v, %q", granted, err, notices)
 		}
@@ -69,7 +70,7 @@ func FuzzMount(f *testing.F) {
 
 // wantOwnNumbers wants the caller's ids and the mountpoint's kind, whatever
 // the options say of them.
-func wantOwnNumbers(t *testing.T, f MountFacts, terms Terms) {
+func wantOwnNumbers(t *testing.T, f MountFacts, terms fsparam.Params) {
 	t.Helper()
 	if terms.UserID != f.Caller.UID || terms.GroupID != f.Caller.GID || terms.RootMode != f.Mountpoint.Mode&0o170000 {
 		t.Fatalf("foreign numbers: %+v of %+v", terms, f)
@@ -77,7 +78,7 @@ func wantOwnNumbers(t *testing.T, f MountFacts, terms Terms) {
 }
 
 // wantHarmless wants of a user's mount what may never be missing.
-func wantHarmless(t *testing.T, f MountFacts, terms Terms) {
+func wantHarmless(t *testing.T, f MountFacts, terms fsparam.Params) {
 	t.Helper()
 	m := f.Mountpoint
 	switch {
@@ -100,7 +101,7 @@ func wantTyped(t *testing.T, f MountFacts, options string, plan Plan) {
 	if err != nil {
 		t.Fatalf("granted %q: %v", options, err)
 	}
-	terms, _ := plan.Terms()
+	terms, _ := plan.Params()
 	source := o.FSName
 	if source == "" {
 		source = o.Subtype

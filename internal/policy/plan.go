@@ -3,44 +3,22 @@ package policy
 import (
 	"cmp"
 
+	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
-
-// Terms are all that the kernel is told of a mount. Every value is typed:
-// nothing of the caller's option text is passed on unparsed.
-type Terms struct {
-	BlockDevice bool   // the type is fuseblk, else fuse
-	Subtype     string // S of fuse.S; empty: none
-	Source      string
-
-	// Of the superblock and of the mount.
-	ReadOnly bool
-	// Of the superblock.
-	Sync, DirSync bool
-	// Of the mount.
-	NoSuid, NoDev, NoExec, NoAtime, NoDirAtime, NoSymfollow bool
-
-	// The daemon's user and group: who may look into the mount, and who may
-	// unmount it.
-	UserID, GroupID uint32
-	RootMode        uint32 // the file type bits of the mountpoint
-
-	AllowOther, DefaultPermissions bool
-	MaxRead, BlkSize               mountopts.Number
-}
 
 // Plan is a permission to mount. Only Mount makes one that permits anything,
 // and there is no way to mount without one.
 type Plan struct {
-	terms       Terms
+	params      fsparam.Params
 	granted     bool
 	autoUnmount bool
 	userspace   []string
 }
 
-// Terms gives the terms of the mount; ok is false for a Plan that nobody
+// Params are what the kernel is told of the mount; ok is false for a Plan that nobody
 // granted.
-func (p Plan) Terms() (t Terms, ok bool) { return p.terms, p.granted }
+func (p Plan) Params() (params fsparam.Params, ok bool) { return p.params, p.granted }
 
 // AutoUnmount says whether the mount is to be watched and cleaned up.
 func (p Plan) AutoUnmount() bool { return p.autoUnmount }
@@ -58,14 +36,8 @@ func Names(device string, options ...string) (fstype, source string, ok bool) {
 	if err != nil {
 		return "", "", false
 	}
-	fstype = "fuse"
-	if o.BlkDev {
-		fstype = "fuseblk"
-	}
-	if o.Subtype != "" {
-		fstype += "." + o.Subtype
-	}
-	return fstype, sourceOf(o, device), true
+	params := fsparam.Params{BlockDevice: o.BlkDev, Subtype: o.Subtype}
+	return params.Type(), sourceOf(o, device), true
 }
 
 func sourceOf(o mountopts.Options, device string) string {
@@ -77,7 +49,7 @@ func newPlan(f MountFacts, o mountopts.Options) Plan {
 		granted:     true,
 		autoUnmount: o.AutoUnmount,
 		userspace:   o.Userspace,
-		terms: Terms{
+		params: fsparam.Params{
 			BlockDevice: o.BlkDev,
 			Subtype:     o.Subtype,
 			Source:      sourceOf(o, f.Device),

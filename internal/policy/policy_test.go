@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/fstypes"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 )
@@ -95,7 +96,7 @@ func TestMountRefusals(t *testing.T) {
 		if !errors.As(err, &refusal) || refusal.Reason != c.want {
 			t.Errorf("%s: %v; want %q", name, err, c.want)
 		}
-		if _, granted := plan.Terms(); granted {
+		if _, granted := plan.Params(); granted {
 			t.Errorf("%s: refused and granted", name)
 		}
 	}
@@ -110,17 +111,17 @@ func TestMountGrants(t *testing.T) {
 	for name, c := range map[string]struct {
 		facts   MountFacts
 		options string
-		want    Terms
+		want    fsparam.Params
 	}{
-		"defaults":                     {good(), "", Terms{Source: "/dev/fuse", NoSuid: true, NoDev: true}},
-		"suid and dev are ignored":     {good(), "suid,dev", Terms{Source: "/dev/fuse", NoSuid: true, NoDev: true}},
-		"a subtype is the source, too": {good(), "subtype=s", Terms{Source: "s", Subtype: "s", NoSuid: true, NoDev: true}},
-		"names":                        {good(), "subtype=s,fsname=n", Terms{Source: "n", Subtype: "s", NoSuid: true, NoDev: true}},
-		"permitted":                    {all, "allow_other", Terms{Source: "/dev/fuse", NoSuid: true, NoDev: true, AllowOther: true}},
-		"foreign numbers":              {good(), "user_id=0,group_id=0,fd=0,rootmode=40000", Terms{Source: "/dev/fuse", NoSuid: true, NoDev: true}},
+		"defaults":                     {good(), "", fsparam.Params{Source: "/dev/fuse", NoSuid: true, NoDev: true}},
+		"suid and dev are ignored":     {good(), "suid,dev", fsparam.Params{Source: "/dev/fuse", NoSuid: true, NoDev: true}},
+		"a subtype is the source, too": {good(), "subtype=s", fsparam.Params{Source: "s", Subtype: "s", NoSuid: true, NoDev: true}},
+		"names":                        {good(), "subtype=s,fsname=n", fsparam.Params{Source: "n", Subtype: "s", NoSuid: true, NoDev: true}},
+		"permitted":                    {all, "allow_other", fsparam.Params{Source: "/dev/fuse", NoSuid: true, NoDev: true, AllowOther: true}},
+		"foreign numbers":              {good(), "user_id=0,group_id=0,fd=0,rootmode=40000", fsparam.Params{Source: "/dev/fuse", NoSuid: true, NoDev: true}},
 	} {
 		plan, _, err := Mount(c.facts, c.options)
-		got, granted := plan.Terms()
+		got, granted := plan.Params()
 		c.want.UserID, c.want.GroupID, c.want.RootMode = 1000, 100, 0o40000
 		if err != nil || !granted || got != c.want {
 			t.Errorf("%s: %+v, %v, %v; want %+v", name, got, granted, err, c.want)
@@ -132,10 +133,10 @@ func TestMountGrants(t *testing.T) {
 		f.Mountpoint.FSType, f.Mountpoint.Writable, f.Mountpoint.Sticky = 0x9fa0, false, true
 		f.Mounted = 5000
 	}), "suid,dev,blkdev,allow_other")
-	if got, _ := plan.Terms(); err != nil || got.NoSuid || got.NoDev || !got.BlockDevice || !got.AllowOther {
+	if got, _ := plan.Params(); err != nil || got.NoSuid || got.NoDev || !got.BlockDevice || !got.AllowOther {
 		t.Errorf("root: %+v, %v", got, err)
 	}
-	if _, granted := (Plan{}).Terms(); granted {
+	if _, granted := (Plan{}).Params(); granted {
 		t.Error("a plan that nobody made is granted")
 	}
 }
@@ -212,7 +213,7 @@ func TestUnmount(t *testing.T) {
 		"stacked, lazy, mine inside":        {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}, Lazy: true, Inside: []Mounted{mine}}, true, ""},
 	} {
 		plan, err := Unmount(c.facts)
-		id, lazy, granted := plan.Terms()
+		id, lazy, granted := plan.Params()
 		var refusal *Refusal
 		if granted != c.ok || (err == nil) != c.ok || (errors.As(err, &refusal) && refusal.Hint != c.hint) {
 			t.Errorf("%s: granted %v, %v; want %v, hint %q", name, granted, err, c.ok, c.hint)
