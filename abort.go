@@ -7,7 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/connection"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 )
 
 // Abort ends the kernel's connection with the daemon of the FUSE mount that lies
@@ -51,7 +53,7 @@ func (m *Mounted) connected() error {
 	err := stillListed(m.entry)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if errors.Is(err, ErrNotMounted) && m.file != nil && isMounted(int(m.file.Fd())) {
+	if errors.Is(err, ErrNotMounted) && m.file != nil && fusedev.IsMounted(int(m.file.Fd())) {
 		return nil
 	}
 	return err
@@ -119,7 +121,7 @@ func abortByForce(e mtab.Entry) error {
 	if err != nil {
 		return err
 	}
-	fd, err := openPath(e.Mountpoint, unix.O_NOFOLLOW)
+	fd, err := pathfd.Open(unix.AT_FDCWD, e.Mountpoint, unix.O_NOFOLLOW)
 	if err != nil {
 		return err
 	}
@@ -127,7 +129,7 @@ func abortByForce(e mtab.Entry) error {
 	if now, _, err := mtab.ByFD(fd); err != nil || !mtab.Same(now, e) {
 		return because(ErrCovered.Error(), ErrCovered, unix.EBUSY)
 	}
-	if err := unix.Unmount(procFD(fd), unix.MNT_FORCE); !errors.Is(err, unix.EBUSY) {
+	if err := unix.Unmount(pathfd.Link(fd), unix.MNT_FORCE); !errors.Is(err, unix.EBUSY) {
 		return err
 	}
 	return nil

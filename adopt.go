@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/connection"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -28,7 +28,7 @@ func adoptable(mountpoint string) (device int, ok bool, err error) {
 	if _, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err != nil {
 		return -1, true, because("descriptor "+number+" is not open", err)
 	}
-	if !connection.IsDevice(int(n)) {
+	if !fusedev.Is(int(n)) {
 		return -1, true, because("descriptor "+number+" is not the fuse device", ErrNoDevice, unix.EINVAL)
 	}
 	return int(n), true, nil
@@ -75,7 +75,7 @@ func (m *mounting) adoptableNow(device int) error {
 	if m.r.SyncInit != nil {
 		return whyEnded(m.ctx)
 	}
-	is, err := await(m.ctx, func() (bool, error) { return isMounted(device), nil }, func(bool, error) {})
+	is, err := await(m.ctx, func() (bool, error) { return fusedev.IsMounted(device), nil }, func(bool, error) {})
 	if err == nil && !is {
 		err = because("descriptor "+strconv.Itoa(device)+" is not mounted", ErrNotMounted)
 	}

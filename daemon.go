@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/connection"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 )
 
 // DaemonState says whether somebody serves a FUSE mount.
@@ -113,9 +115,9 @@ func (h *holders) look(process string) {
 		if err != nil || !strings.Contains(filepath.Base(link), "fuse") {
 			continue
 		}
-		if n, ok := connectionIn(process + "/fdinfo/" + fd.Name()); ok {
+		if n, ok := fusedev.ConnectionIn(process + "/fdinfo/" + fd.Name()); ok {
 			h.connections[n] = true
-		} else if link == devicePath {
+		} else if link == fusedev.Path {
 			h.nameless = true
 		}
 	}
@@ -159,7 +161,7 @@ func (h *holders) sees(e mtab.Entry, who caller) bool {
 
 // ask asks the daemon, which nobody seems to be.
 func (h *holders) ask(e mtab.Entry) DaemonState {
-	fd, err := openPath(e.Mountpoint, unix.O_NOFOLLOW)
+	fd, err := pathfd.Open(unix.AT_FDCWD, e.Mountpoint, unix.O_NOFOLLOW)
 	if err != nil {
 		return Unknown
 	}

@@ -7,21 +7,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/connection"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 )
-
-const devicePath = "/dev/fuse"
 
 // openDevice opens the fuse device: close-on-exec, and blocking (see
 // [Mounted.File]).
 func openDevice() (int, error) {
 	for {
-		fd, err := unix.Open(devicePath, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open(fusedev.Path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
-			err = because("open "+devicePath+": "+err.Error(), ErrNoDevice, err)
+			err = because("open "+fusedev.Path+": "+err.Error(), ErrNoDevice, err)
 		}
 		return fd, err
 	}
@@ -29,10 +27,7 @@ func openDevice() (int, error) {
 
 // askSync has the kernel ask the daemon before it makes the mount, and not
 // after. Only Linux 6.18 can; the device stays as it was where it cannot.
-func askSync(device int) bool {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(device), connection.SyncInitCall, 0)
-	return errno == 0
-}
+func askSync(device int) bool { return fusedev.SyncInit(device) == nil }
 
 // refuseInit answers the kernel's first question with an error in the daemon's
 // place, so that a mount in the making ends: nothing else can end it when the

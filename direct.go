@@ -8,8 +8,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
@@ -58,7 +60,7 @@ func (d *direct) prepare() (err error) {
 	if d.device, err = openDevice(); err != nil { // after fsopen, which loads the module
 		return err
 	}
-	d.file = os.NewFile(uintptr(d.device), devicePath)
+	d.file = os.NewFile(uintptr(d.device), fusedev.Path)
 	d.sync = d.r.SyncInit != nil && askSync(d.device)
 	if d.context < 0 {
 		return nil
@@ -72,7 +74,7 @@ func (d *direct) prepare() (err error) {
 }
 
 func (d *direct) pin() (err error) {
-	if d.at, err = openPath(d.before.path, 0); err != nil {
+	if d.at, err = pathfd.Open(unix.AT_FDCWD, d.before.path, 0); err != nil {
 		return err
 	}
 	var st unix.Statx_t
@@ -207,7 +209,7 @@ func (d *direct) configure() error {
 
 func (d *direct) mountByCall() error {
 	flags := d.r.callFlags()
-	target := procFD(d.at)
+	target := pathfd.Link(d.at)
 	err := unix.Mount(d.r.source(), target, d.r.fsType(), flags, strings.Join(d.words(), ","))
 	if errors.Is(err, unix.ENOENT) { // without /proc there is only the path
 		err = unix.Mount(d.r.source(), d.before.path, d.r.fsType(), flags, strings.Join(d.words(), ","))

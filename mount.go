@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -145,5 +146,5 @@ func (m *mounting) unmountOptions(policy Policy) unmountOptions {
 // poller (see [Mounted.File]).
 func newDevice(fd int) *os.File {
 	_ = unix.SetNonblock(fd, false) // helpers open it so
-	return os.NewFile(uintptr(fd), devicePath)
+	return os.NewFile(uintptr(fd), fusedev.Path)
 }

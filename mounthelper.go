@@ -5,8 +5,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 )
 
 // byHelper has a helper mount.
@@ -73,7 +73,7 @@ func (m *mounting) finish(p *process, device int, err error) (*Mounted, error) {
 func (m *mounting) handedOver(p *process, file *os.File, device int) *Mounted {
 	entry, found := servedBy(device, m.r, m.was, m.who.uid)
 	mounted := m.mounted(file, entry, false)
-	mounted.elsewhere = !found && isMounted(device)
+	mounted.elsewhere = !found && fusedev.IsMounted(device)
 	m.helper = nil // what fails from here on is not its fault
 	if m.r.typed.AutoUnmount {
 		p.alarm.close()
@@ -88,9 +88,9 @@ func (m *mounting) handedOver(p *process, file *os.File, device int) *Mounted {
 // checkDevice wants what a helper has sent to be a mounted fuse device.
 func checkDevice(device int) error {
 	switch {
-	case !connection.IsDevice(device):
+	case !fusedev.Is(device):
 		return because("it sent something that is not the fuse device", ErrBadReply)
-	case !isMounted(device):
+	case !fusedev.IsMounted(device):
 		return because("it sent a device that is not mounted", ErrBadReply)
 	}
 	return nil

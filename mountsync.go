@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 )
 
 // twoPhases runs a helper with --sync-init: it sends the device, mounts when it
@@ -24,7 +24,7 @@ func (m *mounting) twoPhases(path string, stderr io.Writer) (mounted *Mounted, r
 	}
 	m.helper = p
 	device, err := p.receive()
-	if err == nil && !connection.IsDevice(device) {
+	if err == nil && !fusedev.Is(device) {
 		err = also(because("it sent something that is not the fuse device", ErrBadReply), unix.Close(device))
 	}
 	if err != nil {
@@ -69,7 +69,7 @@ func (m *mounting) secondPhase(p *process, file *os.File, device int, sync bool)
 	if err != nil {
 		return nil, err
 	}
-	if !isMounted(device) {
+	if !fusedev.IsMounted(device) {
 		return nil, because("its device is not mounted", ErrBadReply)
 	}
 	mounted := m.handedOver(p, file, device)

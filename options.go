@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
@@ -197,7 +198,7 @@ func (r *request) source() string {
 	case r.typed.Subtype != "":
 		return r.typed.Subtype
 	}
-	return devicePath
+	return fusedev.Path
 }
 
 // fsType is the type in the mount table.

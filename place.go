@@ -1,34 +1,14 @@
 package fusermount
 
 import (
-	"errors"
-	"strconv"
-	"strings"
-
-	"golang.org/x/sys/unix"
-
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
-	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // Nothing in this file asks the daemon of the file system that lies at a
 // place: descriptors are opened with O_PATH, and the kernel answers from its own
 // tables. Only a daemon that serves a directory further up can make it wait.
-
-func openPath(path string, flags int) (int, error) {
-	for {
-		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
-		switch {
-		case err == nil:
-			return fd, nil
-		case !errors.Is(err, unix.EINTR):
-			return -1, err // not fd, which is 0 for a path with a NUL
-		}
-	}
-}
-
-func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // before is a mountpoint before anything is mounted there. Should a helper have
 // to be given up, it tells a mount of its making from any other.
@@ -64,38 +44,16 @@ func (b before) new(r *request, uid uint32) (mtab.Entry, bool) {
 	return e, same
 }
 
-// connectionOf gives the number of the connection that a device serves, which is
-// also that of the file system's device. Recent kernels tell it (6.18 does, 6.12
-// does not); of others, and of a device that is not mounted, ok is false. A device
-// whose connection has ended keeps a number that may be another's by now.
-func connectionOf(device int) (n uint32, ok bool) {
-	return connectionIn("/proc/self/fdinfo/" + strconv.Itoa(device))
-}
-
-func connectionIn(fdinfo string) (n uint32, ok bool) {
-	text, err := rawfile.Text(fdinfo)
-	if err != nil {
-		return 0, false
-	}
-	for line := range strings.SplitSeq(text, "\n") {
-		if value, found := strings.CutPrefix(line, "fuse_connection:"); found {
-			n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
-			return uint32(n), err == nil
-		}
-	}
-	return 0, false
-}
-
 // servedBy finds the mount that a device serves. Without the kernel's word on
 // that, a mount that is new at the mountpoint is taken for it.
 func servedBy(device int, r *request, b before, uid uint32) (mtab.Entry, bool) {
-	number, known := connectionOf(device)
+	number, known := fusedev.Connection(device)
 	if !known {
 		return b.new(r, uid)
 	}
 	e, isRoot, err := mtab.ByPath(b.path)
 	if err == nil && isRoot && mountopts.IsFuse(e.Type) && e.Connection() == number {
-		return e, isMounted(device)
+		return e, fusedev.IsMounted(device)
 	}
 	if e, found := byConnection(device); found {
 		return e, true
@@ -107,7 +65,7 @@ func servedBy(device int, r *request, b before, uid uint32) (mtab.Entry, bool) {
 // are bind mounts, the oldest is the one that was mounted. That the device is
 // mounted afterwards shows that the number was its own all the time.
 func byConnection(device int) (mtab.Entry, bool) {
-	number, known := connectionOf(device)
+	number, known := fusedev.Connection(device)
 	if !known {
 		return mtab.Entry{}, false
 	}
@@ -117,21 +75,8 @@ func byConnection(device int) (mtab.Entry, bool) {
 	}
 	for _, e := range all {
 		if e.Connection() == number {
-			return e, isMounted(device)
+			return e, fusedev.IsMounted(device)
 		}
 	}
 	return mtab.Entry{}, false
-}
-
-// isMounted says whether a device has a connection: one without answers a poll
-// with an error. It waits for a device that [askSync] was called for, until that
-// is mounted.
-func isMounted(device int) bool {
-	fds := []unix.PollFd{{Fd: int32(device), Events: unix.POLLIN}}
-	for {
-		_, err := unix.Poll(fds, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
-		}
-	}
 }

@@ -1,6 +1,8 @@
 package fusermount
 
-import "io"
+import (
+	"io"
+)
 
 // UnmountOption says how to unmount: a [Policy], or [WithHelper].
 type UnmountOption interface{ apply(*unmountOptions) }

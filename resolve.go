@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 )
 
 // resolved follows a path whose last component is a symlink: a helper refuses
@@ -74,16 +75,16 @@ func directory(path string) (string, error) {
 // what was deleted the kernel gives the old name with a remark, which may be the
 // name of something else.
 func placeOf(path string, flags int) (string, error) {
-	fd, err := openPath(path, flags)
+	fd, err := pathfd.Open(unix.AT_FDCWD, path, flags)
 	if err != nil {
 		return "", err
 	}
 	defer unix.Close(fd)
-	place, err := os.Readlink(procFD(fd))
+	place, err := os.Readlink(pathfd.Link(fd))
 	if err != nil || !strings.HasSuffix(place, " (deleted)") {
 		return place, err
 	}
-	again, err := openPath(place, unix.O_NOFOLLOW)
+	again, err := pathfd.Open(unix.AT_FDCWD, place, unix.O_NOFOLLOW)
 	if err != nil {
 		return "", err
 	}

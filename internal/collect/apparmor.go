@@ -1,6 +1,8 @@
 package collect
 
-import "strings"
+import (
+	"strings"
+)
 
 // Profile gives the AppArmor profile that confines this process, and its mode;
 // both are empty where there is none.

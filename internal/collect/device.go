@@ -1,26 +1,28 @@
 package collect
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/diagnose"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 )
 
 // OtherDevice says whether something else than the fuse device lies at a path.
 func OtherDevice(path string) bool {
 	var st unix.Stat_t
-	return unix.Stat(path, &st) == nil && !connection.IsDeviceFile(&st)
+	return unix.Stat(path, &st) == nil && !fusedev.IsFile(&st)
 }
 
 // SyncInit says whether the kernel knows sync-init. fd is an open fuse device that
 // is then closed.
 func SyncInit(fd int) diagnose.Feature {
-	_, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), connection.SyncInitCall, 0)
-	if errno == unix.ENOTTY {
+	err := fusedev.SyncInit(fd)
+	if errors.Is(err, unix.ENOTTY) {
 		return diagnose.Absent
 	}
-	return feature(errno)
+	return feature(err)
 }
 
 // Module finds the file of the fuse module for the running kernel, if it is not

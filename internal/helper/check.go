@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/collect"
-	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/diagnose"
 	"github.com/go-fusermount/fusermount/internal/fstypes"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
@@ -90,7 +90,7 @@ func (h *helper) deviceFacts() (facts diagnose.Device, syncInit diagnose.Feature
 		return facts, diagnose.Unasked
 	}
 	defer unix.Close(device.FD())
-	if facts.Wrong = !connection.IsDevice(device.FD()); facts.Wrong {
+	if facts.Wrong = !fusedev.Is(device.FD()); facts.Wrong {
 		return facts, diagnose.Unasked
 	}
 	return facts, collect.SyncInit(device.FD())

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
-	"github.com/go-fusermount/fusermount/internal/mount"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/secure"
 )
 
@@ -55,12 +55,12 @@ const deviceVariable = "FUSE_KERN_DEVICE"
 // rights: in secure-execution mode the variable is not even looked at.
 func devicePath() string {
 	if secure.Execution() {
-		return mount.DevicePath
+		return fusedev.Path
 	}
 	if other := path.Clean(os.Getenv(deviceVariable)); strings.HasPrefix(other, "/dev/") {
 		return other
 	}
-	return mount.DevicePath
+	return fusedev.Path
 }
 
 // calmCollector keeps the Go runtime from collecting garbage all the time where

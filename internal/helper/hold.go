@@ -1,6 +1,8 @@
 package helper
 
-import "github.com/go-fusermount/fusermount/internal/signals"
+import (
+	"github.com/go-fusermount/fusermount/internal/signals"
+)
 
 // Signals end the program wherever it may wait. Package kernel holds them once the
 // mount table is changed, and then they come too late: what was begun is done first,

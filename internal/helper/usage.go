@@ -1,6 +1,8 @@
 package helper
 
-import "strings"
+import (
+	"strings"
+)
 
 // compatibleWith is the libfuse whose helper this one stands in for. Callers
 // read it from --version: they take the third word, or the first number.

@@ -6,11 +6,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
-
-// DevicePath is the fuse device.
-const DevicePath = "/dev/fuse"
 
 // Device is an opened fuse device.
 type Device struct {
@@ -85,7 +83,7 @@ func notYetOpen(err error) bool {
 }
 
 func openDevice(path string) (*Device, error) {
-	fd, err := rawfile.Open(path, unix.O_RDWR, 0)
+	fd, err := fusedev.Open(path)
 	if err != nil {
 		return nil, &DeviceError{Path: path, Errno: err}
 	}

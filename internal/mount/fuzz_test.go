@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
 
@@ -28,7 +29,7 @@ func FuzzParams(f *testing.F) {
 			Caller:     policy.Caller{UID: uid, GID: gid},
 			Settings:   fuseconf.Settings{UserAllowOther: allowOther, MountMax: fuseconf.NoLimit},
 			Mountpoint: policy.Mountpoint{Kind: policy.Directory, Mode: 0o40755, Writable: true, FSType: 0xEF53},
-			Device:     DevicePath,
+			Device:     fusedev.Path,
 		}, options)
 		if err != nil {
 			return

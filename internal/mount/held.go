@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
@@ -49,7 +50,7 @@ func (p *Place) ask(call func() error) error {
 // open opens what lies at p. Nothing is followed.
 func (p *Place) open() (fd int, err error) {
 	err = p.ask(func() (err error) {
-		fd, err = openPath(p.parent, p.name, unix.O_NOFOLLOW)
+		fd, err = pathfd.Open(p.parent, p.name, unix.O_NOFOLLOW)
 		return err
 	})
 	return fd, err
@@ -63,7 +64,7 @@ func (p *Place) enter() error {
 // openFar opens a path, which may lead through any file system.
 func openFar(path string) (fd int, err error) {
 	err = signals.Through(func() (err error) {
-		fd, err = openPath(unix.AT_FDCWD, path, unix.O_NOFOLLOW)
+		fd, err = pathfd.Open(unix.AT_FDCWD, path, unix.O_NOFOLLOW)
 		return err
 	})
 	return fd, err

@@ -9,6 +9,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
 
@@ -101,7 +102,7 @@ func (at *Mountpoint) held() (bool, error) {
 // root's. So nothing is ever taken away by its place.
 func findNew(t fsparam.Params, at *Mountpoint) (*Mounted, error) {
 	for range maxLooks {
-		now, unknown := linkOf(at.fd) // not without /proc
+		now, unknown := pathfd.Path(at.fd) // not without /proc
 		fd, err := at.place.open()
 		if err == nil && isNew(fd, t, now) {
 			return &Mounted{fd: fd, place: at.place}, nil

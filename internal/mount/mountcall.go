@@ -6,13 +6,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fsparam"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
 
 // mountByCall mounts with mount(2), for kernels and confinements that know
 // nothing else. Signals are held once it has mounted.
 func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error) error {
-	target := procFD(at.fd)
+	target := pathfd.Link(at.fd)
 	if at.facts.Kind == policy.Directory {
 		// No /proc is needed for a directory: it becomes the current one.
 		if err := unix.Fchdir(at.fd); err != nil {

@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
@@ -21,7 +22,7 @@ type Mountpoint struct {
 // Pin pins what lies at p, and finds out what policy wants to know of it, with
 // the rights of the caller.
 func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
-	fd, err := openPath(p.parent, p.name, unix.O_NOFOLLOW)
+	fd, err := pathfd.Open(p.parent, p.name, unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, &AccessError{Path: p.path, Errno: err}
 	}
@@ -55,7 +56,7 @@ func (at *Mountpoint) ready(last func() error) error {
 		if at.topmost(at.place.parent, at.place.name) {
 			return nil
 		}
-		now, err := linkOf(at.fd)
+		now, err := pathfd.Path(at.fd)
 		if err != nil || at.topmost(unix.AT_FDCWD, now) { // not without /proc: confirm has a look afterwards
 			return nil
 		}
@@ -70,7 +71,7 @@ func (at *Mountpoint) ready(last func() error) error {
 // topmost says whether a name leads to at itself. What else lies there is not
 // asked for anything but the id of its mount.
 func (at *Mountpoint) topmost(parent int, name string) bool {
-	fd, err := openPath(parent, name, unix.O_NOFOLLOW)
+	fd, err := pathfd.Open(parent, name, unix.O_NOFOLLOW)
 	if err != nil {
 		return false
 	}
@@ -131,7 +132,7 @@ const wordIs32 = ^uint(0)>>32 == 0
 func writable(fd int) bool {
 	err := unix.Faccessat2(fd, "", unix.W_OK, unix.AT_EMPTY_PATH)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before 5.8, or a seccomp filter
-		err = unix.Faccessat(unix.AT_FDCWD, procFD(fd), unix.W_OK, 0)
+		err = unix.Faccessat(unix.AT_FDCWD, pathfd.Link(fd), unix.W_OK, 0)
 	}
 	return err == nil
 }

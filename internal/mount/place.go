@@ -5,12 +5,11 @@ package mount
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/rawfile"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 )
 
 // Place is where a mountpoint lies: its parent directory, pinned, and its name
@@ -73,13 +72,13 @@ func resolve(given, path string) (*Place, error) {
 			dir, name = "/", "."
 		}
 	}
-	parent, err := openPath(unix.AT_FDCWD, dir, 0)
+	parent, err := pathfd.Open(unix.AT_FDCWD, dir, 0)
 	if err != nil {
 		return nil, &AccessError{Parent: true, Path: given, Errno: err}
 	}
 	p := &Place{parent: parent, name: name, path: given}
 	// Without /proc the path stays as it was given: it is only for messages.
-	if canonical, err := linkOf(parent); err == nil {
+	if canonical, err := pathfd.Path(parent); err == nil {
 		p.path = join(canonical, name)
 	}
 	return p, nil
@@ -112,35 +111,14 @@ func join(dir, name string) string {
 
 // canonicalDir gives the path by which the kernel knows a directory.
 func canonicalDir(path string) (string, error) {
-	fd, err := openPath(unix.AT_FDCWD, path, unix.O_DIRECTORY)
+	fd, err := pathfd.Open(unix.AT_FDCWD, path, unix.O_DIRECTORY)
 	if err != nil {
 		return "", err
 	}
 	defer unix.Close(fd)
-	canonical, err := linkOf(fd)
+	canonical, err := pathfd.Path(fd)
 	if err == nil && !strings.HasPrefix(canonical, "/") {
 		err = unix.ENOENT // outside of the process's root
 	}
 	return canonical, err
-}
-
-func openPath(dir int, name string, flags int) (int, error) {
-	return rawfile.Openat(dir, name, unix.O_PATH|flags, 0)
-}
-
-func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
-
-// linkOf gives the path of a descriptor.
-func linkOf(fd int) (string, error) {
-	link := procFD(fd)
-	var space [512]byte // on the stack
-	for buf := space[:]; ; buf = make([]byte, 4*len(buf)) {
-		n, err := unix.Readlink(link, buf)
-		if err != nil {
-			return "", err
-		}
-		if n < len(buf) {
-			return string(buf[:n]), nil
-		}
-	}
 }

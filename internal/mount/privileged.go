@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/priv"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
@@ -78,7 +79,7 @@ func umountName(name string, flags int) error {
 // root have mounted on top in the moment between, that is what goes; a detached
 // mount would take it along in any case.
 func detachTop(fd int) error {
-	return asAdmin(func() error { return unix.Unmount(procFD(fd), unix.MNT_DETACH) })
+	return asAdmin(func() error { return unix.Unmount(pathfd.Link(fd), unix.MNT_DETACH) })
 }
 
 // RecordMount: the mount exists and was granted. Its names are escaped by

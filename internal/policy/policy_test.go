@@ -213,7 +213,7 @@ func TestUnmount(t *testing.T) {
 		"stacked, lazy, mine inside":        {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}, Lazy: true, Inside: []Mounted{mine}}, true, ""},
 	} {
 		plan, err := Unmount(c.facts)
-		id, lazy, granted := plan.Params()
+		id, lazy, granted := plan.Terms()
 		var refusal *Refusal
 		if granted != c.ok || (err == nil) != c.ok || (errors.As(err, &refusal) && refusal.Hint != c.hint) {
 			t.Errorf("%s: granted %v, %v; want %v, hint %q", name, granted, err, c.ok, c.hint)

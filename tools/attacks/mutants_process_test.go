@@ -45,7 +45,7 @@ var processMutants = []mutant{
 	},
 	{
 		"AT_SECURE",
-		[]edit{{"internal/helper/environment.go", "if secure.Execution() {\n		return mount.DevicePath", "if false && secure.Execution() {\n		return mount.DevicePath"}},
+		[]edit{{"internal/helper/environment.go", "if secure.Execution() {\n		return fusedev.Path", "if false && secure.Execution() {\n		return fusedev.Path"}},
 		"conformance", "^TestDeviceFromEnvironment$", "mount failed: Invalid argument",
 	},
 	{
