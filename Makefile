@@ -37,7 +37,7 @@ demo: build ## mount a small file system as an unprivileged user, read it, unmou
 test: build ## all tests that need nothing but this machine's kernel
 	@[ "$$(id -u)" = 0 ] || echo 'Not root: what needs real users is skipped, most tests of the command among it; sudo env PATH="$$PATH" make test runs all.'
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/conformance$$' -e '/attacks$$' -e '/anywhere$$' -e '/hostile$$' -e '/packages$$')
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/conformance$$' -e '/races$$' -e '/faults$$' -e '/fuzzcmd$$' -e '/packages$$')
 	cd tools/conformance && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s
 
 test-user: ## "make test" by an ordinary user, in a copy of the tree (root)
@@ -52,8 +52,8 @@ test-race: build ## the client package under Go's race detector (needs a C compi
 	fi
 
 test-attacks: build ## races, failures, signals and kills at every system call, and mutants that must lose (root)
-	cd tools/attacks && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
-	cd tools/anywhere && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 900s
+	cd tools/races && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
+	cd tools/faults && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 900s
 
 SOAKTIME ?= 60s
 
@@ -70,12 +70,12 @@ test-vm: build ## the same tests on other kernels, under qemu (root, installs it
 	sh testdata/vm-packages.sh $(VM)/packages
 	mkdir -p $(VM)/bin/tests
 	go test -c -o $(VM)/bin/tests/ ./internal/mtab ./internal/priv ./internal/seccomp ./internal/connection ./internal/collect
-	cd tools && go test -c -o ../$(VM)/bin/tests/ ./conformance ./attacks && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
+	cd tools && go test -c -o ../$(VM)/bin/tests/ ./conformance ./races && go build -buildvcs=false -o ../$(VM)/bin/ ./vm ./vm/guest
 	$(VM)/bin/vm -dir $(VM) -helper $(HELPER) -update=$(if $(UPDATE),true,false)
 
 test-manuals: build ## manual pages and completions, by mandoc, man, bash, zsh and fish (root installs them)
 	[ "$$(id -u)" != 0 ] || sh testdata/install.sh mandoc man-db groff-base bash-completion zsh fish
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./manuals
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./docs
 
 test-reference: build ## Debian's C helper through the same command tests (root, installs it)
 	sh testdata/install.sh fuse3
@@ -89,7 +89,7 @@ fuzz: ## fuzz every parser and the policy for FUZZTIME each; prints the executio
 	sh testdata/fuzz.sh $(FUZZTIME)
 
 fuzz-command: build ## odd calls of the helper by an unkind user, for FUZZTIME (root)
-	cd tools/hostile && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 0 -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) -fuzzminimizetime 20x
+	cd tools/fuzzcmd && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 0 -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) -fuzzminimizetime 20x
 
 lint: ## gofumpt, go vet, staticcheck, and the rules of the house
 	sh testdata/lint.sh

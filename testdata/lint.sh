@@ -29,5 +29,5 @@ sh packaging/copyright.sh | cmp - packaging/copyright || {
 	exit 1
 }
 
-(cd tools && go test -count=1 ./house) # it reads files that the cache of tests does not watch
+(cd tools && go test -count=1 ./arch) # it reads files that the cache of tests does not watch
 echo 'lint: all well'

@@ -11,6 +11,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/collect"
 	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/diagnose"
+	"github.com/go-fusermount/fusermount/internal/holders"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/priv"
@@ -34,11 +35,11 @@ func (h *helper) busyHint(e *mount.UnmountError) string {
 	if inside, err := mtab.Descendants(e.Mount); err == nil && len(inside) > 0 {
 		return "mounted inside: " + some(inside, func(m mtab.Entry) string { return m.Mountpoint }) + "; " + detach
 	}
-	holders, err := collect.Holders(e.Mount)
-	if err != nil || len(holders) == 0 {
+	using, err := holders.Of(e.Mount)
+	if err != nil || len(using) == 0 {
 		return "something still uses it: an open file, a working directory, or a mount inside; " + detach
 	}
-	return "used by " + some(holders, func(p collect.Holder) string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }) + "; " + detach
+	return "used by " + some(using, func(p holders.Process) string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }) + "; " + detach
 }
 
 // some names the first of a list.

@@ -66,10 +66,10 @@ func (p place) steps(part string) []plan.Step {
 		p.step(stepAttacks, "conformance", load, "-test.short", "-test.skip", notHere),
 		p.step(stepTables, "mtab", load, "-test.run", kernelTable),
 		p.step(stepRights, "priv", load, "-test.run", "^Test"),
-		p.step(stepFilter, "confine", load, "-test.run", "^Test"),
-		p.step(stepControl, "fusectl", load, "-test.run", "^Test"),
-		p.step(stepLook, "look", load, "-test.run", "^Test"),
-		p.step(stepThreads, "attacks", load, "-test.run", threadTests),
+		p.step(stepFilter, "seccomp", load, "-test.run", "^Test"),
+		p.step(stepControl, "connection", load, "-test.run", "^Test"),
+		p.step(stepLook, "collect", load, "-test.run", "^Test"),
+		p.step(stepThreads, "races", load, "-test.run", threadTests),
 		p.step(stepAppArmor, "conformance", load, "-test.run", "^TestAppArmor", "-test.skip", notUnder),
 	}
 	return slices.DeleteFunc(all, func(s plan.Step) bool {

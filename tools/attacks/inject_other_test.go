@@ -1,8 +1,0 @@
-//go:build !amd64
-
-package attacks
-
-// Threads are taken over on amd64 alone: registers are an architecture's own.
-const tracerEnv = "ATTACKS_TRACER"
-
-func tracerMain() int { return 1 }

@@ -1,0 +1,92 @@
+package docs
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-fusermount/fusermount/internal/cmdline"
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+)
+
+// A flag that somebody adds has to be told of everywhere.
+func TestFlagsAgree(t *testing.T) {
+	want := sorted(cmdline.Flags())
+	told := map[string][]string{
+		"--help":        flagsOfHelp(t),
+		"fusermount3.1": manualItems(t, "Fl", "DESCRIPTION"),
+	}
+	home := fusetest.Dir(t, user())
+	for _, sh := range shells {
+		told[sh.name] = offered(t, sh, home, "fusermount3 -")
+	}
+	agree(t, want, told)
+}
+
+func TestOptionsAgree(t *testing.T) {
+	told := map[string][]string{
+		"fusermount3.1": slices.DeleteFunc(manualItems(t, "Cm", "MOUNT OPTIONS"), func(name string) bool { return name == "x-" }),
+	}
+	home := fusetest.Dir(t, user())
+	for _, sh := range shells {
+		for _, option := range offered(t, sh, home, "fusermount3 -o ro,") {
+			told[sh.name] = append(told[sh.name], strings.TrimPrefix(option, "ro,"))
+		}
+		if sh.name == "zsh" {
+			told[sh.name] = append(told[sh.name], "ro", "rw") // no longer offered
+		}
+	}
+	agree(t, sorted(mountopts.Names()), told)
+}
+
+func agree(t *testing.T, want []string, told map[string][]string) {
+	t.Helper()
+	for where, names := range told {
+		if got := sorted(names); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s has\n%q, and the program\n%q", where, got, want)
+		}
+	}
+}
+
+// sorted puts names in order, each once and without a value.
+func sorted(names []string) (all []string) {
+	for _, name := range names {
+		name, _, _ = strings.Cut(name, "=")
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func flagsOfHelp(t *testing.T) (names []string) {
+	t.Helper()
+	out := printed(t, "--help")
+	for _, m := range regexp.MustCompile(`(?m)^ (-.*?)(  |$)`).FindAllStringSubmatch(string(out), -1) {
+		for part := range strings.SplitSeq(m[1], ", ") {
+			names = append(names, strings.Fields(part)[0])
+		}
+	}
+	return names
+}
+
+// manualItems finds what a section of the manual lists with a macro, such as the
+// flags u and -unmount in ".It Fl u , Fl -unmount".
+func manualItems(t *testing.T, macro, section string) (names []string) {
+	t.Helper()
+	name := regexp.MustCompile(`\b` + macro + ` (\S+)`)
+	for line := range strings.Lines(sectionOf(t, "fusermount3.1", section)) {
+		if !strings.HasPrefix(line, ".It "+macro+" ") {
+			continue
+		}
+		for _, m := range name.FindAllStringSubmatch(line, -1) {
+			if macro == "Fl" {
+				m[1] = "-" + m[1]
+			}
+			names = append(names, m[1])
+		}
+	}
+	return names
+}

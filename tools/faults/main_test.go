@@ -1,0 +1,95 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// figures are what was done in each mode, for the summary at the end.
+var figures = struct {
+	sync.Mutex
+	modes map[string]*figure
+}{modes: map[string]*figure{}}
+
+type figure struct{ calls, failed, signals, killed, missed int }
+
+// count counts a fault.
+func (f *figure) count(is fault, hit bool) {
+	switch {
+	case !hit:
+		f.missed++
+	case is.errno != 0:
+		f.failed++
+	case is.signal != 0:
+		f.signals++
+	default:
+		f.killed++
+	}
+}
+
+func (f *figure) add(more figure) {
+	f.failed += more.failed
+	f.signals += more.signals
+	f.killed += more.killed
+	f.missed += more.missed
+}
+
+func (f *figure) String() string {
+	return fmt.Sprintf("%4d calls, %4d failures, %4d signals, %4d kills, %d not made again",
+		f.calls, f.failed, f.signals, f.killed, f.missed)
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(fusetest.Run(func() int {
+		code := m.Run()
+		var sum figure
+		for _, m := range modes {
+			if f, ok := figures.modes[m.name]; ok {
+				fmt.Printf("anywhere: %s: %s\n", f, m.name)
+				sum.calls += f.calls
+				sum.add(*f)
+			}
+		}
+		if sum.calls > 0 {
+			fmt.Printf("anywhere: %s, in all\n", &sum)
+		}
+		return code
+	}))
+}
+
+// tell adds to the figures of a mode.
+func tell(m mode, add figure) {
+	figures.Lock()
+	defer figures.Unlock()
+	f, ok := figures.modes[m.name]
+	if !ok {
+		f = &figure{}
+		figures.modes[m.name] = f
+	}
+	f.calls = max(f.calls, add.calls)
+	f.add(add)
+}
+
+// install copies the helper that 'make build' built to the stage, setuid root.
+func install(t *testing.T) (program string) {
+	t.Helper()
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	program = os.Getenv("FUSERMOUNT_HELPER")
+	if program == "" {
+		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test-attacks' does")
+	}
+	return fusetest.InstallHelper(t, program, fusetest.Setuid)
+}
+
+func must(t testing.TB, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}

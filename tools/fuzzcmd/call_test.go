@@ -1,0 +1,243 @@
+package fuzzcmd
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// kind is what a call is meant to do.
+type kind int
+
+const (
+	mount kind = iota
+	unmount
+	watch
+	ask     // --help and the like
+	garbage // who knows
+)
+
+// call is one run of the helper, and what has to be true of it.
+type call struct {
+	fusetest.Call
+	kind   kind
+	target target
+	want   wanted
+	lazy   bool
+	quiet  bool
+	sync   bool // it may wait for an answer
+	peer   peer // what it gets then
+
+	// sure says that it has to succeed: nothing about it is odd but what must
+	// not matter.
+	sure bool
+	// early says that the runtime may die before main, or be starved by a limit.
+	early bool
+	// noisy says that the runtime itself was asked to write to standard error.
+	noisy bool
+	// broken says that system calls fail without which nothing can be undone,
+	// or said.
+	broken bool
+}
+
+// String is the call with all that is odd about it.
+func (c *call) String() string {
+	b := new(strings.Builder)
+	fmt.Fprintf(b, "%.300q", c.Args)
+	for name, value := range map[string]any{
+		"argv": c.Argv, "env": c.Env, "limits": c.Rlimits, "deny": c.Deny, "block": c.Block, "ignore": c.Ignore, "closed": c.CloseFDs,
+	} {
+		if v := reflect.ValueOf(value); !v.IsNil() {
+			fmt.Fprintf(b, " %s %.200q", name, fmt.Sprint(value))
+		}
+	}
+	for name, on := range map[string]bool{
+		"stdin is the socket": c.CommStdin, "hung up": c.HangUp, "full": c.Prefill, "in her home": c.Dir != "/", "sure": c.sure,
+		"odd umask": c.Umask != nil, "no socket": c.Socket == fusetest.NoSocket, "strange socket": c.Comm != nil,
+		"seqpacket": c.Socket == fusetest.Seqpacket, "datagrams": c.Socket == fusetest.Dgram, "peer " + c.peer.name: c.sync,
+		fmt.Sprintf("socket %d", c.CommFD): c.CommFD != 0,
+	} {
+		if on {
+			fmt.Fprintf(b, ", %s", name)
+		}
+	}
+	return b.String()
+}
+
+func (w *world) newCall(e *entropy) *call {
+	c := &call{sure: true}
+	c.UID, c.GID, c.Dir, c.Prog = alice, alice, "/", w.program()
+	switch n := e.below(16); {
+	case n < 9:
+		w.mountCall(c, e)
+	case n < 14:
+		w.unmountCall(c, e)
+	case n < 15:
+		w.watchCall(c, e)
+	default:
+		w.otherCall(c, e)
+	}
+	w.avoidHung(c)
+	c.surround(e)
+	if !c.sync && slices.ContainsFunc(c.Args, isSyncInit) {
+		c.sync, c.peer = true, goesAway
+	}
+	return c
+}
+
+// isSyncInit also knows the flag's abbreviations.
+func isSyncInit(arg string) bool {
+	return strings.HasPrefix("--sync-init", arg) && strings.HasPrefix(arg, "--s")
+}
+
+// avoidHung kills the daemons if one of hers would be asked that does not
+// answer: by a path that leads through its mount, or by what is to be mounted
+// over it. To unmount it nobody has to be asked.
+func (w *world) avoidHung(c *call) {
+	text := w.absolute(c.target)
+	for path := range w.daemons {
+		through := strings.HasPrefix(text, path+"/") || strings.HasPrefix(c.target.path, path+"/")
+		if through || c.kind == garbage || (c.kind == mount && c.target.path == path) {
+			w.kill()
+			return
+		}
+	}
+}
+
+// aim sets the mountpoint, and the directory from which it is meant.
+func (w *world) aim(c *call, t target) {
+	c.target = t
+	if t.inHome {
+		c.Dir = w.home
+	}
+}
+
+func (w *world) mountCall(c *call, e *entropy) {
+	c.kind = mount
+	w.aim(c, w.target(e))
+	list, want := options(e, w.setting.allowOther)
+	c.want = want
+	c.sure = c.target.good && want.sure && !w.setting.full && !w.mounted(c.target.path) && !w.hidden(c.target)
+	if c.sync = e.odd(5); c.sync {
+		c.peer = one(e, peers...)
+		c.sure = c.sure && c.peer.good
+	}
+	c.arrange(e, list)
+}
+
+// hidden says whether something that is mounted lies on the way: a daemon that
+// does not answer.
+func (w *world) hidden(t target) bool {
+	for _, l := range w.lines {
+		if l.Mountpoint != "/" && strings.HasPrefix(l.Mountpoint, w.home) && strings.HasPrefix(t.path, l.Mountpoint+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// arrange puts the arguments of a mount into one of the orders that libraries
+// use.
+func (c *call) arrange(e *entropy, list string) {
+	options := [][]string{{"-o", list}, {"-o" + list}, {"--options", list}, {"--options=" + list}}[e.below(4)]
+	if list == "" {
+		options = nil // -o alone would take the next argument
+	}
+	if half, rest, found := strings.Cut(list, ","); found && e.odd(4) && !strings.Contains(list, `\`) {
+		options = []string{"-o", half, "-o", rest}
+	}
+	var flags []string
+	if c.sync {
+		flags = []string{"--sync-init"}
+	}
+	if e.odd(8) {
+		flags = append(flags, one(e, []string{"--comm-fd=3"}, []string{"--comm-fd", "3"})...)
+		c.NoCommEnv = true
+	}
+	end := []string{"--", c.target.text}
+	if !strings.HasPrefix(c.target.text, "-") && e.odd(2) {
+		end = end[1:]
+	}
+	switch e.below(3) {
+	case 1:
+		if len(end) == 1 { // go-fuse
+			c.Args = slices.Concat(end, flags, options)
+			return
+		}
+	case 2:
+		c.Args = slices.Concat(options, flags, end)
+		return
+	}
+	c.Args = slices.Concat(flags, options, end)
+}
+
+func (w *world) unmountCall(c *call, e *entropy) {
+	c.kind = unmount
+	c.Socket = fusetest.NoSocket
+	w.aim(c, w.target(e))
+	switch { // what is there is of more interest
+	case e.odd(2):
+		w.aim(c, w.ofMine(e, c.target))
+	case e.odd(6):
+		w.aim(c, target{text: one(e, w.at("bobs"), w.at("roots"), w.at("tmpfs"), w.at("bobs/."), "/run", "/proc", "/")})
+	}
+	form := one(e,
+		[]string{"-u"}, []string{"-uz"}, []string{"-quz"}, []string{"-u", "-q"}, []string{"--unmount", "--quiet", "--lazy"},
+		[]string{"-zu"}, []string{"-u", "-o", "ro"}, []string{"--unm", "--laz"},
+	)
+	text := strings.Join(form, " ")
+	c.quiet = strings.Contains(text, "q")
+	c.lazy = strings.Contains(text, "z")
+	c.Args = slices.Concat(form, []string{"--", c.target.text})
+	within := strings.HasPrefix(strings.TrimRight(w.absolute(c.target), "/"), c.target.path+"/") // the way leads through it
+	c.sure = w.mine(c.target.path) && !w.hidden(c.target) && !within
+}
+
+func (w *world) absolute(t target) string {
+	if t.inHome {
+		return w.home + "/" + t.text
+	}
+	return t.text
+}
+
+// ofMine gives one of alice's mounts, if there is any.
+func (w *world) ofMine(e *entropy, otherwise target) target {
+	var all []target
+	for _, l := range w.lines {
+		if owned(l) && strings.HasPrefix(l.Mountpoint, w.home) {
+			all = append(all, target{text: l.Mountpoint, path: l.Mountpoint, good: true})
+		}
+	}
+	if len(all) == 0 {
+		return otherwise
+	}
+	return one(e, all...)
+}
+
+func (w *world) watchCall(c *call, e *entropy) {
+	c.kind = watch
+	w.aim(c, w.ofMine(e, w.target(e)))
+	c.Args = []string{"--auto-unmount", "--", c.target.text}
+	c.sure = w.mine(c.target.path) && !w.hidden(c.target)
+}
+
+func (w *world) otherCall(c *call, e *entropy) {
+	c.sure = false
+	if e.odd(2) {
+		c.kind = ask
+		c.Args = one(e, []string{"--help"}, []string{"-h"}, []string{"-V"}, []string{"--version"}, []string{"--features"},
+			[]string{"--features=text"}, []string{"-hV", "-u"}, []string{"-u", "--help", "x"}, []string{"--vers", "--bogus"}, []string{"--f=text"})
+		c.sure = true
+		return
+	}
+	c.kind = garbage
+	for range e.below(6) {
+		c.Args = append(c.Args, one(e, w.at("m"), "-u", "-z", "-q", "-o", "--", "-", "--comm-fd", "3", "--comm-fd=0", "--auto-unmount",
+			"--features=x", "--sync-init", "--unmount=false", "-u=0", "ro", "-test.v", "--lazy", "-oro", "---", "--=", "-V=0", "", "x-y",
+			"--bogus", "--unm", "--l", "--au", "--opt", "--c", "--s", "--u=x", "-\xff", "-\n", e.text(10)))
+	}
+	c.want = wanted{anyNames: true, allowOther: true}
+}

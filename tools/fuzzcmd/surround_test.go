@@ -1,0 +1,153 @@
+package fuzzcmd
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// surround gives a call the environment, descriptors, limits and masks that its
+// caller chose.
+func (c *call) surround(e *entropy) {
+	if e.odd(8) {
+		c.program(e)
+	}
+	if e.odd(4) {
+		c.environment(e)
+	}
+	if e.odd(4) && c.Socket != fusetest.NoSocket {
+		c.comm(e)
+	}
+	if e.odd(8) {
+		c.limits(e)
+	}
+	if e.odd(10) {
+		c.Umask = one(e, new(0o777), new(0))
+		c.Block = one(e, nil, []unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGURG, unix.SIGXFSZ, unix.SIGCHLD})
+		c.Ignore = one(e, nil, []unix.Signal{unix.SIGPIPE, unix.SIGCHLD, unix.SIGXFSZ})
+	}
+	if e.odd(10) {
+		c.CloseFDs = one(e, []int{0}, []int{1}, []int{2}, []int{0, 1, 2}, []int{1, 2})
+		if c.CommStdin || c.CommFD == 1 || c.CommFD == 2 || (c.kind == ask && slices.Contains(c.CloseFDs, 1)) {
+			c.sure = false
+		}
+	}
+	if e.odd(8) {
+		c.deny(e)
+	}
+	c.early = c.early || (c.broken && c.CloseFDs != nil) // the runtime wants /dev/null in their place
+	c.sure = c.sure && !c.early
+}
+
+// program chooses argv[0].
+func (c *call) program(e *entropy) {
+	name := one(e, "fusermount3", "", "\x1b]0;x\a\nfake: ok", strings.Repeat("p", 3000), "\u009b1m\x9b", "a: b")
+	c.Argv = append([]string{name}, c.Args...)
+	if e.odd(8) {
+		c.Argv, c.Args, c.sure, c.kind = []string{}, nil, false, garbage
+	}
+}
+
+func (c *call) environment(e *entropy) {
+	for range 1 + e.below(3) {
+		v := one(e,
+			"LD_PRELOAD=/nowhere/evil.so", "LIBMOUNT_FSTAB=/nowhere", "TZ=/etc/shadow", "PATH=/tmp", "PWD=/root", "HOME=", "USER=root",
+			"MODPROBE_OPTIONS=-C /tmp", "FUSE_KERN_DEVICE=/dev/null", "_FUSE_COMMFD2=0", "LC_ALL=tr_TR", "GOMAXPROCS=1", "GOGC=1",
+			"GOTRACEBACK=crash", "GODEBUG=madvdontneed=1,netdns=cgo", "GOMEMLIMIT=1B", "GODEBUG=gctrace=1,inittrace=1", "GODEBUG=schedtrace=1",
+			"GOMEMLIMIT=x", "GODEBUG=invalidptr=2,cgocheck=9,,=", "GOMAXPROCS=64", "\xff=\xfe", "=", "A",
+		)
+		c.Env = append(c.Env, v)
+		c.noisy = c.noisy || strings.Contains(v, "trace=1")
+		if v == "GOMEMLIMIT=x" || strings.Contains(v, "cgocheck") {
+			c.early = true
+		}
+	}
+}
+
+// comm chooses the socket, and what else may stand in its place.
+func (c *call) comm(e *entropy) {
+	switch e.below(10) {
+	case 0, 1, 2:
+		c.Socket = fusetest.Seqpacket
+	case 3:
+		c.CommFD = one(e, 5, 17, 100)
+		if c.NoCommEnv { // named on the command line
+			c.sure = false
+		}
+	case 4:
+		c.CommStdin, c.sure = true, c.sure && !c.NoCommEnv
+	case 5:
+		if !c.noisy { // the runtime would fill the socket, and wait
+			c.CommFD = one(e, 1, 2)
+			c.sure = false // a library that does this gets no messages; and the reply is not looked at
+		}
+	case 6:
+		c.HangUp = true
+		c.sure = c.sure && c.kind == watch
+	case 7:
+		c.Prefill = true
+		c.sure = c.sure && c.kind == watch
+	case 8:
+		c.strangeComm(e)
+	case 9:
+		text := one(e, "", "x", "+3", " 3", "3\n", "0x3", "-1", "4", "0", "2", "99999999999", "2147483647", "1024", "3.", "٣", "03")
+		c.Env = append(c.Env, "_FUSE_COMMFD="+text)
+		c.sure = c.sure && (c.NoCommEnv || text == "03")
+	}
+	c.sure = c.sure || c.kind == ask
+}
+
+// strangeComm puts something else in the socket's place.
+func (c *call) strangeComm(e *entropy) {
+	c.sure = false
+	c.Socket = one(e, fusetest.Dgram, fusetest.NoSocket)
+	if c.Socket == fusetest.NoSocket {
+		c.Comm = strange(e)
+	}
+}
+
+func (c *call) limits(e *entropy) {
+	const k, m = 1 << 10, 1 << 20
+	type limit struct {
+		fusetest.Rlimit
+		sure, early bool
+	}
+	l := one(e,
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_FSIZE}, true, false},
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_NPROC}, !c.sync, false}, // see threadless
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_CORE}, true, false},
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_MEMLOCK}, true, false},
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_SIGPENDING}, true, false},
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_STACK, Value: 256 * k}, true, false},
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_NOFILE, Value: uint64(4 + e.below(12))}, false, true},
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_AS, Value: uint64(4+e.below(200)) * m}, false, true},
+		limit{fusetest.Rlimit{Resource: unix.RLIMIT_DATA, Value: uint64(e.below(64)) * m}, false, true},
+	)
+	c.Rlimits = []fusetest.Rlimit{l.Rlimit}
+	c.sure, c.early = c.sure && l.sure, c.early || l.early
+}
+
+// threadless says whether the runtime may start no thread. It hardly ever has to;
+// where it does it ends the program on the spot.
+func (c *call) threadless() bool {
+	return c.Rlimits != nil && c.Rlimits[0].Resource == unix.RLIMIT_NPROC
+}
+
+// deny has system calls fail, as on another kernel or in a container, or worse.
+func (c *call) deny(e *entropy) {
+	if !e.odd(2) { // there is another way
+		c.Deny = one(e,
+			fusetest.Deny(unix.ENOSYS, "fsopen"), fusetest.Deny(unix.EPERM, "fsopen", "fsmount"), fusetest.Deny(unix.EACCES, "move_mount"),
+			fusetest.Deny(unix.ENOSYS, "statmount", "listmount"), fusetest.Deny(unix.ENOSYS, "faccessat2"),
+			fusetest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"), fusetest.Deny(unix.EPERM, "statmount"))
+		c.sure = c.sure && !c.sync
+		return
+	}
+	c.sure, c.broken = false, true
+	c.Deny = fusetest.Deny(one(e, unix.EPERM, unix.ENOSYS, unix.ENOMEM, unix.EIO, unix.EAGAIN), one(e,
+		"fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "statx", "sendmsg", "name_to_handle_at", "flock",
+		"fchdir", "prctl", "capset", "capget", "setresuid", "setresgid", "setsid", "unlinkat", "fsync", "readlinkat", "write", "openat"))
+}

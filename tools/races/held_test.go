@@ -1,0 +1,150 @@
+package races
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// ownFuse is a FUSE file system of alice's, and a descriptor of a file in it, as
+// she opened it.
+type ownFuse struct {
+	server *fusetest.Server
+	file   *os.File
+}
+
+// serveOwn mounts alice's file system on a directory, and opens a file of it.
+func serveOwn(t *testing.T, dir string, tree fusetest.Tree, name string) *ownFuse {
+	t.Helper()
+	// FLUSH is answered, or the exec of each program that inherits the file would wait
+	// for the daemon, as it closes the file.
+	server, err := fusetest.Mount(dir, tree, fusetest.MountOptions{UID: alice, GID: alice, Server: fusetest.Options{Silent: []fusetest.Opcode{fusetest.OpPoll}}})
+	must(t, err)
+	f := &ownFuse{server: server}
+	t.Cleanup(func() { must(t, server.Close()) })
+	must(t, fusetest.AsUser(alice, alice, func() error {
+		fd, err := unix.Open(filepath.Join(dir, name), unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		// The runtime of this process asks no poller for it: it does not block yet.
+		f.file = os.NewFile(uintptr(fd), name)
+		return unix.SetNonblock(fd, true)
+	}))
+	t.Cleanup(func() { must(t, f.file.Close()) })
+	return f
+}
+
+// TestHeldBeforeMain has a standard descriptor be a non-blocking file of the
+// caller's own FUSE file system, whose daemon does not answer. Go asks the poller for
+// such a file before main. Wherever the process is held by it, it is its caller, and
+// the daemon hears of nobody else.
+func TestHeldBeforeMain(t *testing.T) {
+	program := install(t)
+	for i, name := range []string{"stdin", "stdout", "stderr"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			f := serveOwn(t, w.home, fusetest.Tree{Files: map[string][]byte{"file": []byte("text")}}, "file")
+			call := fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Args: []string{"-V"}}
+			*[]**os.File{&call.Stdin, &call.Stdout, &call.Stderr}[i] = f.file
+			ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
+			defer cancel()
+			p, err := call.Start(ctx)
+			must(t, err)
+			if f.asked(t, p, fusetest.OpPoll) {
+				bad, threads, err := asCaller(p.Pid())
+				must(t, err)
+				if len(bad) > 0 {
+					t.Errorf("held with %d threads: %q", threads, bad)
+				}
+			}
+			// Not even SIGKILL ends the wait for a request that the daemon has read.
+			must(t, endNow(p), f.server.Close())
+			if r := p.Wait(); r.Signal != unix.SIGKILL && r.Exit != 0 {
+				t.Errorf("exit %d, signal %d, %v", r.Exit, r.Signal, r.Err)
+			}
+			wantCallers(t, f.server)
+		})
+	}
+}
+
+// asked waits until a program asks the daemon for something, or has ended.
+func (f *ownFuse) asked(t *testing.T, p *fusetest.Proc, op fusetest.Opcode) (asked bool) {
+	t.Helper()
+	waitFor(t, fmt.Sprintf("the program asks for %v, or ends", op), func() bool {
+		select {
+		case <-p.Exited():
+			return true
+		default:
+			asked = f.server.Count(op) > 0
+			return asked
+		}
+	})
+	return asked
+}
+
+// endNow kills a program that may have ended already.
+func endNow(p *fusetest.Proc) error {
+	if err := p.Signal(unix.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// nobodys are requests that the kernel makes for no process.
+var nobodys = map[fusetest.Opcode]bool{
+	fusetest.OpInit: true, fusetest.OpDestroy: true, fusetest.OpForget: true, fusetest.OpBatchForget: true,
+	fusetest.OpRelease: true, fusetest.OpReleasedir: true, fusetest.OpInterrupt: true,
+}
+
+// TestHeldByPipe has the helper wait where it writes on standard error, a pipe that
+// nobody reads, after it has refused something. So a caller can hold it for as long
+// as they like.
+func TestHeldByPipe(t *testing.T) {
+	program := install(t)
+	w := newWorld(t)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
+	defer cancel()
+	p, err := fusetest.Call{
+		Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{"-o", "nonsense", w.m}, Stderr: fullPipe(t),
+		Env: []string{"GODEBUG=inittrace=1"},
+	}.Start(ctx)
+	must(t, err)
+	waitFor(t, "it waits for the pipe", func() bool { return waitsIn(p.Pid(), unix.SYS_WRITE) })
+	bad, threads, err := asCaller(p.Pid())
+	must(t, err)
+	if len(bad) > 0 {
+		t.Errorf("held with %d threads: %q", threads, bad)
+	}
+	must(t, p.Signal(unix.SIGKILL))
+	if r := p.Wait(); r.Signal != unix.SIGKILL {
+		t.Errorf("exit %d, signal %d, %v", r.Exit, r.Signal, r.Err)
+	}
+}
+
+// waitsIn says whether the main thread of a process waits in a system call.
+func waitsIn(pid int, nr uintptr) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+	now := uintptr(0)
+	n, scanErr := fmt.Sscan(string(text), &now)
+	return err == nil && scanErr == nil && n == 1 && now == nr
+}
+
+// waitFor waits until something holds.
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(fusetest.Patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("in %v it did not happen that %s", fusetest.Patience, what)
+		}
+	}
+}

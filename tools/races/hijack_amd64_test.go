@@ -1,0 +1,222 @@
+package races
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// TestHijacked has a thread of the helper make calls that its code does not make,
+// where it waits for its caller: what it could do for somebody who has taken it over.
+// Each is refused, by the filter or since the thread is the caller.
+func TestHijacked(t *testing.T) {
+	program := install(t)
+	for _, s := range hijackStates {
+		for _, who := range []string{"main thread", "other thread"} {
+			t.Run(s.name+", "+who, func(t *testing.T) {
+				t.Parallel()
+				w := worldWithUtab(t, program)
+				p := s.start(t, w)
+				threads, err := threadsOf(p.Pid())
+				must(t, err)
+				thread := threads[0]
+				if who == "other thread" {
+					thread = threads[len(threads)-1]
+				}
+				h := newHijack(t, w, thread)
+				for _, c := range h.calls() {
+					h.try(t, c)
+				}
+				h.wantUnchanged(t)
+				must(t, h.captive.end())
+				if r := p.Wait(); r.Signal != unix.SIGKILL { // it dies with its tracer
+					t.Errorf("exit %d, signal %d, %v", r.Exit, r.Signal, r.Err)
+				}
+			})
+		}
+	}
+}
+
+// hijackStates are those in which the helper waits for its caller.
+var hijackStates = []struct {
+	name  string
+	start func(t *testing.T, w *world) *fusetest.Proc
+}{
+	{"sync-init", func(t *testing.T, w *world) *fusetest.Proc {
+		return syncInit(t, w, fusetest.Call{Prog: w.program})
+	}},
+	{"auto_unmount", func(t *testing.T, w *world) *fusetest.Proc {
+		return watching(t, w, "-o", "auto_unmount")
+	}},
+	{"auto_unmount with utab", func(t *testing.T, w *world) *fusetest.Proc {
+		return watching(t, w, "-o", "auto_unmount,x-a")
+	}},
+	{"--auto-unmount", func(t *testing.T, w *world) *fusetest.Proc {
+		must(t, w.fuse(w.m, alice))
+		return watching(t, w, "--auto-unmount")
+	}},
+}
+
+// watching starts a watcher, and waits until it has nothing left to do.
+func watching(t *testing.T, w *world, args ...string) *fusetest.Proc {
+	t.Helper()
+	p := startWithin(t, fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(args, w.m)})
+	if args[0] == "-o" {
+		got, err := p.Receive(time.Now().Add(fusetest.Patience))
+		must(t, err)
+		w.held = append(w.held, got.Dev)
+	}
+	waitFor(t, "the watcher waits", func() bool {
+		session, err := unix.Getsid(p.Pid())
+		return err == nil && session == p.Pid() && waitsIn(p.Pid(), unix.SYS_PPOLL)
+	})
+	return p
+}
+
+// hijack is a thread that was taken over, and what it shall not reach.
+type hijack struct {
+	captive *captive
+	thread  credentials
+	world   *world
+	secret  string // a file of root's
+	victims map[string]int
+}
+
+func newHijack(t *testing.T, w *world, thread credentials) *hijack {
+	t.Helper()
+	h := &hijack{world: w, thread: thread, secret: filepath.Join(w.base, "secret"), victims: map[string]int{}}
+	must(t, os.WriteFile(h.secret, []byte("secret"), 0o600))
+	for name, uid := range map[string]uint32{"root": 0, "bob": bob} {
+		h.victims[name] = sleeper(t, uid)
+	}
+	must(t, w.tmpfs(w.roots, 0), w.guard(w.roots))
+	h.captive = capture(t, thread.tid)
+	return h
+}
+
+// sleeper is a process of somebody else's.
+func sleeper(t *testing.T, uid uint32) (pid int) {
+	t.Helper()
+	cmd := exec.Command("sleep", "600")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}, Pdeathsig: unix.SIGKILL}
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may be dead, which the test has told
+		_ = cmd.Wait()
+	})
+	return cmd.Process.Pid
+}
+
+// hijackCall is a call that shall fail.
+type hijackCall struct {
+	name string
+	nr   uintptr
+	args []any
+	mute bool // it never reports a failure: what the thread is afterwards counts
+}
+
+// atCwd has paths be resolved as usual.
+const atCwd = unix.AT_FDCWD
+
+func (h *hijack) calls() []hijackCall {
+	all := capData(1<<41-1, 1<<41-1)
+	root, bobs := h.victims["root"], h.victims["bob"]
+	calls := []hijackCall{
+		{name: "open root's file to read", nr: unix.SYS_OPENAT, args: []any{atCwd, h.secret, unix.O_RDONLY}},
+		{name: "open root's file to read and write", nr: unix.SYS_OPENAT, args: []any{atCwd, h.secret, unix.O_RDWR}},
+		{name: "open root's file to truncate", nr: unix.SYS_OPENAT, args: []any{atCwd, h.secret, unix.O_WRONLY | unix.O_TRUNC}},
+		{name: "create a file of root's", nr: unix.SYS_OPENAT, args: []any{atCwd, h.secret + "2", unix.O_RDWR | unix.O_CREAT, 0o644}},
+		{name: "open memory of root's process", nr: unix.SYS_OPENAT, args: []any{atCwd, fmt.Sprintf("/proc/%d/mem", root), unix.O_RDWR}},
+		{name: "remove root's file", nr: unix.SYS_UNLINKAT, args: []any{atCwd, h.secret, 0}},
+		{name: "rename root's file", nr: unix.SYS_RENAMEAT, args: []any{atCwd, h.secret, atCwd, h.secret + "3"}},
+		{name: "chmod", nr: unix.SYS_FCHMODAT, args: []any{atCwd, h.secret, 0o666}},
+		{name: "kill root's process", nr: unix.SYS_KILL, args: []any{root, int(unix.SIGKILL)}},
+		{name: "kill bob's process", nr: unix.SYS_KILL, args: []any{bobs, int(unix.SIGKILL)}},
+		{name: "look for root's process", nr: unix.SYS_KILL, args: []any{root, 0}},
+		{name: "tgkill bob's process", nr: unix.SYS_TGKILL, args: []any{bobs, bobs, int(unix.SIGKILL)}},
+		{name: "execve", nr: unix.SYS_EXECVE, args: []any{"/bin/true", 0, 0}},
+		{name: "ptrace bob's process", nr: unix.SYS_PTRACE, args: []any{unix.PTRACE_SEIZE, bobs, 0, 0}},
+		{name: "process_vm_readv", nr: unix.SYS_PROCESS_VM_READV, args: []any{root, 0, 0, 0, 0, 0}},
+		{name: "setuid", nr: unix.SYS_SETUID, args: []any{0}},
+		{name: "setresuid", nr: unix.SYS_SETRESUID, args: []any{0, 0, 0}},
+		{name: "setresgid", nr: unix.SYS_SETRESGID, args: []any{0, 0, 0}},
+		{name: "setfsgid", nr: unix.SYS_SETFSGID, args: []any{0}, mute: true},
+		{name: "setfsuid", nr: unix.SYS_SETFSUID, args: []any{0}, mute: true},
+		{name: "setgroups", nr: unix.SYS_SETGROUPS, args: []any{0, 0}},
+		{name: "capset", nr: unix.SYS_CAPSET, args: []any{capHeader, all}},
+		{name: "umount root's mount", nr: unix.SYS_UMOUNT2, args: []any{h.world.roots, unix.MNT_DETACH}},
+		{name: "mount", nr: unix.SYS_MOUNT, args: []any{"none", h.world.m, "tmpfs", 0, 0}},
+		{name: "a user namespace", nr: unix.SYS_UNSHARE, args: []any{unix.CLONE_NEWUSER | unix.CLONE_NEWNS}},
+		{name: "a process in a user namespace", nr: unix.SYS_CLONE, args: []any{unix.CLONE_NEWUSER | int(unix.SIGCHLD), 0, 0, 0, 0}},
+		{name: "setns", nr: unix.SYS_SETNS, args: []any{0, 0}},
+		{name: "executable memory", nr: unix.SYS_MMAP, args: []any{0, 4096, unix.PROT_READ | unix.PROT_EXEC, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS, -1, 0}},
+		{name: "a socket of the internet", nr: unix.SYS_SOCKET, args: []any{unix.AF_INET, unix.SOCK_STREAM, 0}},
+		{name: "io_uring", nr: unix.SYS_IO_URING_SETUP, args: []any{1, make([]byte, 120)}},
+		{name: "bpf", nr: unix.SYS_BPF, args: []any{0, make([]byte, 64), 64}},
+		{name: "keyctl", nr: unix.SYS_KEYCTL, args: []any{0, -4, 0}},
+		{name: "memfd", nr: unix.SYS_MEMFD_CREATE, args: []any{"x", 0}},
+		{name: "a call of another architecture's numbers", nr: 0x40000000 | unix.SYS_GETPID},
+	}
+	if !h.thread.main && h.thread.caps["CapPrm"] == 0 {
+		calls = append(calls, hijackCall{
+			name: "capset CAP_SYS_ADMIN", nr: unix.SYS_CAPSET, args: []any{capHeader, capData(1<<unix.CAP_SYS_ADMIN, 1<<unix.CAP_SYS_ADMIN)},
+		})
+	}
+	return calls
+}
+
+// capHeader and capData are what capset takes.
+var capHeader = binary.LittleEndian.AppendUint64(nil, unix.LINUX_CAPABILITY_VERSION_3)
+
+func capData(effective, permitted uint64) (data []byte) {
+	for _, shift := range []int{0, 32} {
+		for _, set := range []uint64{effective, permitted, 0} {
+			data = binary.LittleEndian.AppendUint32(data, uint32(set>>shift))
+		}
+	}
+	return data
+}
+
+func (h *hijack) try(t *testing.T, c hijackCall) {
+	t.Helper()
+	result, err := h.captive.call(c.nr, c.args...)
+	if err != nil {
+		t.Fatalf("%s: %v", c.name, err)
+	}
+	outcome := fmt.Sprint(result)
+	if result < 0 {
+		outcome = unix.ErrnoName(unix.Errno(-result))
+	} else if !c.mute {
+		t.Errorf("%s: %d, and was not refused", c.name, result)
+	}
+	t.Logf("%-45s %s", c.name, outcome)
+}
+
+// wantUnchanged wants the thread to be what it was, and the others to live.
+func (h *hijack) wantUnchanged(t *testing.T) {
+	t.Helper()
+	now, err := credentialsOf(fmt.Sprintf("/proc/%d/status", h.thread.tid))
+	must(t, err)
+	if bad := now.excess(h.thread.caps["CapEff"], h.thread.caps["CapPrm"]); len(bad) > 0 {
+		t.Errorf("afterwards: %q", bad)
+	}
+	for name, pid := range h.victims {
+		if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || slices.Contains(strings.Fields(string(text)), "Z") {
+			t.Errorf("the process of %s is dead: %v", name, err)
+		}
+	}
+	if text, err := os.ReadFile(h.secret); err != nil || string(text) != "secret" {
+		t.Errorf("root's file: %q, %v", text, err)
+	}
+}

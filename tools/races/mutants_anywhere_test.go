@@ -1,0 +1,65 @@
+package races
+
+// faultMutants lose where a system call fails, or where they are killed.
+var faultMutants = []mutant{
+	{
+		"the undo after a failure",
+		[]edit{{"internal/helper/mount.go", `err := h.tryTakeBack(mounted)`, `err := error(nil)`}},
+		"anywhere", "^TestFail$/^mount$", "mounted true",
+	},
+	{
+		"the second attempt of the undo",
+		[]edit{{"internal/helper/mount.go", `err = h.tryTakeBack(mounted)`, `_ = mounted`}},
+		"anywhere", "^TestFail$/^failed_send$", "mounted true",
+	},
+	{
+		"the second attempt of the watcher",
+		[]edit{{"internal/helper/watch.go", `err = h.cleanUp(watched)`, `_ = watched`}},
+		"anywhere", "^TestFail$/^--auto-unmount$", "still mounted",
+	},
+	{
+		"to keep no more than the tasks need",
+		[]edit{{"internal/helper/confine.go", `priv.KeepOnly(rights(tasks))`, `error(nil)`}},
+		"anywhere", "^TestFail$/^mount$", "a privilege: CapPrm 00000000002000c0",
+	},
+	{
+		"to give up what is left",
+		[]edit{{"internal/helper/mount.go", `priv.GiveUp()`, `priv.KeepOnly(priv.SysAdmin)`}},
+		"anywhere", "^TestFail$/^mount$", "a privilege: CapPrm 0000000000200000",
+	},
+	{
+		"to insist on a drop",
+		[]edit{{"internal/priv/bracket.go", `const attempts = 3`, `const attempts = 1`}},
+		"anywhere", "^TestFail$/^mount$", "a privilege: CapEff",
+	},
+	{
+		"the ids of file access after a failure",
+		[]edit{{"internal/priv/bracket.go", `insist(func() error { return setFileIDs(now.EUID, now.EGID) })`, `error(nil)`}},
+		"anywhere", "^TestFail$/^mount_with_utab$", "a privilege: Uid",
+	},
+	{
+		"to try again after a signal",
+		[]edit{{"internal/rawfile/rawfile.go", `if err := call(); !errors.Is(err, unix.EINTR) {`, `if err := call(); true {`}},
+		"anywhere", "^TestFail$/^mount$", "not tried again after a signal",
+	},
+	{
+		"a table under another name, then renamed",
+		[]edit{{"internal/mtab/tables.go", `temporary := path + ".fusermount"`, `temporary := path`}},
+		"anywhere", "^TestKill$/^mount_with_utab$", "no such file or directory",
+	},
+	{
+		"to remove what a killed one left",
+		[]edit{{"internal/mtab/tables.go", `if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {`, `if false {`}},
+		"anywhere", "^TestKill$/^mount_with_utab$", "afterwards: exit 0",
+	},
+	{
+		"to hold signals while a mount is half done",
+		[]edit{{"internal/mount/held.go", `if err := signals.Hold(); err != nil {`, `if err := error(nil); err != nil {`}},
+		"anywhere", "^TestSignal$/^mount$", "mounted true",
+	},
+	{
+		"to hold signals while a connection is ended",
+		[]edit{{"internal/helper/abort.go", `err = signals.Hold()`, `err = signals.Release()`}},
+		"anywhere", "^TestSignal$/^--abort$", "the connection has ended",
+	},
+}

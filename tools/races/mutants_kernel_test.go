@@ -1,0 +1,143 @@
+package races
+
+// gone is what a trial says when somebody else's mount was taken.
+const gone = "a mount of somebody else is gone"
+
+// kernelMutants act on something else than what was judged.
+var kernelMutants = []mutant{
+	{
+		"the mount id before -u acts",
+		[]edit{{"internal/mount/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		"attacks", "^TestNames$/^-u$/^last_for_root's_tmpfs$", gone,
+	},
+	{
+		"whether the mountpoint lies in our namespace",
+		[]edit{{"internal/mtab/holds.go", `return false, ErrOutside`, `return true, nil`}},
+		"conformance", "^TestLooseTree$/^statmount_fsopen_m$", "lies on m",
+	},
+	{
+		"the undo of a mount that does not show",
+		[]edit{{"internal/mount/mount.go", `failed := detachTop(m.fd)`, `failed := error(nil)`}},
+		"conformance", "^TestOutsideOfChroot$", "mounts before",
+	},
+	{
+		"-u through a symlink",
+		[]edit{{"internal/mount/privileged.go", `unix.UMOUNT_NOFOLLOW|flags`, `flags`}},
+		"attacks", "^TestNames$/^-u$/^last_for_link_to_root's_tmpfs$", gone,
+	},
+	{
+		"-u -z by the name",
+		[]edit{{"internal/mount/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
+		"attacks", "^TestNames$/^-u_-z$/^last_for_bob's_fuse$", gone,
+	},
+	{
+		"the undo by the name",
+		[]edit{{"internal/mount/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
+		"attacks", "^TestTable$/^failed_send$/^alice_detaches_and_root_mounts_there$", gone,
+	},
+	{
+		"the watcher by the name",
+		[]edit{{"internal/mount/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
+		"attacks", "^TestNames$/^auto_unmount$/^last_for_root's_tmpfs$", gone,
+	},
+	{
+		"the undo by the place",
+		[]edit{{
+			"internal/mount/mount.go",
+			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, err",
+			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
+		}},
+		"conformance", "^TestUnmountedBeforeFound$", "the mount below is gone",
+	},
+	{
+		"the undo by the place, with root's mount there",
+		[]edit{{
+			"internal/mount/mount.go",
+			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, err",
+			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
+		}},
+		"attacks", "^TestTable$/^mount_by_mount\\(2\\)$/^root_mounts_there_meanwhile$", gone,
+	},
+	{
+		"whose mount is found after mount(2)",
+		[]edit{{
+			"internal/mount/mount.go",
+			`if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {`,
+			`if err != nil || false && (isRoot || mountopts.IsFuse(e.Type) || owner != t.UserID) {`,
+		}},
+		"attacks", "^TestNames$/^failed_send,_mount\\(2\\)$/^last_for_bob's_fuse$", "exit 1, 0 descriptors, and 1 mounts came",
+	},
+	{
+		"on what the mount lies",
+		[]edit{{"internal/mount/mount.go", `if !direct {`, `if false && !direct {`}},
+		"conformance", "^TestSyncInitTakenBackFirst$", "status 0, want -16",
+	},
+	{
+		"a mount that should not be, before the caller hears of it",
+		[]edit{{"internal/helper/sync.go", "		err = h.takeBack(err, mounted)\n", "		defer func() { _ = h.takeBack(err, mounted) }()\n"}},
+		"conformance", "^TestSyncInitTakenBackFirst$", "taken back as call",
+	},
+	{
+		"the second judgement",
+		[]edit{{"internal/mount/mountpoint.go", `if err := last(); err != nil {`, `if err := error(nil); err != nil {`}},
+		"conformance", "^TestJudgedBeforeAttaching$/^fsopen$/^mount_max_reached$", "exit 0",
+	},
+	{
+		"what lies on the mountpoint by now",
+		[]edit{{"internal/mount/mountpoint.go", `if at.topmost(at.place.parent, at.place.name) {`, `if true || at.topmost(at.place.parent, at.place.name) {`}},
+		"conformance", "^TestJudgedBeforeAttaching$/^mount2$/^something_mounted_there$", "if only for a moment",
+	},
+	{
+		"the pinned mountpoint, new API",
+		[]edit{{
+			"internal/mount/mountcontext.go", `return moveMount(fd, at.fd)`,
+			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
+		}},
+		"attacks", "^TestNames$/^mount$/^parent_for_root's_directory$", "mounted over what belongs to uid 0",
+	},
+	{
+		"the pinned mountpoint, sync-init",
+		[]edit{{
+			"internal/mount/mountcontext.go", `return moveMount(fd, at.fd)`,
+			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
+		}},
+		"attacks", "^TestNames$/^sync-init$/^middle_for_link_to_root's_directory$", "mounted over what belongs to uid 0",
+	},
+	{
+		"the pinned mountpoint, mount(2)",
+		[]edit{{"internal/mount/mountcall.go", `target = "."`, `target = at.facts.Path`}},
+		"attacks", "^TestNames$/^mount_by_mount\\(2\\)$/^middle_for_root's_directory$", "mounted over what belongs to uid 0",
+	},
+	{
+		"a symlink as mountpoint",
+		[]edit{{"internal/mount/mountpoint.go", `openPath(p.parent, p.name, unix.O_NOFOLLOW)`, `openPath(p.parent, p.name, 0)`}},
+		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "exit status 0, want 1",
+	},
+	{
+		"nosuid forgotten",
+		[]edit{{"internal/mount/mountcontext.go", `{t.NoSuid, unix.MOUNT_ATTR_NOSUID},`, ``}},
+		"conformance", "^TestOurs$/^as-it-is$/^options$", "the kernel did not keep nosuid and nodev",
+	},
+	{
+		"nosuid forgotten, and not read back",
+		[]edit{
+			{"internal/mount/mountcontext.go", `{t.NoSuid, unix.MOUNT_ATTR_NOSUID},`, ``},
+			{"internal/mount/mount.go", `if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {`, `if false {`},
+		},
+		"conformance", "^TestOurs$/^as-it-is$/^options$", "has nosuid",
+	},
+	{
+		"the topmost mount",
+		[]edit{{
+			"internal/mount/unmount.go", "if t.entry, t.isRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}",
+			"if t.entry, t.isRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}\n" +
+				"	if below, err := mtab.ByOldID(t.entry.Parent); err == nil && mtab.Same(below, below) && below.Type == \"fuse\" {\n		t.entry = below\n	}",
+		}},
+		"conformance", "^TestOurs$/^mountinfo$/^unmount$", "exit status 0, want 1",
+	},
+	{
+		"a device in use",
+		[]edit{{"internal/mount/child.go", `const fsconfigCreateNew = 8`, `const fsconfigCreateNew = 6`}},
+		"conformance", "^TestSyncInitRefusedLater$/^device_used_elsewhere$", "status 0, want -16",
+	},
+}

@@ -1,0 +1,127 @@
+package races
+
+// processMutants keep too much, or believe too much.
+var processMutants = []mutant{
+	{
+		"to become the caller",
+		[]edit{
+			{"internal/entry/sysnum.go", `sysSetresuid = unix.SYS_SETRESUID`, `sysSetresuid = unix.SYS_GETUID`},
+			{"internal/priv/become.go", `case !s.real():`, `case false:`},
+		},
+		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "cannot become the caller",
+	},
+	{
+		"no_new_privs",
+		[]edit{
+			{"internal/entry/asm.go", `prSetNoNewPrivs = unix.PR_SET_NO_NEW_PRIVS`, `prSetNoNewPrivs = unix.PR_SET_KEEPCAPS`},
+			{"internal/priv/become.go", `if err := wantFlag("NO_NEW_PRIVS", unix.PR_GET_NO_NEW_PRIVS, 1); err != nil {`, `if err := error(nil); err != nil {`},
+		},
+		"conformance", "^TestWatchHolds$", "NoNewPrivs",
+	},
+	{
+		"the rights of the other threads",
+		[]edit{{"internal/priv/threads.go", `case permitted&^left != 0:`, `case permitted == left+1:`}},
+		"conformance", "^TestWatchHolds$", "another thread",
+	},
+	{
+		"to drop after a bracket",
+		[]edit{{"internal/priv/bracket.go", `insist(func() error { return setCaps(own, permitted) })`, `insist(func() error { return nil })`}},
+		"./internal/priv", "^TestScenarios$", "after With: CapEff is",
+	},
+	{
+		"what the watcher keeps",
+		[]edit{{"internal/helper/watch.go", `priv.Shed(rights(tasks) | priv.DACReadSearch)`, `priv.KeepOnly(rights(tasks))`}},
+		"conformance", "^TestWatchRoot$", "CapPrm",
+	},
+	{
+		"the filter",
+		[]edit{{"internal/seccomp/confine.go", `return install(f.program(space[:0]))`, `_ = f.program(space[:0]); return nil`}},
+		"conformance", "^TestConfinedWhileWaiting$", "Seccomp",
+	},
+	{
+		"limits of the caller's",
+		[]edit{{"internal/priv/become.go", `if err := resetLimits(); err != nil {`, `if err := error(nil); err != nil {`}},
+		"conformance", "^TestLimits$/^umask_0777$", "mode 100000",
+	},
+	{
+		"AT_SECURE",
+		[]edit{{"internal/helper/environment.go", "if secure.Execution() {\n		return fusedev.Path", "if false && secure.Execution() {\n		return fusedev.Path"}},
+		"conformance", "^TestDeviceFromEnvironment$", "mount failed: Invalid argument",
+	},
+	{
+		"any socket",
+		[]edit{
+			{"internal/fdpass/fdpass.go", `if domain != unix.AF_UNIX {`, `if domain == -1 {`},
+			{"internal/fdpass/fdpass.go", `if _, err := unix.Getpeername(fd); err != nil {`, `if false {`},
+		},
+		"conformance", "^TestCommIsNoUnixSocket$", "can't send fuse fd",
+	},
+	{
+		"to take back what was not sent",
+		[]edit{{
+			"internal/helper/mount.go", "err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
+			"err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return err",
+		}},
+		"conformance", "^TestSendFails$", "still mounted",
+	},
+	{
+		"to judge again in sync-init",
+		[]edit{{"internal/helper/sync.go", `prepared.Mount(wait, h.judgeAgain(at, device))`, `prepared.Mount(wait, func() error { return nil })`}},
+		"conformance", "^TestSyncInitJudgedAfterInit$", "status 0, want -1",
+	},
+	{
+		"a fuse.conf that others can write",
+		[]edit{{"internal/helper/conf.go", `case st.Mode&0o022 != 0:`, `case false:`}},
+		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
+	},
+	{
+		"a fuse.conf of somebody else's",
+		[]edit{{"internal/helper/conf.go", `case st.Uid != 0:`, `case false:`}},
+		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
+	},
+	{
+		"a daemon that lives",
+		[]edit{{"internal/helper/watch.go", `if !target.Dead() {`, `if false {`}},
+		"conformance", "^TestWatchDaemonLives$", "the mount is gone",
+	},
+	{
+		"a dead mount on top",
+		[]edit{{"internal/mount/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		"conformance", "^TestWatchDeadOnTop$", "want both",
+	},
+	{
+		"signals to the watcher",
+		[]edit{{"internal/signals/signals.go", "err := setHandler(sig, ignore)\n", "err := setHandler(sig, byDefault)\n"}},
+		"conformance", "^TestWatchIgnores$", "SigIgn is",
+	},
+	{
+		"the default action of signals",
+		[]edit{{"internal/helper/run.go", `signals.Default()`, `error(nil)`}},
+		"conformance", "^TestSignalEndsSyncInit$/^process_quit$", "SIGQUIT: quit",
+	},
+	{
+		"the log",
+		[]edit{{"internal/helper/log.go", "func (h *helper) log(text string) {\n", "func (h *helper) log(text string) {\n	return\n"}},
+		"conformance", "^TestLog$", "i/o timeout",
+	},
+	{
+		"escapes in the log",
+		[]edit{{"internal/helper/log.go", `printable.Text(text)`, `strings.Clone(printable.Text("") + text)`}},
+		"conformance", "^TestLog$", "logged",
+	},
+	{
+		"a bound for the log",
+		[]edit{{"internal/helper/log.go", `if len(text) <= maxField {`, `if len(text) >= 0 {`}},
+		"conformance", "^TestLog$", "i/o timeout",
+	},
+	{
+		"escapes in messages",
+		[]edit{{"internal/helper/report.go", `return &reporter{program: printable.Text(argv[0])}`, `return &reporter{program: argv[0]}`}},
+		"conformance", "^TestProgramName$", "want",
+	},
+	{
+		"escapes in tables",
+		[]edit{{"internal/mtab/escape.go", `if !strings.ContainsAny(s, escaped) {`, `if s != "\x00" {`}},
+		"conformance", "^TestOurs$/^as-it-is$/^tables$", "SRC=s t TARGET=",
+	},
+}

@@ -1,0 +1,273 @@
+package races
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// TestThreads looks at every thread of the helper before each of its system calls,
+// from the first on. The first calls make it its caller, while it has one thread;
+// whatever it does afterwards, no thread has an id of root's, and none but the main
+// one, for one call at a time, a capability.
+func TestThreads(t *testing.T) {
+	program := install(t)
+	for _, m := range watchedModes {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			look(t, worldWithUtab(t, program), m)
+		})
+	}
+}
+
+// look looks at a run of the helper, whose user tries to get into each of its
+// threads before each call.
+func look(t *testing.T, w *world, m mode) {
+	t.Helper()
+	attempts := 0
+	o := observe(t, w, m, func(o *observation) {
+		o.decide = func(s fusetest.Syscall) fusetest.Verdict {
+			attempts++
+			won, err := intrude(w.here, s.PID, true)
+			o.err = errors.Join(o.err, err)
+			if len(won) == 0 {
+				return fusetest.Continue
+			}
+			o.complain("%v: its user is in it: %q", s, won)
+			return fusetest.Kill
+		}
+	})
+	if o.result.Exit != 0 != m.fails {
+		o.complain("exit %d", o.result.Exit)
+	}
+	if len(o.bad) > 0 {
+		t.Errorf("%s", o)
+	}
+	t.Logf("%d attempts to get into up to %d threads", attempts, o.most)
+}
+
+// watchedModes are the ways through the helper that differ in what it retains.
+var watchedModes = []mode{
+	{name: "mount", args: []string{"-o", "x-a"}},
+	{name: "mount by mount(2)", args: []string{"-o", tooLong}},
+	{name: "failed send", args: []string{"-o", "x-a"}, call: fusetest.Call{HangUp: true}, fails: true},
+	{name: "sync-init", args: []string{"--sync-init"}, talk: answer},
+	{name: "-u", args: []string{"-u"}, call: noSocket, mount: true},
+	{name: "auto_unmount", args: []string{"-o", "auto_unmount"}, talk: die},
+	{name: "auto_unmount with utab", args: []string{"-o", "auto_unmount,x-a"}, talk: die},
+	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mount: true, dead: true, talk: hangUp},
+	{name: "refused option", args: []string{"-o", "nonsense"}, fails: true},
+	{name: "version", args: []string{"-V"}, call: noSocket},
+}
+
+// becoming are the calls by which a process becomes its caller, and asks who that
+// is. They are all that is made with root's ids.
+var becoming = map[string]bool{
+	"getuid": true, "geteuid": true, "getgid": true, "getegid": true, "getresuid": true, "getresgid": true,
+	"setresuid": true, "setresgid": true, "capget": true, "capset": true, "prctl": true, "prlimit64": true,
+	"rt_sigaction": true, "exit_group": true,
+}
+
+// bracketed are the calls that are made with a capability, and those that raise and
+// drop it.
+var bracketed = map[string]bool{
+	"capget": true, "capset": true, "fsopen": true, "fsconfig": true, "fsmount": true, "move_mount": true, "mount": true,
+	"umount2": true, "setfsuid": true, "setfsgid": true, "prctl": true,
+	"clock_gettime":  true,                                // of the Go runtime, where the clock cannot be read without a call
+	"rt_sigprocmask": true, "getpid": true, "clone": true, // to fork the child of sync-init, which inherits it
+}
+
+// observation is a run of the helper that is looked at before each system call.
+type observation struct {
+	mode    mode
+	calls   []string
+	bad     []string
+	most    int      // threads at once
+	asRoot  []string // calls before it was its caller that have nothing to do with that
+	became  bool     // it is its caller
+	left    bool     // it has begun to leave its caller's session, to be a watcher
+	watches bool     // it waits for its caller's end, or has waited
+	stale   bool     // its ids have changed since it was made not dumpable
+	result  fusetest.Result
+	err     error
+	came    []fusetest.Line // mounts
+	// decide is asked before each call what becomes of it; it may be nil.
+	decide func(s fusetest.Syscall) fusetest.Verdict
+}
+
+func (o *observation) String() string {
+	return fmt.Sprintf("%s\nexit %d, %q\n%s", strings.Join(o.bad, "\n"), o.result.Exit, o.result.Stderr, strings.Join(o.calls, " "))
+}
+
+// observe runs the helper once.
+func observe(t *testing.T, w *world, m mode, prepare func(*observation)) *observation {
+	t.Helper()
+	fusetest.NeedIntercept(t)
+	o := &observation{mode: m, stale: true}
+	if prepare != nil {
+		prepare(o)
+	}
+	if m.mount {
+		must(t, w.fuse(w.m, alice))
+		if m.dead {
+			must(t, w.release(0))
+		}
+	}
+	before, err := w.table()
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
+	defer cancel()
+	call := m.call
+	call.Prog, call.UID, call.GID, call.Dir = w.program, alice, alice, "/"
+	call.Args = append(slices.Clone(m.args), w.m)
+	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+		if s.Child {
+			return fusetest.Continue
+		}
+		o.before(s)
+		if o.decide != nil {
+			return o.decide(s)
+		}
+		return fusetest.Continue
+	}
+	p, err := call.Start(ctx)
+	must(t, err)
+	var talked error
+	if m.talk != nil {
+		talked = m.talk(p)
+	}
+	o.result = p.Wait()
+	must(t, talked, o.result.Err, o.err)
+	after, err := w.table()
+	must(t, err)
+	o.came = after.without(before)
+	if len(o.asRoot) > 0 {
+		o.bad = append([]string{"made with root's ids: " + strings.Join(o.asRoot, " ")}, o.bad...)
+	}
+	if !o.became {
+		o.bad = append([]string{"it never became its caller"}, o.bad...)
+	}
+	if o.result.Dev != nil {
+		must(t, o.result.Dev.Close())
+	}
+	must(t, w.clear())
+	return o
+}
+
+func (o *observation) complain(format string, args ...any) {
+	if len(o.bad) < enough {
+		o.bad = append(o.bad, fmt.Sprintf(format, args...))
+	}
+}
+
+// enough complaints of one run say what is wrong.
+const enough = 4
+
+// before judges all threads before a call.
+func (o *observation) before(s fusetest.Syscall) {
+	threads, err := threadsOf(s.PID)
+	if err != nil || len(threads) == 0 {
+		o.err = errors.Join(o.err, err)
+		return
+	}
+	o.calls = append(o.calls, s.Name)
+	o.most = max(o.most, len(threads))
+	if !o.became {
+		o.became = len(threads[0].excess(0, lendable)) == 0
+		if o.became && len(threads) > 1 {
+			o.complain("%v: it became its caller when it had %d threads", s, len(threads))
+		}
+	}
+	if !o.became && !becoming[s.Name] {
+		o.asRoot = append(o.asRoot, s.Name)
+	}
+	o.watches = o.watches || o.left && s.Name == "ppoll"
+	for _, c := range threads {
+		if bad := o.judge(c, s.Name); len(bad) > 0 {
+			o.complain("%v, of %d threads: %s", s, len(threads), strings.Join(bad, ", "))
+		}
+	}
+	o.mark(s)
+}
+
+// judge says what a thread has too much, at a call of the main thread's.
+func (o *observation) judge(c credentials, call string) []string {
+	effective, permitted := uint64(0), uint64(lendable)
+	switch {
+	case c.main && !o.became: // it has one thread, and nothing but its credentials is dealt with
+		return nil
+	case c.main:
+		if bracketed[call] {
+			effective = lendable
+		}
+		if o.writesTables() { // as the tables' owner
+			c.uids[3], c.gids[3] = alice, alice
+		}
+	case o.watches && o.writesTables():
+		// The kernel makes the process dumpable for a moment whenever the main thread
+		// changes its ids of file access. What is permitted keeps its user out of the
+		// other threads then.
+		permitted &^= 1 << unix.CAP_SYS_ADMIN
+	case o.watches:
+		permitted = 0
+	}
+	if becoming[call] || idCalls[call] {
+		c.owner = 0 // on the way to be dumpable no more, which mark sees to
+	}
+	if c.main && o.watches && !o.writesTables() {
+		permitted = 1 << unix.CAP_SYS_ADMIN
+	}
+	return c.excess(effective, permitted)
+}
+
+// writesTables says whether the mode has a line of libmount's table to write.
+func (o *observation) writesTables() bool {
+	return slices.ContainsFunc(o.mode.args, func(arg string) bool { return strings.Contains(arg, "x-a") }) || o.mode.mount
+}
+
+// idCalls are the calls at which the kernel makes a process as dumpable as
+// fs.suid_dumpable says.
+var idCalls = map[string]bool{"setfsuid": true, "setfsgid": true, "setresuid": true, "setresgid": true}
+
+// mark notes what a call changes.
+func (o *observation) mark(s fusetest.Syscall) {
+	const ask = 1<<32 - 1 // an invalid id changes nothing
+	switch {
+	case idCalls[s.Name] && s.Args[0]&ask != ask && o.changesIDs(s.Name):
+		o.stale = true
+	case s.Name == "prctl" && s.Args[0] == unix.PR_SET_DUMPABLE && s.Args[1] == 0:
+		o.stale = false
+	case o.stale && !becoming[s.Name] && !idCalls[s.Name]:
+		o.complain("%v: nothing has made it not dumpable since its ids changed", s)
+		o.stale = false // said once
+	}
+	o.left = o.left || s.Name == "setsid"
+}
+
+// changesIDs says whether a call can change anything: who is the caller already only
+// asks, when it sets the same ids once more.
+func (o *observation) changesIDs(call string) bool {
+	return !o.became || strings.HasPrefix(call, "setfs")
+}
+
+// worldWithUtab moves the test into a mount namespace of its own, where libmount's
+// table exists. The test's thread dies with the test, and the namespace with it.
+func worldWithUtab(t *testing.T, program string) *world {
+	t.Helper()
+	runtime.LockOSThread()
+	must(t, os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNS)), os.MkdirAll("/run/mount", 0o755),
+		mountError("/run/mount", unix.Mount("attacks", "/run/mount", "tmpfs", 0, "mode=0755")),
+		os.WriteFile("/run/mount/utab", nil, 0o644))
+	w := newWorld(t)
+	w.program = program
+	return w
+}

@@ -1,0 +1,119 @@
+package races
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+const (
+	alice = 4242 // who attacks
+	bob   = 4343
+)
+
+// world is the tree in which one attack is tried many times. All directories
+// above the mountpoint are alice's, so she exchanges what she likes.
+type world struct {
+	base  string // root's, for all below
+	roots string // root's, with the same names in it
+	home  string // alice's
+	m     string // the mountpoint, home/top/mid/par/m
+
+	program string // the helper
+
+	here, elsewhere *fusetest.Thread // alice
+	strangers       []fusetest.Line  // mounts of root's and bob's, which have to stay
+	held            []*os.File       // devices of mounts without a daemon
+}
+
+// middle are the names between home and the mountpoint, and in roots.
+const middle = "top/mid/par"
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	base := fusetest.Dir(t, 0)
+	w := &world{base: base, roots: filepath.Join(base, "roots"), home: filepath.Join(base, "home")}
+	w.m = filepath.Join(w.home, middle, "m")
+	must(t, w.mkdirs(w.roots, 0), w.mkdirs(w.home, alice))
+	var err error
+	w.here, err = fusetest.NewThread(alice, alice, false)
+	must(t, err)
+	t.Cleanup(w.here.Close)
+	// Before anything is mounted here, so that nothing is a mountpoint there.
+	w.elsewhere, err = fusetest.NewThread(alice, alice, true)
+	must(t, err)
+	t.Cleanup(w.elsewhere.Close)
+	t.Cleanup(func() {
+		for _, f := range w.held {
+			must(t, f.Close())
+		}
+	})
+	return w
+}
+
+func must(t testing.TB, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) mkdir(path string, uid int) error {
+	return errors.Join(os.Mkdir(path, 0o755), os.Chmod(path, 0o755), os.Chown(path, uid, uid))
+}
+
+// mkdirs makes top, and the directories down to m in it.
+func (w *world) mkdirs(top string, uid int) error {
+	err := w.mkdir(top, uid)
+	for _, name := range []string{"top", "mid", "par", "m"} {
+		top = filepath.Join(top, name)
+		err = errors.Join(err, w.mkdir(top, uid))
+	}
+	return err
+}
+
+// fuse mounts a FUSE file system of uid's that nobody serves.
+func (w *world) fuse(path string, uid int) error {
+	dev, err := fusetest.OpenDevice()
+	if err != nil {
+		return err
+	}
+	w.held = append(w.held, dev)
+	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", dev.Fd(), uid, uid)
+	return mountError(path, unix.Mount("attacks", path, "fuse", unix.MS_NOSUID|unix.MS_NODEV, data))
+}
+
+// tmpfs mounts root's, with a root directory of uid's.
+func (w *world) tmpfs(path string, uid int) error {
+	return mountError(path, unix.Mount("attacks", path, "tmpfs", 0, fmt.Sprintf("mode=0755,uid=%d,gid=%d", uid, uid)))
+}
+
+func mountError(path string, err error) error {
+	if err != nil {
+		return &os.PathError{Op: "mount", Path: path, Err: err}
+	}
+	return nil
+}
+
+// guard makes a stranger's mount out of the topmost one at path.
+func (w *world) guard(path string) error {
+	line, found, err := fusetest.TopMount(path)
+	if err != nil || !found {
+		return errors.Join(err, fmt.Errorf("nothing is mounted at %s", path))
+	}
+	w.strangers = append(w.strangers, line)
+	return nil
+}
+
+// exchange swaps two names as alice does, from the thread's namespace.
+func exchange(thread *fusetest.Thread, a, b string) error {
+	return thread.Do(func() error {
+		return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
+	})
+}
