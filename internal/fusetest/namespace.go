@@ -152,12 +152,14 @@ func namespaceAttr(kind string) *syscall.SysProcAttr {
 	return attr
 }
 
-// catchSignals catches every signal, and blocks none: the program that is executed
+// catchSignals catches every signal that a shell can ignore, and blocks none: the program that is executed
 // would inherit what a parent ignores (nohup: SIGHUP) or blocks, but not what is
 // caught. It is called on the thread that executes it.
 func catchSignals() (signals chan os.Signal, stop func()) {
 	signals = make(chan os.Signal, 16)
-	signal.Notify(signals)
+	for sig := unix.SIGHUP; sig <= unix.SIGSYS; sig++ {
+		signal.Notify(signals, sig)
+	}
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil); err != nil {
 		fmt.Fprintln(os.Stderr, "fusetest: sigprocmask:", err)
 	}
