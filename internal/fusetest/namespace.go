@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -91,14 +92,13 @@ func prepare() error {
 
 // enter executes this program again in a new namespace.
 func enter(body func() int) int {
-	signals, stop := catchSignals()
+	clearSignals()
 	cmd, err := startInside()
 	if err != nil {
-		stop()
 		nsRemedy = userNamespaces + err.Error()
 		return body()
 	}
-	go forward(signals, cmd.Process)
+	stop := forward(cmd.Process)
 	err = cmd.Wait()
 	stop()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
@@ -152,31 +152,40 @@ func namespaceAttr(kind string) *syscall.SysProcAttr {
 	return attr
 }
 
-// catchSignals catches every signal that a shell can ignore, and blocks none: the program that is executed
-// would inherit what a parent ignores (nohup: SIGHUP) or blocks, but not what is
-// caught. It is called on the thread that executes it.
-func catchSignals() (signals chan os.Signal, stop func()) {
-	signals = make(chan os.Signal, 16)
+// clearSignals ignores and blocks no signal any more, on the calling thread: programs
+// that it starts would inherit what a parent of the tests ignores (nohup: SIGHUP).
+func clearSignals() {
 	for sig := unix.SIGHUP; sig <= unix.SIGSYS; sig++ {
-		signal.Notify(signals, sig)
+		var action [8]uintptr // struct sigaction begins with the handler; mips is left as it is
+		get := sigaction(sig, nil, &action)
+		const ignored = 1 // SIG_IGN
+		if get == 0 && action[0] == ignored {
+			sigaction(sig, new([8]uintptr), nil) // SIG_DFL
+		}
 	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil); err != nil {
-		fmt.Fprintln(os.Stderr, "fusetest: sigprocmask:", err)
-	}
-	return signals, func() {
-		signal.Stop(signals)
-		close(signals)
-	}
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, new(unix.Sigset_t), nil) // fails only with a wrong argument
+}
+
+func sigaction(sig unix.Signal, set, old *[8]uintptr) unix.Errno {
+	const maskSize = 8 // bytes
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(set)),
+		uintptr(unsafe.Pointer(old)), maskSize, 0, 0)
+	return errno
 }
 
 // forward hands on the signals by which go test or a user ends a run.
-func forward(signals <-chan os.Signal, p *os.Process) {
-	for sig := range signals {
-		switch sig {
-		case unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT:
+func forward(p *os.Process) (stop func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT)
+	go func() {
+		for sig := range signals {
 			if err := p.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				fmt.Fprintln(os.Stderr, "fusetest:", err)
 			}
 		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(signals)
 	}
 }
