@@ -2,23 +2,28 @@ package helper
 
 import (
 	"strings"
+
+	"github.com/go-fusermount/fusermount/internal/cmdline"
 )
 
-// compatibleWith is the libfuse whose helper this one stands in for. Callers
-// read it from --version: they take the third word, or the first number.
+// compatibleWith is the libfuse whose helper this one replaces. Callers take the third
+// word of --version, or the first number.
 const compatibleWith = "3.19.0"
 
-// versionText is one line with one word that looks like a version. Our own version
-// has underscores for dots, so that scripts do not match it.
-func versionText(version string) string {
-	return "fusermount3 version: " + compatibleWith + " (go-fusermount " + strings.ReplaceAll(version, ".", "_") + ")\n"
+// staticText is what a mode prints without examining anything.
+func staticText(mode cmdline.Mode, version string) string {
+	switch mode {
+	case cmdline.Version:
+		// One word looks like a version. Our own has underscores, so that scripts do not
+		// match it.
+		return "fusermount3 version: " + compatibleWith + " (go-fusermount " + strings.ReplaceAll(version, ".", "_") + ")\n"
+	case cmdline.Features: // bit 0: the new mount API, bit 1: sync-init
+		return "0000000000000003\n"
+	case cmdline.FeaturesText:
+		return "FUSERMOUNT_FEATURE_NEW_MOUNT_API FUSERMOUNT_FEATURE_SYNC_INIT\n"
+	}
+	return usage
 }
-
-// The feature mask: bit 0 the new mount API, bit 1 sync-init.
-const (
-	features     = "0000000000000003\n"
-	featuresText = "FUSERMOUNT_FEATURE_NEW_MOUNT_API FUSERMOUNT_FEATURE_SYNC_INIT\n"
-)
 
 const usage = `usage: fusermount3 -u [-z] [-q] MOUNTPOINT
        fusermount3 [-o OPTIONS] MOUNTPOINT
@@ -34,7 +39,7 @@ socket on which they get the FUSE device.
  --auto-unmount         mount nothing: wait until the socket closes, and unmount
                         MOUNTPOINT if its daemon is dead
  --sync-init            send the device first, mount when the caller answers,
-                        and tell him how it went
+                        and report how it went
  --comm-fd N            number of the socket, in place of _FUSE_COMMFD
  --features             print the feature mask as 16 hexadecimal digits
  --features=text        print the names of the features
