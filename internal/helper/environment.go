@@ -17,11 +17,12 @@ import (
 
 // This file alone reads the environment.
 
-// commVariable names the socket's number. _FUSE_COMMFD2, the caller's own end,
-// is of no interest.
-const commVariable = "_FUSE_COMMFD"
+const (
+	commVariable   = "_FUSE_COMMFD" // _FUSE_COMMFD2, the caller's own end, is ignored
+	deviceVariable = "FUSE_KERN_DEVICE"
+)
 
-// errNoSocket is what is said where a person, and not a FUSE program, mounts.
+// errNoSocket is for a mount that no FUSE program asks for.
 var errNoSocket = errors.New("old style mounting not supported")
 
 // commSocket finds the socket on which the caller waits for the device.
@@ -47,12 +48,8 @@ func (h *helper) commSocket() (int, error) {
 	return fd, nil
 }
 
-// deviceVariable names another fuse device.
-const deviceVariable = "FUSE_KERN_DEVICE"
-
-// devicePath is the fuse device to open. Another one than /dev/fuse, below
-// /dev, counts only for a caller who runs the program with no more than his own
-// rights: in secure-execution mode the variable is not even looked at.
+// devicePath is the fuse device to open. In secure-execution mode the variable is not
+// read: it counts only for a program that has no more privileges than its caller.
 func devicePath() string {
 	if secure.Execution() {
 		return fusedev.Path
@@ -63,12 +60,11 @@ func devicePath() string {
 	return fusedev.Path
 }
 
-// calmCollector keeps the Go runtime from collecting garbage all the time where
-// the environment asks it to. It would start threads for that, and it ends a
-// program that may start none (RLIMIT_NPROC) on the spot: after the mount, and
-// before anybody has the device. Without those two variables there is far too
-// little garbage for any of it, and nothing to be done.
-func calmCollector() {
+// resetGC undoes settings that make the Go runtime collect garbage all the time. It would
+// start threads for that, and it ends a program that may not (RLIMIT_NPROC): perhaps
+// after the mount, and before the device is sent. Without them there is too little
+// garbage for a collection.
+func resetGC() {
 	_, percent := os.LookupEnv("GOGC")
 	_, limit := os.LookupEnv("GOMEMLIMIT")
 	if percent || limit {

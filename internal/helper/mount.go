@@ -6,23 +6,28 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/priv"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 )
 
-// mount mounts and hands the device over: find everything out as the caller,
-// decide, mount, send.
+// mount examines everything as the caller, decides, mounts, and sends the device.
 func (h *helper) mount() error {
-	h.about = aboutMount(h.req.Options)
+	if fstype, source, ok := policy.Names(devicePath(), h.req.Options...); ok {
+		h.about = about(fstype, source)
+	}
 	socket, err := h.commSocket()
 	if err != nil {
 		return err
 	}
-	if err := h.only(h.tasksOfMount()); err != nil {
+	if err := h.restrictTo(h.tasksOfMount()); err != nil {
 		return err
 	}
 	place, err := mount.Resolve(h.req.Mountpoint)
@@ -43,12 +48,12 @@ func (h *helper) mount() error {
 		return err
 	}
 	if h.req.SyncInit {
-		return h.mountInTwoPhases(plan, device, at, socket)
+		return h.mountSyncInit(plan, device, at, socket)
 	}
-	return h.mountAndSend(plan, device, at, socket)
+	return h.mountOnce(plan, device, at, socket)
 }
 
-// tasksOfMount is what mounting may come to, by the words of the request.
+// tasksOfMount are the tasks that the text of the request may lead to.
 func (h *helper) tasksOfMount() seccomp.Task {
 	tasks := seccomp.Mount
 	if h.req.SyncInit {
@@ -59,23 +64,111 @@ func (h *helper) tasksOfMount() seccomp.Task {
 	if h.mentions("auto_unmount") {
 		tasks |= seccomp.Leave | seccomp.Watch
 	}
-	tables := []sight{mtab.SeesMtab}
 	if h.mentions("x-") {
-		tables = append(tables, mtab.SeesUtab)
+		return tasks | h.tablesTask(mtab.SeesMtab, mtab.SeesUtab)
 	}
-	return tasks | h.ifAny(tables...)
+	return tasks | h.tablesTask(mtab.SeesMtab)
 }
 
-// mentions says whether an option may be among those that are asked for: what
-// is costly, or a privilege to be kept, is looked at for nobody else.
+// mentions says whether an option may be among the requested ones. What is costly, or a
+// privilege to keep, is not examined for others.
 func (h *helper) mentions(option string) bool {
 	return slices.ContainsFunc(h.req.Options, func(list string) bool { return strings.Contains(list, option) })
 }
 
-// mountAndSend mounts, records the mount and sends the device. Whatever fails
-// after the mount was attached takes it back.
-func (h *helper) mountAndSend(plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
-	mounted, err := mount.Mount(plan, device, at, h.judgeAgain(at, device))
+// judgeMount collects the facts and decides. Notices for the caller go to tell.
+func (h *helper) judgeMount(at *mount.Mountpoint, device *mount.Device, tell func(string)) (plan policy.Plan, err error) {
+	facts := policy.MountFacts{
+		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
+		Mountpoint: at.Facts(),
+		Device:     device.Path(),
+	}
+	if facts.Settings, facts.ConfUnused, err = h.readConf(tell); err != nil {
+		return plan, err
+	}
+	if h.mentions("blkdev") {
+		if facts.FuseBlk, err = mount.KnowsFS("fuseblk"); err != nil {
+			return plan, err
+		}
+	}
+	if h.who.UID != 0 && facts.Settings.MountMax != fuseconf.NoLimit {
+		if facts.Mounted, err = mount.CountFuse(facts.Settings.MountMax); err != nil {
+			return plan, err
+		}
+	}
+	plan, notices, err := policy.Mount(facts, h.req.Options...)
+	for _, notice := range notices {
+		tell(notice)
+	}
+	return plan, err
+}
+
+// reauthorize is asked right before the mount is attached. The caller may have stopped
+// this process for any time since the first judgement: by a signal, by a standard error
+// that nobody reads, or in sync-init by not answering. They may have lost a permission,
+// or filled the table up to mount_max.
+func (h *helper) reauthorize(at *mount.Mountpoint, device *mount.Device) func() error {
+	return func() error {
+		if err := at.Examine(h.who.UID); err != nil {
+			return err
+		}
+		_, err := h.judgeMount(at, device, func(string) {}) // the caller has seen the notices
+		return err
+	}
+}
+
+// harmless are the errors after which the defaults hold, which are the safe side.
+var harmless = []error{unix.EACCES, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTDIR, unix.EOVERFLOW}
+
+// readConf reads /etc/fuse.conf as the caller. unused says that the file is not used
+// since others than root may have written it, and would have set user_allow_other.
+func (h *helper) readConf(tell func(string)) (s fuseconf.Settings, unused bool, err error) {
+	s = fuseconf.Defaults()
+	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		text := "failed to open " + fuseconf.Path + ": " + mount.Strerror(err)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			return s, false, nil
+		case slices.ContainsFunc(harmless, func(e error) bool { return errors.Is(err, e) }):
+			tell(text)
+			return s, false, nil
+		}
+		return s, false, errors.New(text)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return s, false, errors.New("failed to examine " + fuseconf.Path + ": " + mount.Strerror(err))
+	}
+	report := func(line fuseconf.Line) {
+		for _, warning := range line.Warnings {
+			tell(warning)
+		}
+	}
+	problem := fuseconf.Untrusted(h.who.UID, st.Uid, st.Mode)
+	if problem != "" {
+		tell(fuseconf.Path + " ignored: " + problem)
+		report = nil
+	}
+	parsed := s
+	text, err := rawfile.TextOf(fd, fuseconf.MaxFile+1)
+	if err == nil {
+		parsed, err = fuseconf.Parse(text, report)
+	}
+	switch {
+	case problem != "":
+		return s, err == nil && parsed.UserAllowOther, nil
+	case err != nil:
+		return s, false, errors.New("reading " + fuseconf.Path + ": read failed (" + mount.Strerror(err) + ")")
+	}
+	return parsed, false, nil
+}
+
+// mountOnce mounts, records the mount and sends the device. A failure after the mount is
+// attached takes it back.
+func (h *helper) mountOnce(plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
+	mounted, err := mount.Mount(plan, device, at, h.reauthorize(at, device))
 	if err != nil {
 		return h.takeBack(err, mounted)
 	}
@@ -93,34 +186,46 @@ func (h *helper) mountAndSend(plan policy.Plan, device *mount.Device, at *mount.
 
 func sendDevice(socket int, device *mount.Device) error {
 	if err := fdpass.Send(socket, device.FD()); err != nil {
-		return fmt.Errorf("failed to send the fuse descriptor: %s", mount.Strerror(err))
+		return errors.New("failed to send the fuse descriptor: " + mount.Strerror(err))
 	}
 	return nil
 }
 
-// handedOver is what remains when the caller has his mount: to watch it, or to
-// end.
+// record writes the mount into the tables of user space, if there are any. A failure is
+// a warning: the mount is there.
+func (h *helper) record(plan policy.Plan, mounted *mount.Mounted) (recorded bool) {
+	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+		return false
+	}
+	r, err := mounted.Record(plan)
+	if err == nil {
+		err = mount.RecordMount(r)
+	}
+	if err != nil {
+		h.report.warn("warning: " + h.notWritten(err, len(plan.Userspace()) > 0 && mtab.HasUtab()))
+	}
+	return err == nil
+}
+
+// handedOver ends the run once the caller has the mount, or watches it.
 func (h *helper) handedOver(plan policy.Plan, mounted *mount.Mounted, recorded bool, socket int) error {
 	h.over = true
 	if plan.AutoUnmount() {
-		h.tellHeld() // leave gives up standard error
-		err := h.leave(socket, recorded)
+		h.report.flushHeld() // daemonize gives up standard error
+		err := h.daemonize(socket, recorded)
 		if err == nil {
 			return h.watch(socket, mounted.Entry())
 		}
 		h.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
 	}
-	// No failure now is one of the mount: what could not be given up ends with
-	// the process.
-	if err := priv.GiveUp(); err != nil {
+	if err := priv.GiveUp(); err != nil { // the rest ends with the process
 		h.report.warn("warning: " + err.Error())
 	}
 	return nil
 }
 
-// takeBack unmounts what was just mounted, with all the checks of -u, on the
-// mount itself and not on its path, and says so besides why. If that fails it is
-// tried once more: this is a failure already, perhaps for want of memory, and nobody
+// takeBack unmounts what was just mounted, with all the checks of -u, by the mount itself
+// and not by its path. It tries twice: the failure may be one of memory, and nobody
 // serves the mount.
 func (h *helper) takeBack(why error, mounted *mount.Mounted) error {
 	if mounted == nil {
@@ -139,7 +244,7 @@ func (h *helper) takeBack(why error, mounted *mount.Mounted) error {
 func (h *helper) tryTakeBack(mounted *mount.Mounted) error {
 	target, err := mounted.Target()
 	if errors.Is(err, mtab.ErrNotListed) {
-		return nil // somebody was faster
+		return nil // it was unmounted meanwhile
 	}
 	if err != nil {
 		return err

@@ -1,24 +1,35 @@
 package helper
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/apparmor"
+	"github.com/go-fusermount/fusermount/internal/entry"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
+	"github.com/go-fusermount/fusermount/internal/holders"
+	"github.com/go-fusermount/fusermount/internal/mount"
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/printable"
+	"github.com/go-fusermount/fusermount/internal/priv"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// This file alone writes for the caller's eyes. A message is one line on
-// standard error, "PROGRAM: text", written at once so that two helpers do not
-// mix theirs; a hint is a second one. What a stranger chose (names, options,
-// the program's own name) cannot reach a terminal as anything but text.
+// This file alone writes for the caller. A message is one line on standard error,
+// "PROGRAM: text", in one write so that two helpers do not mix theirs; a hint is a second
+// line. Control characters in it are escaped.
 
 type reporter struct {
 	program string
 	muted   bool
-	later   string // what is to be written when signals are no longer held
+	later   string // to be written when signals are no longer held
 }
 
 func newReporter(argv []string) *reporter {
@@ -28,13 +39,12 @@ func newReporter(argv []string) *reporter {
 	return &reporter{program: printable.Text(argv[0])}
 }
 
-// mute stops all messages: the caller asked for it, or standard error is the
-// comm socket, where one more byte would break the protocol.
+// mute stops all messages: the caller asked for it, or standard error is the comm
+// socket, where a further byte would break the protocol.
 func (r *reporter) mute() { r.muted = true }
 
-func (r *reporter) fail(err error) { r.failHint(err, "") }
-
-func (r *reporter) failHint(err error, hint string) {
+// fail reports an error, and a hint if it is not empty.
+func (r *reporter) fail(err error, hint string) {
 	text := r.line(err.Error())
 	if hint != "" {
 		text += r.line("hint: " + hint)
@@ -42,8 +52,8 @@ func (r *reporter) failHint(err error, hint string) {
 	r.write(text)
 }
 
-// warn tells the caller something, but not while signals are held: standard error may
-// be a full pipe, or a file of a daemon that hangs.
+// warn reports something, but not while signals are held: standard error may be a full
+// pipe, or a file of a daemon that hangs.
 func (r *reporter) warn(text string) {
 	r.later += r.line(text)
 	if !signals.Held() {
@@ -54,14 +64,23 @@ func (r *reporter) warn(text string) {
 // flush writes what had to wait.
 func (r *reporter) flush() { r.write("") }
 
-// waits says whether something had to wait.
-func (r *reporter) waits() bool { return r.later != "" }
-
-func (r *reporter) line(text string) string {
-	return r.program + ": " + printable.Text(text) + "\n"
+// flushHeld is flush while signals may be held; they can end it.
+func (r *reporter) flushHeld() {
+	if r.later == "" {
+		return
+	}
+	err := signals.Through(func() error {
+		r.flush()
+		return nil
+	})
+	if err != nil {
+		r.flush()
+	}
 }
 
-// write tries once: there is nobody to tell if standard error is gone.
+func (r *reporter) line(text string) string { return r.program + ": " + printable.Text(text) + "\n" }
+
+// write tries once: nobody can be told that standard error is gone.
 func (r *reporter) write(text string) {
 	text, r.later = r.later+text, ""
 	if !r.muted {
@@ -69,20 +88,159 @@ func (r *reporter) write(text string) {
 	}
 }
 
-// width is the number of columns of the terminal that standard output is, and 0
-// where it is none.
-func (r *reporter) width() int {
-	size, err := unix.IoctlGetWinsize(unix.Stdout, unix.TIOCGWINSZ)
-	if err != nil {
-		return 0
-	}
-	return int(size.Col)
-}
-
-// print writes to standard output what was asked for.
+// print writes to standard output.
 func (r *reporter) print(text string) error {
 	if err := rawfile.WriteAll(unix.Stdout, text); err != nil {
 		return fmt.Errorf("standard output: %w", err)
 	}
 	return nil
+}
+
+// usageHint is for a command line that cannot be parsed.
+const usageHint = "'fusermount3 --help' lists what it can be called with"
+
+// idsHint is for a process that cannot become its caller.
+func idsHint(err error) string {
+	var failed *entry.Error
+	if errors.As(err, &failed) && strings.HasPrefix(failed.Step, "setres") && failed.Errno == unix.EINVAL {
+		return "your ids may have no mapping in this user namespace: see /proc/self/uid_map and gid_map"
+	}
+	return ""
+}
+
+// hint says what the caller can do about an error, where that is known.
+func (h *helper) hint(err error) string {
+	var refusal *policy.Refusal
+	var device *mount.DeviceError
+	var access *mount.AccessError
+	var failed *mount.MountError
+	var unmount *mount.UnmountError
+	mounting, unmounting := errors.As(err, &failed), errors.As(err, &unmount)
+	switch {
+	case errors.Is(err, errNoSocket):
+		return "FUSE programs such as sshfs call this one to mount, and give it a socket; to unmount, add -u"
+	case errors.As(err, &refusal):
+		return refusal.Hint
+	case errors.As(err, &device):
+		return device.Hint()
+	case errors.As(err, &access):
+		return access.Hint()
+	case (mounting || unmounting) && errors.Is(err, unix.EPERM):
+		return privilegeHint(h.who.Origin)
+	case (mounting || unmounting) && errors.Is(err, unix.EACCES):
+		// The kernel does not refuse with EACCES by itself, but a profile of AppArmor does.
+		if name, mode := apparmor.Profile(); mode == "enforce" || mode == "kill" {
+			return "the AppArmor profile '" + name + "' confines this program: " + apparmor.Help(name)
+		}
+	case mounting && errors.Is(err, unix.EINVAL):
+		return fusedev.WrongFile(devicePath())
+	case unmounting && errors.Is(err, unix.EBUSY):
+		return h.busyHint(unmount)
+	case unmounting && errors.Is(err, unix.EINVAL):
+		return "the mount was exchanged meanwhile, or comes from outside of this namespace, where alone it can be unmounted"
+	}
+	return ""
+}
+
+// privilegeHint says why the process lacks CAP_SYS_ADMIN or could not use it, and what
+// helps. It examines the program's own file.
+func privilegeHint(o priv.Origin) string {
+	if o.Permitted.Has(priv.SysAdmin) {
+		return "CAP_SYS_ADMIN is there, but the kernel refuses: this mount namespace may belong to another user namespace, " +
+			"or a security module or seccomp filter forbids mounting"
+	}
+	if o.EUID == 0 {
+		return "root has no CAP_SYS_ADMIN here: start the container with it (--cap-add SYS_ADMIN --device /dev/fuse), " +
+			"or mount inside a user namespace of your own"
+	}
+	const self = "/proc/self/exe"
+	var st unix.Stat_t
+	var fs unix.Statfs_t
+	if unix.Stat(self, &st) != nil || unix.Statfs(self, &fs) != nil {
+		return "the program has no privilege, and its file cannot be examined"
+	}
+	caps, _ := unix.Getxattr(self, "security.capability", nil) // an error: no file capability
+	switch {
+	case st.Mode&unix.S_ISUID == 0 && caps <= 0:
+		return "the program is installed without the setuid bit and without the file capability: " +
+			"'chown root' and 'chmod u+s' it, or 'setcap cap_sys_admin+ep' it"
+	case o.NoNewPrivs:
+		return "no_new_privs is set, so the setuid bit has no effect: " +
+			"a sandbox, a container option or NoNewPrivileges= of a systemd unit did that"
+	case fs.Flags&unix.ST_NOSUID != 0:
+		return "the program lies on a file system mounted nosuid, so its setuid bit has no effect"
+	}
+	return "the setuid bit had no effect: in this user namespace its owner is not root"
+}
+
+// busyHint says what keeps a mount busy, as far as the caller may know it. Everything but
+// the caller's own privileges is given up for that.
+func (h *helper) busyHint(e *mount.UnmountError) string {
+	const detach = "-z detaches it now and cleans up when it is no longer used"
+	if h.report.muted || priv.Shed(priv.DACReadSearch|priv.SysPtrace) != nil {
+		return ""
+	}
+	if inside, err := mtab.Descendants(e.Mount); err == nil && len(inside) > 0 {
+		return "mounted inside: " + some(inside, func(m mtab.Entry) string { return m.Mountpoint }) + "; " + detach
+	}
+	using, err := holders.Of(e.Mount)
+	if err != nil || len(using) == 0 {
+		return "something still uses it: an open file, a working directory, or a mount inside ('fusectl check " +
+			printable.ShellWord(e.Mount.Mountpoint) + "' says whether its daemon hangs); " + detach
+	}
+	return "used by " + some(using, func(p holders.Process) string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }) + "; " + detach
+}
+
+// some names the first five of a list.
+func some[T any](list []T, name func(T) string) string {
+	const most = 5
+	var names []string
+	for item := range slices.Values(list[:min(len(list), most)]) {
+		names = append(names, name(item))
+	}
+	if more := len(list) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Refusals and successes are logged to syslog. No flag or variable turns that off.
+const (
+	logSocket   = "/dev/log"
+	logPriority = "85" // LOG_AUTHPRIV|LOG_NOTICE (syslog(3))
+
+	// maxField bounds each part of a line in bytes: a long name must not make the line too
+	// long to be sent.
+	maxField = 512
+)
+
+func about(fstype, source string) string { return " type " + cut(fstype) + " source " + cut(source) }
+
+// logDone logs a success. A mount is logged before its caller hears of it: they could
+// kill this process from then on.
+func (h *helper) logDone(what string) { h.log(what + " " + cut(h.path) + h.about) }
+
+func (h *helper) logRefusal(what string, err error) {
+	h.log(what + " of " + cut(h.path) + h.about + " refused: " + cut(err.Error()))
+}
+
+func cut(text string) string {
+	if len(text) <= maxField {
+		return text
+	}
+	return text[:maxField] + "[...]"
+}
+
+// log sends one datagram. It never waits for the reader; where there is none, or it is
+// slow, the line is lost.
+func (h *helper) log(text string) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	// Not package fmt: its first use costs seven page faults, and a mount makes no other.
+	line := "<" + logPriority + ">fusermount3[" + strconv.Itoa(unix.Getpid()) + "]: uid " +
+		strconv.FormatUint(uint64(h.who.UID), 10) + ": " + strings.ToValidUTF8(printable.Text(text), "?")
+	_ = unix.Sendto(fd, []byte(line), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: logSocket})
 }

@@ -1,9 +1,8 @@
-// Package helper is one run of the set-uid program: its steps, its messages and its
-// log.
+// Package helper is one run of the set-uid program: become the caller, read the request,
+// carry it out, report.
 package helper
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
@@ -18,7 +17,7 @@ const (
 	exitFailure = 1
 )
 
-// helper is one run of the program: for whom, what for, and whom to tell.
+// helper is one run of the program.
 type helper struct {
 	version string
 	who     priv.Identity
@@ -27,81 +26,108 @@ type helper struct {
 	tasks   seccomp.Task // what is left to be done
 	path    string       // the mountpoint, canonical once it is resolved; for the log
 	about   string       // type and source, as far as they are known; for the log
-	over    bool         // what was asked for was done: what fails now is another matter
+	over    bool         // the request was carried out: a later failure is not one of it
 }
 
-// Run is one run of the program, and returns its exit status: become the caller, read
-// the request, carry it out, report what went wrong. No panic escapes it.
-//
-// It must be called on the main thread, and once. version is the build's own.
+// Run carries out one command line, and returns the exit status. No panic escapes it. It
+// must be called on the main thread, and once. version is the build's own.
 func Run(argv []string, version string) (status int) {
-	calmCollector()
+	resetGC()
 	report := newReporter(argv)
 	defer func() {
 		if p := recover(); p != nil {
-			_ = signals.Release() // nobody is to wait here for who reads the message
-			report.fail(fmt.Errorf("internal error: %v", p))
+			_ = signals.Release() // writing the message may block
+			report.fail(fmt.Errorf("internal error: %v", p), "")
 			status = exitFailure
 		}
 	}()
 	if err := signals.Default(); err != nil {
-		report.fail(err)
+		report.fail(err, "")
 		return exitFailure
 	}
 	who, err := priv.Become()
 	if err != nil {
-		report.failHint(err, idsHint(err))
+		report.fail(err, idsHint(err))
 		return exitFailure
 	}
 	req, err := cmdline.Parse(argv)
 	if err != nil {
-		report.failHint(err, usageHint)
+		report.fail(err, usageHint)
 		return exitFailure
 	}
 	h := &helper{version: version, who: who, req: req, report: report, path: req.Mountpoint}
-	err = h.carryOut()
-	h.settle(err)
-	if err != nil {
-		if errors.Is(err, errTold) {
-			return exitFailure
+	if err := h.carryOut(); err != nil {
+		if err := signals.Release(); err != nil {
+			report.warn("warning: " + err.Error())
 		}
-		report.failHint(err, h.hint(err))
+		report.flush()
+		report.fail(err, h.hint(err))
 		return exitFailure
 	}
+	report.flushHeld()
 	return exitSuccess
 }
 
-func (h *helper) carryOut() error {
-	if text, ok := h.known(); ok {
-		return h.printAlone(text)
-	}
+func (h *helper) carryOut() (err error) {
+	var what string
 	switch h.req.Mode {
+	case cmdline.Mount:
+		what, err = "mount", h.mount()
 	case cmdline.Unmount:
-		return h.logged("unmount", h.unmount())
+		what, err = "unmount", h.unmount()
 	case cmdline.Watch:
-		return h.logged("watch", h.watchMounted())
-	case cmdline.List:
-		return h.list()
-	case cmdline.Check:
-		return h.check()
-	case cmdline.Abort:
-		return h.logged("abort", h.abort())
+		what, err = "watch", h.watchMounted()
 	default:
-		return h.logged("mount", h.mount())
+		return h.printAlone(staticText(h.req.Mode, h.version))
 	}
+	if err != nil && !h.over {
+		h.logRefusal(what, err)
+	}
+	return err
 }
 
-// known is what can be said without a look at anything.
-func (h *helper) known() (text string, ok bool) {
-	switch h.req.Mode {
-	case cmdline.Help:
-		return usage, true
-	case cmdline.Version:
-		return versionText(h.version), true
-	case cmdline.Features:
-		return features, true
-	case cmdline.FeaturesText:
-		return featuresText, true
+// restrictTo leaves the process only the capabilities and system calls that its tasks
+// need.
+func (h *helper) restrictTo(tasks seccomp.Task) error {
+	h.tasks = tasks
+	if err := priv.KeepOnly(capabilities(tasks)); err != nil {
+		return err
 	}
-	return "", false
+	return seccomp.To(tasks, h.who.UID, h.who.GID)
+}
+
+func capabilities(tasks seccomp.Task) priv.Set {
+	if tasks&seccomp.Tables != 0 {
+		return priv.SysAdmin | priv.SetUID | priv.SetGID
+	}
+	return priv.SysAdmin
+}
+
+// tablesTask is the task of writing tables, if one of these exists.
+func (h *helper) tablesTask(exists ...func() (bool, error)) seccomp.Task {
+	for _, exists := range exists {
+		found, err := exists()
+		if err != nil {
+			h.report.warn("warning: " + err.Error())
+		}
+		if found {
+			return seccomp.Tables
+		}
+	}
+	return 0
+}
+
+// mayWriteTables says whether a table existed when the tasks were chosen. One that was
+// created since is left alone: the capabilities for it are gone.
+func (h *helper) mayWriteTables() bool { return h.tasks&seccomp.Tables != 0 }
+
+// printAlone prints text, with all privileges given up.
+func (h *helper) printAlone(text string) error {
+	if err := priv.GiveUp(); err != nil {
+		return err
+	}
+	if err := seccomp.To(seccomp.Print, h.who.UID, h.who.GID); err != nil {
+		return err
+	}
+	return h.report.print(text)
 }

@@ -2,6 +2,7 @@ package helper
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -9,16 +10,16 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/priv"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 )
 
-// unmount takes away what is mounted topmost at the mountpoint, if it is the
-// caller's.
+// unmount unmounts what is mounted topmost at the mountpoint, if it is the caller's.
 func (h *helper) unmount() error {
 	if h.req.Quiet {
 		h.report.mute()
 	}
-	if err := h.only(h.tasksOfUnmount()); err != nil {
+	if err := h.restrictTo(seccomp.Unmount | h.tablesTask(mtab.SeesMtab, mtab.SeesUtab)); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -32,11 +33,8 @@ func (h *helper) unmount() error {
 	return nil
 }
 
-func (h *helper) tasksOfUnmount() seccomp.Task {
-	return seccomp.Unmount | h.ifAny(mtab.SeesMtab, mtab.SeesUtab)
-}
-
-// target pins what is mounted topmost at the mountpoint.
+// target pins what is mounted topmost at the mountpoint. A mountpoint that does not exist
+// gets the message of one where nothing is mounted.
 func (h *helper) target() (*mount.Target, error) {
 	place, err := mount.Resolve(h.req.Mountpoint)
 	if err != nil {
@@ -45,7 +43,14 @@ func (h *helper) target() (*mount.Target, error) {
 	h.path = place.Path()
 	target, err := place.Target()
 	if err != nil {
-		return nil, notListed(err, place.Path())
+		hint := "nothing is there (" + mount.Strerror(err) + "): is the name right?"
+		switch {
+		case errors.Is(err, mtab.ErrNotListed):
+			hint = "it was unmounted meanwhile"
+		case !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR):
+			return nil, err
+		}
+		return nil, &policy.Refusal{Reason: "entry for " + place.Path() + " not found in /etc/mtab", Hint: hint}
 	}
 	if _, isRoot := target.Entry(); isRoot {
 		h.about = about(target.Names())
@@ -53,35 +58,19 @@ func (h *helper) target() (*mount.Target, error) {
 	return target, nil
 }
 
-// notListed says of a mountpoint that is not there what is said of one that
-// nobody mounted.
-func notListed(err error, path string) error {
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, mtab.ErrNotListed) {
-		return &policy.Refusal{Reason: "entry for " + path + " not found in /etc/mtab", Hint: absentHint(err)}
-	}
-	return err
-}
-
-func absentHint(err error) string {
-	if errors.Is(err, mtab.ErrNotListed) {
-		return "it was unmounted meanwhile"
-	}
-	return "nothing is there (" + mount.Strerror(err) + "): is the name right?"
-}
-
-// judge decides about a pinned mount from the kernel's table.
-func (h *helper) judge(target *mount.Target, lazy bool) (policy.UnmountPlan, error) {
+// judgeUnmount decides about a pinned mount from the kernel's table.
+func (h *helper) judgeUnmount(target *mount.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry, isRoot := target.Entry()
-	below, err := target.Below()
-	if err != nil {
-		return policy.UnmountPlan{}, err
-	}
 	facts := policy.UnmountFacts{
 		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
 		Path:       target.Path(),
 		Lazy:       lazy,
 		Mountpoint: isRoot,
 		Top:        judged(entry),
+	}
+	below, err := target.Underlying()
+	if err != nil {
+		return policy.UnmountPlan{}, err
 	}
 	for _, e := range below {
 		facts.Below = append(facts.Below, judged(e))
@@ -98,9 +87,14 @@ func (h *helper) judge(target *mount.Target, lazy bool) (policy.UnmountPlan, err
 	return policy.Unmount(facts)
 }
 
-// unmountTarget judges a pinned mount, takes it away, and out of the tables.
+func judged(e mtab.Entry) policy.Mounted {
+	owner, has := e.Owner()
+	return policy.Mounted{ID: e.ID, Type: e.Type, Owner: owner, HasOwner: has}
+}
+
+// unmountTarget judges a pinned mount, unmounts it, and removes it from the tables.
 func (h *helper) unmountTarget(target *mount.Target, lazy bool) error {
-	plan, err := h.judge(target, lazy)
+	plan, err := h.judgeUnmount(target, lazy)
 	if err != nil {
 		return err
 	}
@@ -108,14 +102,44 @@ func (h *helper) unmountTarget(target *mount.Target, lazy bool) error {
 	if err := target.Unmount(plan); err != nil {
 		return err
 	}
-	if !recorded {
-		return nil
+	if recorded {
+		if err := mount.ForgetMount(r); err != nil {
+			h.report.warn("warning: " + h.notWritten(err, mtab.InUtab(r)))
+		}
 	}
-	h.forget(r)
 	return nil
 }
 
-func judged(e mtab.Entry) policy.Mounted {
-	owner, has := e.Owner()
-	return policy.Mounted{ID: e.ID, Type: e.Type, Owner: owner, HasOwner: has}
+// recorded finds the mount in the tables, while the kernel still knows its ids. Trouble
+// with a table does not keep a mount from being unmounted.
+func (h *helper) recorded(target *mount.Target) (r mtab.Record, found bool) {
+	if !h.mayWriteTables() {
+		return mtab.Record{}, false
+	}
+	r, err := target.Record()
+	if err != nil {
+		h.report.warn("warning: the mount stays in the tables: " + err.Error())
+		return mtab.Record{}, false
+	}
+	return r, mtab.HasMtab() || mtab.InUtab(r)
+}
+
+// notWritten says why tables were not written. The error alone does not tell which
+// capability was missing. utab says whether libmount's table was to be written.
+func (h *helper) notWritten(err error, utab bool) string {
+	if !errors.Is(err, priv.ErrMissing) {
+		return err.Error()
+	}
+	var tables []string
+	if utab {
+		tables = append(tables, mtab.UtabPath)
+	}
+	if mtab.HasMtab() {
+		tables = append(tables, mtab.MtabPath)
+	}
+	why := "the program has the file capability alone, and not the setuid bit"
+	if h.who.Origin.EUID == 0 {
+		why = "CAP_SETUID and CAP_SETGID are not there"
+	}
+	return strings.Join(tables, " and ") + " not written: " + why
 }

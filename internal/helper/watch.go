@@ -2,76 +2,94 @@ package helper
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/priv"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// watchMounted is --auto-unmount: somebody else mounted, and the topmost mount
-// at the mountpoint is watched if it is the caller's FUSE file system.
+// watchMounted is --auto-unmount: another program has mounted, and the topmost mount at
+// the mountpoint is watched if it is the caller's FUSE file system.
 func (h *helper) watchMounted() error {
 	socket, err := h.commSocket()
 	if err != nil {
 		return err
 	}
-	if err := h.only(h.tasksOfUnmount() | seccomp.Leave | seccomp.Watch); err != nil {
+	tasks := seccomp.Unmount | seccomp.Leave | seccomp.Watch | h.tablesTask(mtab.SeesMtab, mtab.SeesUtab)
+	if err := h.restrictTo(tasks); err != nil {
 		return err
 	}
 	target, err := h.target()
 	if err != nil {
 		return err
 	}
-	if _, err := h.judge(target, true); err != nil {
+	if _, err := h.judgeUnmount(target, true); err != nil {
 		return err
 	}
 	entry, _ := target.Entry()
 	_, recorded := h.recorded(target)
-	// Held any longer it would keep the mount busy when the caller sees from the
-	// end of our streams that the watch has begun.
+	// The descriptor keeps the mount busy. The caller takes the end of our streams, which
+	// daemonize closes, for the beginning of the watch.
 	if err := target.Close(); err != nil {
 		return err
 	}
-	if err := h.leave(socket, recorded); err != nil {
+	if err := h.daemonize(socket, recorded); err != nil {
 		return err
 	}
 	h.over = true
 	return h.watch(socket, entry)
 }
 
-// leave makes the process a daemon that holds nothing but the socket, and can
-// do nothing but wait for its end and unmount. Where a table has a line of the
-// mount, it keeps what it needs to take that out again. Nobody reads messages
-// from then on.
-func (h *helper) leave(socket int, recorded bool) error {
+// daemonize leaves a process that holds nothing but the socket, and can only wait for its
+// end and unmount; and write the table, if the mount is recorded in one. It does not
+// fork: the caller may be waiting for this process, and the main thread has the
+// credentials. Messages are not written any more.
+func (h *helper) daemonize(socket int, recorded bool) error {
 	tasks := seccomp.Unmount | seccomp.Watch
 	if recorded {
 		tasks |= seccomp.Tables
 	}
 	h.tasks = tasks
-	// A root caller's other rights go, too. One stays, by which they reach the
-	// mountpoint in another user's directory.
-	if err := priv.Shed(rights(tasks) | priv.DACReadSearch); err != nil {
+	// A root caller keeps what it takes to reach a mountpoint in another user's directory.
+	if err := priv.Shed(capabilities(tasks) | priv.DACReadSearch); err != nil {
 		return err
 	}
-	// Before detach, which ignores the signal that the runtime sends its threads.
+	// Before signals.Ignore, which includes the signal that it sends to threads.
 	if err := priv.RestrictOthers(recorded); err != nil {
 		return err
 	}
-	if err := detach(socket); err != nil {
+	if err := newSession(); err != nil {
+		return fmt.Errorf("setsid: %w", err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return fmt.Errorf("chdir: %w", err)
+	}
+	if err := closeDescriptors(socket, isPoller); err != nil {
 		return err
 	}
-	null, err := openNull() // nothing is opened to be written to afterwards
-	if err != nil {
+	if err := signals.Ignore(); err != nil {
 		return err
+	}
+	null, err := rawfile.Open("/dev/null", unix.O_RDWR, 0) // the filter forbids it afterwards
+	if err != nil {
+		return fmt.Errorf("/dev/null: %w", err)
 	}
 	err = seccomp.To(tasks, h.who.UID, h.who.GID)
-	if err == nil {
-		err = closeStreams(null, socket)
+	for fd := 0; fd < 3 && err == nil; fd++ { // standard error last: an error can be written until then
+		if fd == socket {
+			continue
+		}
+		if err = rawfile.RetryEINTR(func() error { return unix.Dup3(null, fd, 0) }); err != nil {
+			err = fmt.Errorf("dup3: %w", err)
+		}
 	}
 	if err != nil {
 		return errors.Join(err, unix.Close(null))
@@ -81,51 +99,96 @@ func (h *helper) leave(socket int, recorded bool) error {
 	return nil
 }
 
-// watch is what auto_unmount adds to a mount: the process stays until the
-// caller's daemon is gone, and takes the mount away if it died.
-func (h *helper) watch(socket int, watched mtab.Entry) error {
-	fdpass.WaitClosed(socket)
-	err := h.cleanUp(watched)
-	if err != nil { // perhaps for want of memory; nobody else will do it
-		err = h.cleanUp(watched)
-	}
-	if err != nil {
-		h.logRefusal("automatic unmount", err)
+// newSession creates a session. The leader of a process group cannot, so it joins its
+// parent's group first; if that is in another session, it stays in its own.
+func newSession() error {
+	_, err := unix.Setsid()
+	if !errors.Is(err, unix.EPERM) {
 		return err
 	}
-	return nil
-}
-
-// cleanUp takes the watched mount away, if its daemon is dead. That it failed
-// counts only while there is something left: somebody else may be faster.
-func (h *helper) cleanUp(watched mtab.Entry) error {
-	err := h.takeAway(watched)
+	group, err := unix.Getpgid(unix.Getppid())
 	if err == nil {
-		return nil
+		err = unix.Setpgid(0, group)
 	}
-	if _, gone := mtab.Reload(watched); errors.Is(gone, mtab.ErrNotListed) {
+	if err == nil {
+		_, err = unix.Setsid()
+	}
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	return err
 }
 
-// takeAway unmounts the watched mount, if it is still there, topmost, and its
-// daemon dead; with all the checks of -u.
-func (h *helper) takeAway(watched mtab.Entry) error {
+// closeDescriptors closes all but the standard streams, the socket, and those to keep.
+func closeDescriptors(socket int, keep func(fd int) bool) error {
+	fds, err := rawfile.Numbers("/proc/self/fd")
+	if err != nil {
+		return fmt.Errorf("list descriptors: %w", err)
+	}
+	for _, fd := range fds {
+		if fd <= unix.Stderr || fd == socket || keep(fd) {
+			continue
+		}
+		// That of the list itself is among them, and closed already.
+		if err := unix.Close(fd); err != nil && !errors.Is(err, unix.EBADF) {
+			return fmt.Errorf("close: %w", err)
+		}
+	}
+	return nil
+}
+
+// isOwn says whether fd was opened by this process: what was inherited is never
+// close-on-exec. What is closed counts as own.
+func isOwn(fd int) bool {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	return err != nil || flags&unix.FD_CLOEXEC != 0
+}
+
+// isPoller says whether fd is the Go runtime's, which dies if it is closed. Its poller
+// exists if a caller passed a non-blocking stream.
+func isPoller(fd int) bool {
+	if !isOwn(fd) {
+		return false
+	}
+	link, err := pathfd.Path(fd)
+	return err == nil && (link == "anon_inode:[eventpoll]" || link == "anon_inode:[eventfd]")
+}
+
+// watch waits until the caller's end of the socket is closed, and unmounts the mount if
+// its daemon died. It tries twice: the failure may be one of memory, and nobody else will
+// do it.
+func (h *helper) watch(socket int, watched mtab.Entry) error {
+	fdpass.WaitClosed(socket)
+	err := h.cleanUp(watched)
+	if err != nil {
+		err = h.cleanUp(watched)
+	}
+	if err != nil {
+		h.logRefusal("automatic unmount", err)
+	}
+	return err
+}
+
+// cleanUp unmounts the watched mount with all the checks of -u, if it is still there,
+// topmost, and its daemon dead.
+func (h *helper) cleanUp(watched mtab.Entry) error {
 	target, err := mount.Again(watched)
 	if errors.Is(err, mtab.ErrNotListed) || errors.Is(err, mount.ErrCovered) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	if !target.Dead() {
+	if err == nil && !target.Dead() {
 		return target.Close()
 	}
-	if err := h.unmountTarget(target, true); err != nil {
-		return err
+	if err == nil {
+		err = h.unmountTarget(target, true)
 	}
-	h.path = target.Path()
-	h.logDone("automatically unmounted")
-	return nil
+	if err == nil {
+		h.path = target.Path()
+		h.logDone("automatically unmounted")
+		return nil
+	}
+	if _, gone := mtab.Reload(watched); errors.Is(gone, mtab.ErrNotListed) {
+		return nil // somebody else was faster
+	}
+	return err
 }

@@ -6,11 +6,11 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
-// CountFuse gives the number of FUSE file systems in this mount namespace.
-// Below limit the number may be too high, as long as it stays below limit.
+// CountFuse gives the number of FUSE file systems in this mount namespace. Below limit
+// it may be too high, but stays below limit.
 //
-// The ways to it stand in the order of their cost: most callers are far from
-// the limit, and must not pay for other people's mounts.
+// The cheapest way comes first: most callers are far from the limit, and must not pay for
+// other users' mounts.
 func CountFuse(limit int) (int, error) {
 	n, mounted := mtab.Connections()
 	if mounted && n < limit {
@@ -27,8 +27,8 @@ func CountFuse(limit int) (int, error) {
 	return mtab.CountFuse()
 }
 
-// detachedConnections counts as mtab.Connections does, where nobody mounted
-// fusectl: in a mount of it that is never attached anywhere.
+// detachedConnections counts as mtab.Connections does, in a mount of fusectl that is
+// never attached anywhere.
 func detachedConnections() (n int, ok bool) {
 	context, err := fsopen("fusectl")
 	if err != nil {

@@ -1,26 +1,208 @@
+// Package mount makes the system calls that mount and unmount. It decides nothing: what
+// it changes in the mount table follows from a plan that package policy granted, and
+// everything that it acts on was pinned by a descriptor before.
 package mount
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// Mountpoint is a pinned mountpoint: what is checked and what is mounted over
-// are the same thing, whatever happens to its path.
+// Place is where a mountpoint lies: its pinned parent directory, and its name therein.
+// Paths are resolved once, by Resolve, with the privileges of the caller.
+type Place struct {
+	parent int    // O_PATH
+	name   string // without a slash; "." for the root directory
+	path   string // canonical, for messages and tables only
+}
+
+// Path is the canonical path, for messages and tables only.
+func (p *Place) Path() string { return p.path }
+
+// AccessError says that a mountpoint cannot be reached.
+type AccessError struct {
+	Parent bool // an ancestor could not be resolved, else it is the mountpoint itself
+	Path   string
+	Errno  error
+}
+
+func (e *AccessError) Error() string {
+	if e.Parent {
+		return "bad mount point " + e.Path + ": " + Strerror(e.Errno)
+	}
+	return "failed to access mountpoint " + e.Path + ": " + Strerror(e.Errno)
+}
+
+func (e *AccessError) Unwrap() error { return e.Errno }
+
+// Hint says what the caller can do. It tells no more than the error does: what is
+// absent and what is hidden have the same text.
+func (e *AccessError) Hint() string {
+	switch {
+	case errors.Is(e.Errno, unix.ENOTCONN):
+		return "a FUSE file system whose daemon is gone is mounted there: take it away with 'fusermount3 -u'"
+	case errors.Is(e.Errno, unix.ENOENT) && e.Parent:
+		return "a directory on the way to it does not exist"
+	case errors.Is(e.Errno, unix.ENOENT):
+		return "a mountpoint has to exist already: create it first"
+	case errors.Is(e.Errno, unix.EACCES):
+		return "a directory on the way to it is closed to you, or another user's FUSE file system is mounted there"
+	}
+	return ""
+}
+
+// Strerror gives the text of an error as C's strerror does: callers compare it.
+func Strerror(err error) string {
+	text := err.Error()
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		text = errno.Error() // the same words in lower case
+	}
+	if text == "" {
+		return "Unknown error"
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// Resolve pins the place that path names. The kernel follows all but the last component.
+// That one is not looked up, which might ask a hung daemon, unless it is . or ..
+func Resolve(path string) (*Place, error) {
+	if path == "" {
+		return nil, errors.New("invalid mountpoint ''")
+	}
+	if other := withoutDot(withoutDots(path)); other != path {
+		if p, err := resolve(path, other); err == nil {
+			return p, nil
+		} // a directory above may be closed to the caller
+	}
+	return resolve(path, path)
+}
+
+// resolve resolves path; messages name given.
+func resolve(given, path string) (*Place, error) {
+	dir, name := split(path)
+	if name == "." || name == ".." {
+		canonical, err := canonicalDir(path)
+		if err != nil {
+			return nil, &AccessError{Parent: true, Path: given, Errno: err}
+		}
+		dir, name = split(canonical)
+	}
+	parent, err := pathfd.Open(unix.AT_FDCWD, dir, 0)
+	if err != nil {
+		return nil, &AccessError{Parent: true, Path: given, Errno: err}
+	}
+	p := &Place{parent: parent, name: name, path: given}
+	if canonical, err := pathfd.Path(parent); err == nil { // else there is no /proc
+		p.path = join(canonical, name)
+	}
+	return p, nil
+}
+
+// split takes the last component off path, and the slashes around it: with a slash at
+// its end, the parent would be followed as a directory.
+func split(path string) (dir, name string) {
+	path = strings.TrimRight(path, "/")
+	if path == "" {
+		return "/", "."
+	}
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return ".", path
+	}
+	dir = strings.TrimRight(path[:i], "/")
+	if dir == "" {
+		dir = "/"
+	}
+	return dir, path[i+1:]
+}
+
+func join(dir, name string) string {
+	if name == "." {
+		return dir
+	}
+	return strings.TrimRight(dir, "/") + "/" + name
+}
+
+// canonicalDir gives the path by which the kernel knows a directory.
+func canonicalDir(path string) (string, error) {
+	fd, err := pathfd.Open(unix.AT_FDCWD, path, unix.O_DIRECTORY)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	canonical, err := pathfd.Path(fd)
+	if err == nil && !strings.HasPrefix(canonical, "/") {
+		err = unix.ENOENT // outside of the process's root
+	}
+	return canonical, err
+}
+
+// withoutDots replaces . and .. at the beginning by the current directory's path, and
+// withoutDot takes /. off the end. So the kernel need not pass through that directory,
+// which may be the root of the caller's own dead or hung mount: with default_permissions
+// it asks the daemon for the permission to pass.
+func withoutDots(path string) string {
+	first, _, _ := strings.Cut(path, "/")
+	if first != "." && first != ".." {
+		return path
+	}
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Getcwd(buf) // asks no daemon
+	if err != nil || buf[0] != '/' {
+		return path // outside of the process's root
+	}
+	dir := string(buf[:n-1])
+	for path != "" {
+		first, rest, _ := strings.Cut(path, "/")
+		switch first {
+		case "", ".":
+		case "..":
+			dir, _ = split(dir) // the path is canonical, so its text can be used
+		default:
+			return join(dir, path)
+		}
+		path = rest
+	}
+	return dir
+}
+
+func withoutDot(path string) string {
+	for {
+		base, found := strings.CutSuffix(strings.TrimRight(path, "/"), "/.")
+		base = strings.TrimRight(base, "/")
+		if !found || base == "" {
+			return path
+		}
+		// Behind a symbolic link it stays: it has the link followed.
+		if _, err := unix.Readlink(base, make([]byte, 1)); !errors.Is(err, unix.EINVAL) {
+			return path
+		}
+		path = base
+	}
+}
+
+// Mountpoint is a pinned mountpoint: what is judged and what is mounted over are the
+// same, whatever happens to the path.
 type Mountpoint struct {
 	fd    int // O_PATH
 	place *Place
 	facts policy.Mountpoint
 }
 
-// Pin pins what lies at p, and finds out what policy wants to know of it, with
-// the rights of the caller.
+// Facts are what Examine found.
+func (at *Mountpoint) Facts() policy.Mountpoint { return at.facts }
+
+// Pin pins what lies at p, and examines it.
 func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 	fd, err := pathfd.Open(p.parent, p.name, unix.O_NOFOLLOW)
 	if err != nil {
@@ -33,31 +215,70 @@ func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 	return at, nil
 }
 
-// Examine finds out anew what policy wants to know of the pinned mountpoint.
-func (at *Mountpoint) Examine(uid uint32) (err error) {
-	if at.facts, err = Describe(at.fd, at.place.path, uid); err != nil {
+// Examine finds out what policy wants to know, with the privileges of the caller. It may
+// ask a daemon.
+func (at *Mountpoint) Examine(uid uint32) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(at.fd, &st); err != nil {
 		return &AccessError{Path: at.place.path, Errno: err}
+	}
+	at.facts = policy.Mountpoint{Path: at.place.path, Mode: st.Mode, Owner: st.Uid, Sticky: st.Mode&unix.S_ISVTX != 0}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		at.facts.Kind = policy.Directory
+	case unix.S_IFREG:
+		at.facts.Kind = policy.RegularFile
+	default:
+		return nil
+	}
+	if uid == 0 { // root is not judged by the rest
+		return nil
+	}
+	// The kernel answers for the real ids, and knows of read-only mounts, ACLs and
+	// security modules.
+	err := unix.Faccessat2(at.fd, "", unix.W_OK, unix.AT_EMPTY_PATH)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before 5.8, or a seccomp filter
+		err = unix.Faccessat(unix.AT_FDCWD, pathfd.Link(at.fd), unix.W_OK, 0)
+	}
+	at.facts.Writable = err == nil
+	var fs unix.Statfs_t
+	if err := rawfile.RetryEINTR(func() error { return unix.Fstatfs(at.fd, &fs) }); err != nil {
+		return &AccessError{Path: at.place.path, Errno: err}
+	}
+	at.facts.FSType = uint64(fs.Type)
+	if ^uint(0)>>32 == 0 { // on 32-bit machines f_type has 32 bits, and on some a sign
+		at.facts.FSType = uint64(uint32(fs.Type))
 	}
 	return nil
 }
 
-// Facts says what was found out.
-func (at *Mountpoint) Facts() policy.Mountpoint { return at.facts }
+// inNamespace says whether the new mount API may attach here: only a mount in our own
+// namespace can be judged and taken back.
+func (at *Mountpoint) inNamespace() (bool, error) {
+	held, err := mtab.Holds(at.fd)
+	if errors.Is(err, mtab.ErrOutside) {
+		err = &MountError{Errno: unix.EINVAL, Message: err.Error()}
+	}
+	return held, err
+}
 
-// ready is asked right before a mount is attached to at. The kernel attaches to
-// whatever is topmost: what was mounted there since at was pinned may be root's, and
-// what is attached over it could stay, since the caller may kill this process before
-// it has taken that back. Between this look and the deed nothing else is done.
-func (at *Mountpoint) ready(last func() error) error {
+// maxLooks bounds how often somebody can make us look again by moving the mountpoint.
+const maxLooks = 10
+
+// verifyTopmost asks last, and then verifies that nothing lies on at, right before a
+// mount is attached. The kernel attaches to whatever is topmost: that may be root's by
+// now, and the caller could kill this process before it has taken the new mount back.
+// Nothing else may be done between this and the attaching.
+func (at *Mountpoint) verifyTopmost(last func() error) error {
 	if err := last(); err != nil {
 		return err
 	}
 	for range maxLooks {
-		if at.topmost(at.place.parent, at.place.name) {
+		if at.isAt(at.place.parent, at.place.name) {
 			return nil
 		}
 		now, err := pathfd.Path(at.fd)
-		if err != nil || at.topmost(unix.AT_FDCWD, now) { // not without /proc: confirm has a look afterwards
+		if err != nil || at.isAt(unix.AT_FDCWD, now) { // without /proc, confirm looks afterwards
 			return nil
 		}
 	}
@@ -68,9 +289,9 @@ func (at *Mountpoint) ready(last func() error) error {
 	return &MountError{Errno: unix.EBUSY, Message: "something else was mounted there meanwhile, or it was moved"}
 }
 
-// topmost says whether a name leads to at itself. What else lies there is not
-// asked for anything but the id of its mount.
-func (at *Mountpoint) topmost(parent int, name string) bool {
+// isAt says whether a name leads to at itself. Anything else that lies there is asked
+// for its mount id only.
+func (at *Mountpoint) isAt(parent int, name string) bool {
 	fd, err := pathfd.Open(parent, name, unix.O_NOFOLLOW)
 	if err != nil {
 		return false
@@ -84,55 +305,46 @@ func (at *Mountpoint) topmost(parent int, name string) bool {
 	return err == nil && same && there.Dev == here.Dev && there.Ino == here.Ino
 }
 
-// Describe finds out what policy wants to know of what fd is, by the rights of the
-// caller. It asks the daemon, if there is one.
-func Describe(fd int, path string, uid uint32) (policy.Mountpoint, error) {
-	facts := policy.Mountpoint{Path: path}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return facts, err
+// Signals are held while a change of the mount table is incomplete. A name that is looked
+// up meanwhile may have to be asked of a daemon, which may hang: signals are let through
+// then, and one leaves a mount without a receiver, as SIGKILL does.
+
+// holdOnSuccess makes a call that changes the mount table, with signals held. They stay
+// held if it succeeds, since the change is then to be completed.
+func holdOnSuccess(change func() error) error {
+	before := signals.Held()
+	if err := signals.Hold(); err != nil {
+		return err
 	}
-	facts.Mode = st.Mode
-	facts.Owner = st.Uid
-	facts.Sticky = st.Mode&unix.S_ISVTX != 0
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		facts.Kind = policy.Directory
-	case unix.S_IFREG:
-		facts.Kind = policy.RegularFile
-	default:
-		return facts, nil
+	err := change()
+	if err == nil || before {
+		return err
 	}
-	if uid == 0 { // root is not judged by the rest
-		return facts, nil
+	if failed := signals.Release(); failed != nil {
+		err = errors.Join(err, failed)
 	}
-	facts.Writable = writable(fd)
-	var fs unix.Statfs_t
-	if err := rawfile.RetryEINTR(func() error { return unix.Fstatfs(fd, &fs) }); err != nil {
-		return facts, err
-	}
-	facts.FSType = fsMagic(fs)
-	return facts, nil
+	return err
 }
 
-// fsMagic gives f_type without a sign: on 32-bit machines the field is 32 bits
-// wide, and on some signed.
-func fsMagic(fs unix.Statfs_t) uint64 {
-	if wordIs32 {
-		return uint64(uint32(fs.Type))
-	}
-	return uint64(fs.Type)
+// mayAsk says whether a lookup in the parent may ask a FUSE daemon.
+func (p *Place) mayAsk() bool {
+	e, _, err := mtab.ByFD(p.parent)
+	return err != nil || mountopts.IsFuse(e.Type)
 }
 
-const wordIs32 = ^uint(0)>>32 == 0
-
-// writable asks the kernel whether the caller may write to fd: it answers for
-// the real ids, which are the caller's, and knows of read-only mounts, ACLs
-// and security modules.
-func writable(fd int) bool {
-	err := unix.Faccessat2(fd, "", unix.W_OK, unix.AT_EMPTY_PATH)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before 5.8, or a seccomp filter
-		err = unix.Faccessat(unix.AT_FDCWD, pathfd.Link(fd), unix.W_OK, 0)
+// lookUp makes a call that looks up a name in the parent, or enters it.
+func (p *Place) lookUp(call func() error) error {
+	if !signals.Held() || !p.mayAsk() {
+		return call()
 	}
-	return err == nil
+	return signals.Through(call)
+}
+
+// open opens what lies at p. Nothing is followed.
+func (p *Place) open() (fd int, err error) {
+	err = p.lookUp(func() (err error) {
+		fd, err = pathfd.Open(p.parent, p.name, unix.O_NOFOLLOW)
+		return err
+	})
+	return fd, err
 }

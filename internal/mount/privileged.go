@@ -9,17 +9,17 @@ import (
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
-// This file holds every call that is made with more rights than the caller
-// has. Each raises one capability for one system call; above each stands what
-// must be true before it.
+// This file holds every call that is made with more privileges than the caller has.
+// Each raises one capability for one system call; the comment above it says what must be
+// true before.
 
-// asAdmin makes one call with CAP_SYS_ADMIN, again if a signal interrupts it.
+// asAdmin makes one call with CAP_SYS_ADMIN, repeated if a signal interrupts it.
 func asAdmin(call func() error) error {
 	return priv.With(priv.SysAdmin, func() error { return rawfile.RetryEINTR(call) })
 }
 
-// fsopen: fstype is fuse, fuseblk or fusectl, never the caller's text. Nothing
-// is mounted by it; the kernel may load the module of that name.
+// fsopen: fstype is fuse, fuseblk or fusectl, never the caller's text. Nothing is
+// mounted; the kernel may load the module of that name.
 func fsopen(fstype string) (fd int, err error) {
 	err = asAdmin(func() (err error) {
 		fd, err = unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
@@ -28,13 +28,13 @@ func fsopen(fstype string) (fd int, err error) {
 	return fd, err
 }
 
-// fsconfigCreate: every value in the context came from granted terms.
+// fsconfigCreate: every value in the context came from a granted plan.
 func fsconfigCreate(context int) error {
 	return asAdmin(func() error { return unix.FsconfigCreate(context) })
 }
 
-// fsconfigCreateApart: as fsconfigCreate, in a child that makes this one call
-// with the capability raised, and ends.
+// fsconfigCreateApart: as fsconfigCreate, in a child that makes this one call with the
+// capability raised, and ends.
 func fsconfigCreateApart(context int) (c child, err error) {
 	err = asAdmin(func() (err error) {
 		c, err = forkCreate(context)
@@ -43,8 +43,8 @@ func fsconfigCreateApart(context int) (c child, err error) {
 	return c, err
 }
 
-// fsmount: the attributes came from granted terms, nosuid and nodev among them
-// unless root took them off. The mount is not attached yet.
+// fsmount: the attributes came from a granted plan, with nosuid and nodev unless root
+// took them off. The mount is not attached yet.
 func fsmount(context, attributes int) (fd int, err error) {
 	err = asAdmin(func() (err error) {
 		fd, err = unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, attributes)
@@ -53,40 +53,36 @@ func fsmount(context, attributes int) (fd int, err error) {
 	return fd, err
 }
 
-// moveMount: at is the pinned descriptor that policy judged; no path takes part.
+// moveMount: at is the pinned descriptor that policy judged. No path takes part.
 func moveMount(mount, at int) error {
 	return asAdmin(func() error {
 		return unix.MoveMount(mount, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	})
 }
 
-// mount: target names the pinned descriptor (as the current directory or below
-// /proc/self/fd) and nothing else; the rest came from granted terms.
+// mount: target is the pinned descriptor, as the current directory or below
+// /proc/self/fd. The rest came from a granted plan.
 func mount(source, target, fstype string, flags uintptr, data string) error {
 	return asAdmin(func() error { return unix.Mount(source, target, fstype, flags, data) })
 }
 
-// umountName: the current directory is the pinned parent, and what lies at
-// name was judged by its mount id to be the caller's, and lies on a directory or
-// file of that parent: if it is gone in this moment, no other mount comes to
-// light.
+// umountName: the current directory is the pinned parent. What lies at name was judged
+// by its mount id to be the caller's, and so were all mounts between it and the parent:
+// if it is gone by now, what comes to light is the caller's, too.
 func umountName(name string, flags int) error {
 	return asAdmin(func() error { return unix.Unmount(name, unix.UMOUNT_NOFOLLOW|flags) })
 }
 
-// detachTop: fd is the root of the very mount that was judged by its id. The
-// name below /proc/self/fd leads there whatever lies on its path now. Should
-// root have mounted on top in the moment between, that is what goes; a detached
-// mount would take it along in any case.
+// detachTop: fd is the root of the mount that was judged by its id; /proc/self/fd leads
+// there whatever lies on its path. A mount that root attaches on top at this moment goes
+// instead; a detached mount would take it along in any case.
 func detachTop(fd int) error {
 	return asAdmin(func() error { return unix.Unmount(pathfd.Link(fd), unix.MNT_DETACH) })
 }
 
-// RecordMount: the mount exists and was granted. Its names are escaped by
-// mtab; the files are opened as their owner, root, without any capability.
-func RecordMount(r mtab.Record) error {
-	return priv.AsFileOwner(func() error { return mtab.Add(r) })
-}
+// RecordMount: the mount exists and was granted. mtab escapes its names; the files are
+// opened as their owner, root, without any capability.
+func RecordMount(r mtab.Record) error { return priv.AsFileOwner(func() error { return mtab.Add(r) }) }
 
 // ForgetMount: the mount was judged to be the caller's, and is gone.
 func ForgetMount(r mtab.Record) error {

@@ -17,9 +17,8 @@ const (
 	ConnectionsMagic = 0x65735543
 )
 
-// Connections gives the number of FUSE connections of the whole system, an
-// upper bound of the file systems in one namespace, in a single call, if
-// fusectl is mounted.
+// Connections gives the number of FUSE connections of the whole system, an upper bound of
+// the file systems in one namespace, if fusectl is mounted. Its cost is constant.
 func Connections() (n int, ok bool) {
 	var fs unix.Statfs_t
 	if rawfile.RetryEINTR(func() error { return unix.Statfs(ConnectionsPath, &fs) }) != nil || fs.Type != ConnectionsMagic {
@@ -41,14 +40,11 @@ func ConnectionsAt(fd int) (n int, ok bool) {
 	return connections(st)
 }
 
-// connections reads the link count of fusectl's root: two, and one for each
-// connection.
-func connections(st unix.Stat_t) (n int, ok bool) {
-	return int(st.Nlink) - 2, st.Nlink >= 2
-}
+// connections reads the link count of fusectl's root: two, and one for each connection.
+func connections(st unix.Stat_t) (n int, ok bool) { return int(st.Nlink) - 2, st.Nlink >= 2 }
 
-// CountMounts gives the number of all mounts in this namespace, where the
-// kernel lists them by id.
+// CountMounts gives the number of all mounts in this namespace, where the kernel lists
+// them by id.
 func CountMounts() (n int, ok bool) {
 	var ids idSpace
 	for last := uint64(0); ; last = ids[len(ids)-1] {
@@ -63,8 +59,8 @@ func CountMounts() (n int, ok bool) {
 	}
 }
 
-// CountFuse gives the number of FUSE file systems in this mount namespace:
-// file systems, not bind mounts of them. It looks at every mount.
+// CountFuse gives the number of FUSE file systems in this mount namespace, bind mounts not
+// counted. It looks at every mount.
 func CountFuse() (int, error) {
 	if n, err := countByID(); err == nil {
 		return n, nil
@@ -75,7 +71,6 @@ func CountFuse() (int, error) {
 // device is a file system, as the table names it.
 type device struct{ major, minor uint32 }
 
-// countByID asks for each mount by its id.
 func countByID() (int, error) {
 	ids, err := listmount(allMounts)
 	if err != nil {
@@ -99,7 +94,6 @@ func countByID() (int, error) {
 	return len(seen), nil
 }
 
-// countByText reads the whole table.
 func countByText() (int, error) {
 	entries, err := Fuse()
 	if err != nil {

@@ -1,6 +1,3 @@
-// Package mtab reads the kernel's mount table, and keeps the two tables that
-// user space has of it: libmount's utab and, where it is a regular file,
-// /etc/mtab.
 package mtab
 
 import (
@@ -8,44 +5,45 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
-// Entry is one mount of the table.
-type Entry struct {
-	// ID and Parent are mount ids. Unique says that they are the kind that is
-	// never used again (Linux 6.8); the other kind may be.
-	ID, Parent uint64
-	Unique     bool
+const mountinfoPath = "/proc/self/mountinfo"
 
-	Major, Minor uint32
-	Mountpoint   string // as seen from the process's root
-	Type         string // with its subtype: fuse.sshfs
-	Source       string // empty where the kernel does not tell it in this way
-	NoSuid       bool
-	NoDev        bool
-	// SuperOptions are the file system's own options, comma-separated.
-	SuperOptions string
+func mountinfo() (string, error) {
+	text, err := rawfile.Text(mountinfoPath)
+	if err != nil {
+		return "", unreadable(err)
+	}
+	return text, nil
 }
 
-// Connection is the number by which fusectl knows the connection of a FUSE mount: the
-// file system's device number, as the kernel itself writes it.
-func (e Entry) Connection() uint32 { return e.Major<<20 | e.Minor }
-
-// Owner gives the user_id of a FUSE mount: the whole number, so that no uid is
-// taken for the beginning of another (CVE-2021-3995).
-func (e Entry) Owner() (uid uint32, ok bool) {
-	for option := range strings.SplitSeq(e.SuperOptions, ",") {
-		if value, found := strings.CutPrefix(option, "user_id="); found {
-			n, err := strconv.ParseUint(value, 10, 32)
-			return uint32(n), err == nil
-		}
+// readable says whether the text can be opened.
+func readable() (bool, error) {
+	fd, err := rawfile.Open(mountinfoPath, unix.O_RDONLY, 0)
+	if err != nil {
+		return false, unreadable(err)
 	}
-	return 0, false
+	return true, unix.Close(fd)
+}
+
+// unreadable does not wrap: that this file is missing (there is no /proc) must not be
+// taken for the absence of a mount.
+func unreadable(err error) error {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
+		err = errno
+	}
+	return errors.New("the mount table cannot be read: " + mountinfoPath + ": " + err.Error())
 }
 
 var errMalformed = errors.New("malformed line in mountinfo")
 
-// parseLine reads one line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
+// parseLine reads one line (proc_pid_mountinfo(5)).
 func parseLine(line string) (Entry, error) {
 	before, after, found := strings.Cut(line, " - ")
 	head := strings.Split(before, " ")
@@ -53,35 +51,27 @@ func parseLine(line string) (Entry, error) {
 	if !found || len(head) < 6 || len(tail) < 3 {
 		return Entry{}, fmt.Errorf("%w: %q", errMalformed, line)
 	}
-	var e Entry
-	var err [4]error
-	e.ID, err[0] = strconv.ParseUint(head[0], 10, 64)
-	e.Parent, err[1] = strconv.ParseUint(head[1], 10, 64)
 	major, minor, _ := strings.Cut(head[2], ":")
-	e.Major, err[2] = parse32(major)
-	e.Minor, err[3] = parse32(minor)
-	if err := errors.Join(err[:]...); err != nil {
-		return Entry{}, fmt.Errorf("%w: %q", errMalformed, line)
+	var numbers [4]uint64
+	for i, field := range [...]string{head[0], head[1], major, minor} {
+		var err error
+		if numbers[i], err = strconv.ParseUint(field, 10, [...]int{64, 64, 32, 32}[i]); err != nil {
+			return Entry{}, fmt.Errorf("%w: %q", errMalformed, line)
+		}
 	}
-	e.Mountpoint = Unescape(head[4])
+	e := Entry{
+		ID: numbers[0], Parent: numbers[1], Major: uint32(numbers[2]), Minor: uint32(numbers[3]),
+		Mountpoint: Unescape(head[4]), Type: Unescape(tail[0]), Source: Unescape(tail[1]), SuperOptions: tail[2],
+	}
 	for option := range strings.SplitSeq(head[5], ",") {
 		e.NoSuid = e.NoSuid || option == "nosuid"
 		e.NoDev = e.NoDev || option == "nodev"
 	}
-	e.Type = Unescape(tail[0])
-	e.Source = Unescape(tail[1])
-	e.SuperOptions = tail[2]
 	return e, nil
 }
 
-func parse32(s string) (uint32, error) {
-	n, err := strconv.ParseUint(s, 10, 32)
-	return uint32(n), err
-}
-
-// each calls f for every line of a mountinfo text until f says stop. The table
-// is the kernel's own; a line that cannot be read is an error and never a
-// guess.
+// each calls f for every line until f says stop. A line that cannot be parsed is an
+// error, and never a guess.
 func each(text string, f func(Entry) (stop bool)) error {
 	for line := range strings.SplitSeq(text, "\n") {
 		if line == "" {
@@ -96,4 +86,37 @@ func each(text string, f func(Entry) (stop bool)) error {
 		}
 	}
 	return nil
+}
+
+// Listed is an entry as mountinfo has it: its ids may be reused.
+type Listed struct {
+	Entry
+	Options string // the mount's own, comma-separated
+}
+
+// Fuse gives the FUSE mounts that can be reached from the process's root, in the order of
+// the table: of two at one place, the upper one comes later.
+func Fuse() ([]Listed, error) {
+	text, err := mountinfo()
+	if err != nil {
+		return nil, err
+	}
+	return fuseIn(text)
+}
+
+func fuseIn(text string) (mounts []Listed, err error) {
+	for line := range strings.SplitSeq(text, "\n") {
+		if !strings.Contains(line, " - fuse") { // most lines are not worth parsing
+			continue
+		}
+		e, err := parseLine(line)
+		if err != nil {
+			return nil, err
+		}
+		if mountopts.IsFuse(e.Type) {
+			options := strings.SplitN(line, " ", 7)[5] // parseLine has verified the number
+			mounts = append(mounts, Listed{Entry: e, Options: options})
+		}
+	}
+	return mounts, nil
 }

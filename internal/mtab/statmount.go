@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
-// From linux/mount.h; x/sys has the numbers of the calls only.
+// From linux/mount.h; x/sys has only the numbers of the calls.
 const (
 	statmountSbBasic   = 0x1
 	statmountMntBasic  = 0x2
@@ -21,7 +24,7 @@ const (
 	statmountFsSubtype = 0x100
 	statmountSbSource  = 0x200
 
-	// Without these an answer is of no use, and mountinfo is asked instead.
+	// Without these an answer is of no use, and mountinfo is read instead.
 	statmountNeeded = statmountSbBasic | statmountMntBasic | statmountFsType
 	statmountWanted = statmountNeeded | statmountMntPoint | statmountMntOpts |
 		statmountFsSubtype | statmountSbSource
@@ -54,11 +57,10 @@ const (
 // errIncomplete says that this kernel's statmount does not tell enough.
 var errIncomplete = errors.New("statmount: the answer lacks needed fields")
 
-// allMounts stands for the root of the whole namespace (LSMT_ROOT).
+// allMounts is the root of the whole namespace (LSMT_ROOT).
 const allMounts = ^uint64(0)
 
-// statmount asks the kernel for the mount with this unique id. It never asks
-// the daemon that serves it.
+// statmount asks the kernel for the mount with this unique id. It asks no daemon.
 func statmount(id uint64) (Entry, error) {
 	var space [2048]byte // on the stack
 	for buf := space[:]; ; buf = make([]byte, 4*len(buf)) {
@@ -73,15 +75,20 @@ func statmount(id uint64) (Entry, error) {
 }
 
 func statmountInto(buf []byte, id, want uint64) error {
-	req := mntIDReq{size: uint32(unsafe.Sizeof(mntIDReq{})), mntID: id, param: want}
+	_, err := callByID(unix.SYS_STATMOUNT, id, want, unsafe.Pointer(&buf[0]), len(buf))
+	return err
+}
+
+// callByID makes statmount(2) or listmount(2), again if a signal interrupts it.
+func callByID(trap uintptr, id, param uint64, buf unsafe.Pointer, size int) (int, error) {
+	req := mntIDReq{size: uint32(unsafe.Sizeof(mntIDReq{})), mntID: id, param: param}
 	for {
-		_, _, errno := unix.Syscall6(unix.SYS_STATMOUNT, uintptr(unsafe.Pointer(&req)),
-			uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0, 0)
+		n, _, errno := unix.Syscall6(trap, uintptr(unsafe.Pointer(&req)), uintptr(buf), uintptr(size), 0, 0, 0)
 		if errno == 0 {
-			return nil
+			return int(n), nil
 		}
 		if errno != unix.EINTR {
-			return errno
+			return 0, errno
 		}
 	}
 }
@@ -92,7 +99,6 @@ func decodeStatmount(buf []byte) (Entry, error) {
 	if mask&statmountNeeded != statmountNeeded {
 		return Entry{}, errIncomplete
 	}
-	text := func(bit uint64, at int) string { return textOf(buf, bit, at) }
 	attr := ne.Uint64(buf[offMntAttr:])
 	e := Entry{
 		ID:           ne.Uint64(buf[offMntID:]),
@@ -100,17 +106,17 @@ func decodeStatmount(buf []byte) (Entry, error) {
 		Unique:       true,
 		Major:        ne.Uint32(buf[offMajor:]),
 		Minor:        ne.Uint32(buf[offMinor:]),
-		Mountpoint:   text(statmountMntPoint, offMntPoint),
-		Type:         text(statmountFsType, offFsType),
-		Source:       text(statmountSbSource, offSbSource),
+		Mountpoint:   textOf(buf, statmountMntPoint, offMntPoint),
+		Type:         textOf(buf, statmountFsType, offFsType),
+		Source:       textOf(buf, statmountSbSource, offSbSource),
 		NoSuid:       attr&unix.MOUNT_ATTR_NOSUID != 0,
 		NoDev:        attr&unix.MOUNT_ATTR_NODEV != 0,
-		SuperOptions: text(statmountMntOpts, offMntOpts),
+		SuperOptions: textOf(buf, statmountMntOpts, offMntOpts),
 	}
 	if mountopts.IsFuse(e.Type) && mask&statmountMntOpts == 0 {
 		return Entry{}, errIncomplete // a FUSE mount always has an owner
 	}
-	if subtype := text(statmountFsSubtype, offFsSubtype); subtype != "" {
+	if subtype := textOf(buf, statmountFsSubtype, offFsSubtype); subtype != "" {
 		e.Type += "." + subtype
 	}
 	return e, nil
@@ -130,6 +136,14 @@ func textOf(buf []byte, bit uint64, at int) string {
 	return string(s)
 }
 
+// idSpace takes some ids at a time. It lies on the stack.
+type idSpace [256]uint64
+
+// listmountInto gives ids of mounts below id: those after one, or the first ones.
+func listmountInto(ids *idSpace, id, after uint64) (int, error) {
+	return callByID(unix.SYS_LISTMOUNT, id, after, unsafe.Pointer(ids), len(ids))
+}
+
 // listmount gives the unique ids of all mounts below one.
 func listmount(id uint64) ([]uint64, error) {
 	var all []uint64
@@ -146,20 +160,86 @@ func listmount(id uint64) ([]uint64, error) {
 	}
 }
 
-// idSpace takes ids in passing. It lies on the stack.
-type idSpace [256]uint64
+// mountID is a mount's id as one of the kernel's interfaces gives it.
+type mountID struct {
+	n      uint64
+	unique bool
+}
 
-// listmountInto gives the ids that follow one, or the first ones.
-func listmountInto(ids *idSpace, id, after uint64) (int, error) {
-	req := mntIDReq{size: uint32(unsafe.Sizeof(mntIDReq{})), mntID: id, param: after}
-	for {
-		n, _, errno := unix.Syscall6(unix.SYS_LISTMOUNT, uintptr(unsafe.Pointer(&req)),
-			uintptr(unsafe.Pointer(&ids[0])), uintptr(len(ids)), 0, 0, 0)
-		if errno == 0 {
-			return int(n), nil
-		}
-		if errno != unix.EINTR {
-			return 0, errno
+// askNothing is the statx mask that FUSE answers to anybody: the kernel adds the old
+// mount id and the attributes of the mount by itself.
+const askNothing = 0
+
+// uniqueID gives the unique id of the mount in which fd lies, and whether fd is that
+// mount's root. Where the kernel does not tell, isRoot is true: umount2 refuses what is
+// not a root anyway.
+func uniqueID(fd int) (id mountID, isRoot bool, err error) {
+	return uniqueIDAt(fd, "", unix.AT_EMPTY_PATH)
+}
+
+// uniqueIDAt is uniqueID for a name relative to fd. AT_STATX_DONT_SYNC answers from what
+// the kernel knows, without asking the daemon, which may hang.
+func uniqueIDAt(fd int, name string, flags int) (id mountID, isRoot bool, err error) {
+	flags |= unix.AT_STATX_DONT_SYNC
+	var st unix.Statx_t
+	err = unix.Statx(fd, name, flags, unix.STATX_MNT_ID_UNIQUE, &st)
+	if err == nil {
+		// A kernel that does not know the bit answers with the other id.
+		unique := st.Mask&unix.STATX_MNT_ID_UNIQUE != 0
+		return mountID{n: st.Mnt_id, unique: unique}, attrRoot(st), nil
+	}
+	// FUSE refuses stat to all but the mount's owner, even to root. A file handle has the
+	// id, too.
+	isRoot = unix.Statx(fd, name, flags, askNothing, &st) != nil || attrRoot(st)
+	if n, err := handleMountID(fd, name, flags&unix.AT_EMPTY_PATH); err == nil {
+		return mountID{n: n, unique: true}, isRoot, nil
+	}
+	return mountID{}, isRoot, err
+}
+
+// attrRoot reads STATX_ATTR_MOUNT_ROOT; a kernel before 5.8 does not tell.
+func attrRoot(st unix.Statx_t) bool {
+	return st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT == 0 || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}
+
+// fileHandle is struct file_handle (linux/fs.h).
+type fileHandle struct {
+	bytes uint32
+	kind  int32
+	data  [128]byte // MAX_HANDLE_SZ
+}
+
+func handleMountID(fd int, name string, flags int) (id uint64, err error) {
+	const handleFID, mntIDUnique = 0x200, 0x001 // AT_* of linux/fcntl.h (6.12)
+	path, err := unix.BytePtrFromString(name)
+	if err != nil {
+		return 0, err
+	}
+	var handle fileHandle
+	handle.bytes = uint32(len(handle.data))
+	_, _, errno := unix.Syscall6(unix.SYS_NAME_TO_HANDLE_AT, uintptr(fd), uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(&handle)), uintptr(unsafe.Pointer(&id)), uintptr(flags|handleFID|mntIDUnique), 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return id, nil
+}
+
+// OldID gives the id that mountinfo and utab use of the mount in which fd lies.
+func OldID(fd int) (uint64, error) {
+	var st unix.Statx_t
+	err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, askNothing, &st)
+	if err == nil && st.Mask&unix.STATX_MNT_ID != 0 {
+		return st.Mnt_id, nil
+	}
+	text, err := rawfile.Text("/proc/self/fdinfo/" + strconv.Itoa(fd))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if value, found := strings.CutPrefix(line, "mnt_id:"); found {
+			return strconv.ParseUint(strings.TrimSpace(value), 10, 64)
 		}
 	}
+	return 0, errors.New("no mnt_id in fdinfo")
 }

@@ -3,13 +3,14 @@ package mtab
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
-// The tables of user space.
+// The tables of user space, and their locks.
 const (
 	UtabPath = "/run/mount/utab"
 	MtabPath = "/etc/mtab"
@@ -18,30 +19,32 @@ const (
 	mtabLockPath = "/etc/mtab~"
 )
 
-// maxTable bounds what is read of a table in bytes: it is copied whole. Where utab
-// has more than maxUtab nothing is added: a user whose mounts end without us, as
-// when he removes the mountpoint in another namespace, leaves a line each time.
+// maxTable bounds what is read of a table, in bytes. Beyond maxUtab nothing is added to
+// utab: a user whose mounts end without this program, as by removing the mountpoint in
+// another namespace, leaves a line each time.
 const (
 	maxTable = 64 << 20
 	maxUtab  = 1 << 20
 )
 
-// SeesUtab says whether libmount's table exists here. Where it does not, nobody
-// reads it, and none is made. After an error the answer is no: who keeps a
-// privilege because of the table does not do so in doubt.
+// SeesUtab says whether libmount's table exists. Where it does not, nobody reads it, and
+// none is created. After an error the answer is no: no privilege is kept in doubt.
 func SeesUtab() (bool, error) { return isTable(UtabPath) }
 
 // SeesMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
 func SeesMtab() (bool, error) { return isTable(MtabPath) }
 
-// HasUtab is SeesUtab with the other answer in doubt: to write the table succeeds
-// after all, or says what failed.
-func HasUtab() bool { return orInDoubt(SeesUtab()) }
+// HasUtab is SeesUtab, and true in doubt: writing the table then says what failed.
+func HasUtab() bool {
+	yes, err := SeesUtab()
+	return yes || err != nil
+}
 
 // HasMtab is SeesMtab in the same way.
-func HasMtab() bool { return orInDoubt(SeesMtab()) }
-
-func orInDoubt(yes bool, err error) bool { return yes || err != nil }
+func HasMtab() bool {
+	yes, err := SeesMtab()
+	return yes || err != nil
+}
 
 func isTable(path string) (bool, error) {
 	var st unix.Stat_t
@@ -60,9 +63,8 @@ func isHidden(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EACCES)
 }
 
-// InUtab says whether utab has a line that Remove would take out, or may have
-// one. It reads without the lock: the line of a mount that exists does not come
-// and go.
+// InUtab says whether utab has, or may have, a line that Remove would remove. It takes no
+// lock: the line of a mount that exists does not come and go.
 func InUtab(r Record) bool {
 	text, err := readTable(UtabPath)
 	if err != nil {
@@ -72,8 +74,8 @@ func InUtab(r Record) bool {
 	return found
 }
 
-// Add records a mount in the tables that exist. It must run with the file
-// rights of root. A failure leaves the table as it was.
+// Add records a mount in the tables that exist. It must run with the file access of root.
+// A failure leaves the table as it was.
 func Add(r Record) error {
 	var errs []error
 	if len(r.Userspace) > 0 && HasUtab() {
@@ -87,49 +89,40 @@ func Add(r Record) error {
 		errs = append(errs, err, full)
 	}
 	if HasMtab() {
-		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) {
-			return mtabAdd(text, r), true
-		}))
+		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) { return mtabAdd(text, r), true }))
 	}
 	return errors.Join(errs...)
 }
 
-// Remove takes a mount out of the tables, under the same conditions as Add.
+// Remove removes a mount from the tables, under the same conditions as Add.
 func Remove(r Record) error {
 	var errs []error
 	if HasUtab() && InUtab(r) {
-		errs = append(errs, edit(UtabPath, lockUtab, func(text string) (string, bool) {
-			return utabRemove(text, r)
-		}))
+		errs = append(errs, edit(UtabPath, lockUtab, func(text string) (string, bool) { return utabRemove(text, r) }))
 	}
 	if HasMtab() {
-		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) {
-			return mtabRemove(text, r)
-		}))
+		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) { return mtabRemove(text, r) }))
 	}
 	return errors.Join(errs...)
 }
 
-// edit changes a table under its lock, by writing it anew and renaming: a
-// reader sees the old table or the new one, whatever happens on the way.
-func edit(path string, lock func() (unlock func() error, err error), change func(string) (string, bool)) (err error) {
+// edit changes a table under its lock, by writing a new file and renaming it: a reader
+// sees the old table or the new one, also if this process is killed.
+func edit(path string, lock func() (unlock func() error, err error), change func(string) (string, bool)) error {
 	unlock, err := lock()
 	if err != nil {
 		return fmt.Errorf("%s not updated: %w", path, err)
 	}
-	defer func() { err = errors.Join(err, unlock()) }()
 	text, err := readTable(path)
+	if err == nil {
+		if changed, ok := change(text); ok {
+			err = replace(path, changed)
+		}
+	}
 	if err != nil {
-		return fmt.Errorf("%s not updated: %w", path, err)
+		err = fmt.Errorf("%s not updated: %w", path, err)
 	}
-	changed, ok := change(text)
-	if !ok {
-		return nil
-	}
-	if err := replace(path, changed); err != nil {
-		return fmt.Errorf("%s not updated: %w", path, err)
-	}
-	return nil
+	return errors.Join(err, unlock())
 }
 
 func readTable(path string) (string, error) {
@@ -143,10 +136,9 @@ func readTable(path string) (string, error) {
 	return rawfile.Text(path)
 }
 
-// replace puts text in the place of the file at path. The temporary name is
-// always the same: the lock is held, so what lies there was left by a writer
-// who was killed.
-func replace(path, text string) (err error) {
+// replace puts text in place of the file at path. The temporary name is always the same:
+// under the lock, what lies there was left by a writer that was killed.
+func replace(path, text string) error {
 	temporary := path + ".fusermount"
 	if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err
@@ -169,4 +161,80 @@ func replace(path, text string) (err error) {
 		return errors.Join(err, unix.Unlink(temporary))
 	}
 	return nil
+}
+
+// lockWait bounds the wait for a lock: anybody who may open utab.lock may hold it for
+// ever.
+const (
+	lockWait  = 2 * time.Second
+	lockRetry = 10 * time.Millisecond
+)
+
+var (
+	errLockHeld = errors.New("its lock is held by another process")
+	errRetry    = errors.New("try again") // the lock may be free in a moment
+)
+
+// lockUtab takes libmount's lock: flock on a file that stays.
+func lockUtab() (unlock func() error, err error) {
+	return waitFor(func() (func() error, error) {
+		fd, err := rawfile.Open(utabLockPath, unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			return nil, errors.Join(retryIf(err, unix.EWOULDBLOCK), unix.Close(fd))
+		}
+		return func() error { return unix.Close(fd) }, nil
+	})
+}
+
+// lockMtab takes the old lock of /etc/mtab: a file that exists, write-locked by its
+// creator, as long as the lock is held. One without that lock was left by a process that
+// was killed, and is taken over.
+func lockMtab() (unlock func() error, err error) {
+	return waitFor(func() (func() error, error) {
+		fd, err := rawfile.Open(mtabLockPath, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		whole := unix.Flock_t{Type: unix.F_WRLCK}
+		if err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &whole); err != nil {
+			return nil, errors.Join(retryIf(err, unix.EAGAIN, unix.EACCES), unix.Close(fd))
+		}
+		if !stillAt(fd, mtabLockPath) {
+			return nil, errors.Join(errRetry, unix.Close(fd)) // its last holder removed it meanwhile
+		}
+		return func() error { return errors.Join(unix.Unlink(mtabLockPath), unix.Close(fd)) }, nil
+	})
+}
+
+func retryIf(err error, busy ...error) error {
+	for _, b := range append(busy, unix.EINTR) {
+		if errors.Is(err, b) {
+			return errRetry
+		}
+	}
+	return err
+}
+
+func waitFor(try func() (func() error, error)) (func() error, error) {
+	for deadline := time.Now().Add(lockWait); ; {
+		unlock, err := try()
+		if err == nil || !errors.Is(err, errRetry) {
+			return unlock, err
+		}
+		if time.Now().After(deadline) {
+			return nil, errLockHeld
+		}
+		pause := unix.NsecToTimespec(lockRetry.Nanoseconds())
+		if err := unix.Nanosleep(&pause, nil); err != nil && !errors.Is(err, unix.EINTR) {
+			return nil, err
+		}
+	}
+}
+
+func stillAt(fd int, path string) bool {
+	var a, b unix.Stat_t
+	return unix.Fstat(fd, &a) == nil && unix.Lstat(path, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino
 }

@@ -5,23 +5,23 @@ import (
 	"strings"
 )
 
-// Record is what the user space tables keep of one of our mounts.
+// Record is what the tables of user space keep of one of our mounts.
 type Record struct {
 	ID        uint64 // the mount id that mountinfo uses
 	Source    string
 	Target    string // the mountpoint as the kernel names it
 	Type      string
-	Options   string   // what stands in /etc/mtab, comma-separated
+	Options   string   // for /etc/mtab, comma-separated
 	Userspace []string // the x-* options, for utab
 }
 
-// utabAdd appends r in the format that libmount reads. The mount's id stands among
-// the attributes, which libmount keeps for those who write them: it lets a removal
-// find exactly the line of its own mount, whatever source the caller gave it.
+// utabAdd appends r in libmount's format. The mount's id is among the attributes, which
+// libmount keeps for others: by it a removal finds the line of its own mount, whatever
+// source the caller gave.
 //
-// Not as ID=: libmount from 2.39 on would go by that alone, and ids are used again.
-// A line that stays, since its mount ended without this program, could then give a
-// caller's options to a mount of root's.
+// It is not an ID= field: libmount from 2.39 on would go by that alone, and ids are
+// reused. A line of a mount that ended without this program could then give a caller's
+// options to a mount of root's.
 func utabAdd(text string, r Record) string {
 	return terminated(text) + "SRC=" + Escape(r.Source) +
 		" TARGET=" + Escape(r.Target) +
@@ -31,8 +31,8 @@ func utabAdd(text string, r Record) string {
 
 func utabMark(r Record) string { return "fusermount.id=" + strconv.FormatUint(r.ID, 10) }
 
-// utabRemove takes out the line that utabAdd wrote for this mount. A line of
-// the same target that somebody else wrote, for a mount below or above, stays.
+// utabRemove removes the line that utabAdd wrote for this mount. Another program's line
+// of the same target, for a mount below or above, stays.
 func utabRemove(text string, r Record) (changed string, found bool) {
 	return withoutLast(text, func(line string) bool {
 		l := parseUtab(line)
@@ -50,35 +50,31 @@ func parseUtab(line string) map[string]string {
 	return fields
 }
 
-// mtabAdd appends r to the text of an /etc/mtab that is a regular file (fstab(5)).
+// mtabAdd appends r to the text of /etc/mtab (fstab(5)).
 func mtabAdd(text string, r Record) string {
 	return terminated(text) + strings.Join([]string{
 		Escape(r.Source), Escape(r.Target), Escape(r.Type), Escape(r.Options), "0", "0",
 	}, " ") + "\n"
 }
 
-// mtabRemove takes out the newest line with r's target and type that carries
-// r's options: they name the owner.
+// mtabRemove removes the newest line with r's target, type and owner.
 func mtabRemove(text string, r Record) (changed string, found bool) {
+	owner, ok := Entry{SuperOptions: r.Options}.Owner()
 	return withoutLast(text, func(line string) bool {
 		f := strings.FieldsFunc(line, separator)
-		return len(f) >= 4 && Unescape(f[1]) == r.Target &&
-			Unescape(f[2]) == r.Type && hasOwner(Unescape(f[3]), r)
+		if !ok || len(f) < 4 || Unescape(f[1]) != r.Target || Unescape(f[2]) != r.Type {
+			return false
+		}
+		got, has := Entry{SuperOptions: Unescape(f[3])}.Owner()
+		return has && got == owner
 	})
 }
 
-// separator says what stands between two fields: blanks and tabs alone. Other
-// white space is part of a name.
+// separator says what separates fields: blanks and tabs. Other white space is part of a
+// name.
 func separator(r rune) bool { return r == ' ' || r == '\t' }
 
-func hasOwner(options string, r Record) bool {
-	want, ok := Entry{SuperOptions: r.Options}.Owner()
-	got, has := Entry{SuperOptions: options}.Owner()
-	return ok && has && got == want
-}
-
-// withoutLast removes the last line for which match holds, and keeps every
-// other byte as it is.
+// withoutLast removes the last line for which match holds, and keeps every other byte.
 func withoutLast(text string, match func(line string) bool) (string, bool) {
 	end := len(text)
 	for end > 0 {
@@ -97,4 +93,46 @@ func terminated(text string) string {
 		return text + "\n"
 	}
 	return text
+}
+
+// escaped are the bytes that the tables write as a backslash and three octal digits.
+// Kernels since 6.1 write the last; libmount reads it, too.
+const escaped = " \t\n\\#"
+
+// Escape writes s as one field of a table.
+func Escape(s string) string {
+	if !strings.ContainsAny(s, escaped) {
+		return s
+	}
+	const octal = "01234567"
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if strings.IndexByte(escaped, c) < 0 {
+			b.WriteByte(c)
+			continue
+		}
+		b.Write([]byte{'\\', octal[c>>6], octal[c>>3&7], octal[c&7]})
+	}
+	return b.String()
+}
+
+// Unescape reads a field that Escape or the kernel wrote. What is no escape stays.
+func Unescape(s string) string {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '\\' && len(s)-i >= 4 {
+			isOctal := func(c byte) bool { return c >= '0' && c <= '7' }
+			if s[i+1] <= '3' && isOctal(s[i+1]) && isOctal(s[i+2]) && isOctal(s[i+3]) {
+				c = s[i+1]&7<<6 | s[i+2]&7<<3 | s[i+3]&7
+				i += 3
+			}
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }

@@ -8,82 +8,72 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/entry"
 	"github.com/go-fusermount/fusermount/internal/secure"
+	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
 // Identity is the result of becoming the caller.
 type Identity struct {
 	UID, GID uint32 // the caller's real ids, now also effective and saved
-	// Origin is how the process looked before, to explain what is missing.
-	Origin Origin
+	Origin   Origin
 }
-
-// own is what stays effective between the brackets. It is empty unless the
-// caller is root: root resolves paths with root's own rights.
-var own Set
 
 // Become verifies that the process is its caller, and locks it in that state.
 //
-// In a set-id process package entry did the work, before the Go runtime started.
-// Here every part of it is read back from the kernel. A process that has more
-// rights than its caller, and did not begin at that entry point, is refused.
+// In a set-id process package entry did the work before the Go runtime started; here
+// every part of it is read back from the kernel. A process that has more privileges than
+// its caller and did not begin at that entry point is refused.
 //
 // Afterwards all ids are the real ones, no capability is effective, and none but
-// Lendable is permitted; nothing can be inherited or regained by an exec. A caller
-// who is root keeps the other capabilities as well.
-//
-// After an error the process must end.
+// Lendable is permitted; an exec can neither inherit nor regain any. A root caller keeps
+// the other capabilities. After an error the process must end.
 func Become() (Identity, error) {
-	who, err := verified()
+	who, err := becomeCaller()
 	if err != nil {
 		return Identity{}, fmt.Errorf("cannot become the caller: %w", err)
 	}
 	return who, nil
 }
 
-func verified() (Identity, error) {
-	if err := onMainThread(); err != nil {
-		return Identity{}, err
+func becomeCaller() (who Identity, err error) {
+	if _, err := mainThread(); err != nil {
+		return who, err
 	}
 	if err := entry.Err(); err != nil {
-		return Identity{}, err
+		return who, err
 	}
 	was, err := Current()
 	if err != nil {
-		return Identity{}, err
+		return who, err
 	}
 	setid, err := verify(was)
 	if err != nil {
-		return Identity{}, err
+		return who, err
 	}
 	origin, err := originOf(was)
 	if err != nil {
-		return Identity{}, err
+		return who, err
 	}
-	permitted := was.Permitted & Lendable
 	if was.RUID == 0 {
-		own = was.Permitted &^ Lendable
-		permitted |= own
+		callerCaps = was.Permitted &^ Lendable
 	}
 	if err := resetLimits(); err != nil {
-		return Identity{}, err
+		return who, err
 	}
-	if err := setCaps(own, permitted); err != nil {
-		return Identity{}, err
+	if err := setCaps(callerCaps, was.Permitted&Lendable|callerCaps); err != nil {
+		return who, err
 	}
-	// What the entry point has not done for all threads is not made good for one.
-	if err := lock(setid && was.RUID != 0); err != nil {
-		return Identity{}, err
+	if err := lockdown(setid && was.RUID != 0); err != nil {
+		return who, err
 	}
 	return Identity{UID: was.RUID, GID: was.RGID, Origin: origin}, nil
 }
 
-// errNoEntry is for a binary that was linked without package entry's entry point:
-// its runtime has started threads with the file owner's rights.
+// errNoEntry is for a binary that was linked without package entry's entry point: its
+// runtime has started threads with the file owner's privileges.
 var errNoEntry = errors.New("this program was built without its entry point, and works with no more rights than its caller has: " +
 	"build it with 'make build'")
 
-// verify looks at what the entry point left. A process that is not set-id has the
-// rights that its caller gave it.
+// verify checks what the entry point left.
 func verify(s State) (setid bool, err error) {
 	_, setid = entry.AtStart()
 	if !entry.Ran() {
@@ -98,74 +88,84 @@ func verify(s State) (setid bool, err error) {
 	case setid && s.RUID != 0 && (s.Effective != 0 || s.Inheritable != 0 || s.Permitted&^Lendable != 0):
 		return setid, fmt.Errorf("there are capabilities too many: %+v", s)
 	}
-	return setid, mapped(s)
-}
-
-// mapped asks whether the ids exist in this user namespace. One that does not shows
-// as the overflow id, which may be somebody else's. The calls change nothing; a
-// sandbox may refuse them.
-func mapped(s State) error {
+	// An id without a mapping in this user namespace shows as the overflow id, which may
+	// be another user's. These calls change nothing; a sandbox may refuse them.
 	for _, call := range []struct {
 		name     string
 		trap, id uintptr
 	}{{"setresgid", setresgid, uintptr(s.RGID)}, {"setresuid", setresuid, uintptr(s.RUID)}} {
 		if _, _, errno := unix.RawSyscall(call.trap, call.id, call.id, call.id); errno == unix.EINVAL {
-			return &entry.Error{Step: call.name, Errno: errno}
+			return setid, &entry.Error{Step: call.name, Errno: errno}
 		}
 	}
-	return nil
+	return setid, nil
 }
 
-// real says whether effective and saved ids are the real ones.
-func (s State) real() bool {
-	return s.EUID == s.RUID && s.SUID == s.RUID && s.EGID == s.RGID && s.SGID == s.RGID
-}
-
-// lock closes the ways back to privilege and the ways into the process, or verifies
-// that they are locked.
-func lock(locked bool) error {
-	if !locked {
-		if err := prctl(unix.PR_SET_NO_NEW_PRIVS, 1); err != nil {
-			return fmt.Errorf("prctl PR_SET_NO_NEW_PRIVS: %w", err)
+// lockdown closes the ways back to privilege and into the process. What the entry point
+// has done for all threads is verified only: doing it again here would cover one thread.
+func lockdown(done bool) error {
+	for _, f := range []flag{noNewPrivs, notDumpable} {
+		act := f.set
+		if done {
+			act = f.verify
 		}
-		if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
-			return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
+		if err := act(); err != nil {
+			return err
 		}
 	}
-	if err := wantFlag("NO_NEW_PRIVS", unix.PR_GET_NO_NEW_PRIVS, 1); err != nil {
-		return err
-	}
-	if err := wantFlag("DUMPABLE", unix.PR_GET_DUMPABLE, 0); err != nil {
-		return err
-	}
-	err := prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL)
+	_, err := prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL)
 	if err != nil && err != unix.EINVAL { // EINVAL: a kernel before 4.3 has no ambient set
 		return fmt.Errorf("prctl PR_CAP_AMBIENT: %w", err)
 	}
 	return nil
 }
 
-// undumpable keeps the caller from tracing the process and from reading its
-// memory, which all threads share. The kernel sets the flag to fs.suid_dumpable at
-// each change of ids, setfsuid included, and that may be 1.
-func undumpable() error {
-	if err := prctl(unix.PR_SET_DUMPABLE, 0); err != nil {
-		return fmt.Errorf("prctl PR_SET_DUMPABLE: %w", err)
-	}
-	return wantFlag("DUMPABLE", unix.PR_GET_DUMPABLE, 0)
-}
+// limits are those by which a caller could end the program between the mount and its
+// exit: a table would be torn, or the Go runtime would get no thread or no memory.
+var limits = [...]int{unix.RLIMIT_FSIZE, unix.RLIMIT_NPROC, unix.RLIMIT_AS, unix.RLIMIT_DATA}
 
-func wantFlag(name string, get int, value uintptr) error {
-	got, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(get), 0, 0, 0, 0, 0)
-	if errno != 0 || got != value {
-		return fmt.Errorf("prctl PR_SET_%s did not hold", name)
+// resetLimits resets limits, blocked signals and the umask. In a set-id process package
+// entry has raised the hard limits, where it had CAP_SYS_RESOURCE. SIGXFSZ stays
+// blocked: the caller can lower RLIMIT_FSIZE again at any time, and a write beyond it
+// then fails instead of ending the process.
+func resetLimits() error {
+	for _, limit := range limits {
+		unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
+		if unix.Prlimit(0, limit, &unlimited, nil) == nil {
+			continue
+		}
+		var now unix.Rlimit
+		err := unix.Prlimit(0, limit, nil, &now)
+		if err == nil {
+			now.Cur = now.Max
+			err = unix.Prlimit(0, limit, &now, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("prlimit: %w", err)
+		}
 	}
+	if err := signals.Mask(unix.SIG_SETMASK, unix.SIGXFSZ); err != nil {
+		return err
+	}
+	unix.Umask(0o022)
 	return nil
 }
 
-func prctl(option int, arg uintptr) error {
-	if _, _, errno := unix.RawSyscall6(unix.SYS_PRCTL, uintptr(option), arg, 0, 0, 0, 0); errno != 0 {
-		return errno
+// Origin is how the process started, before it became its caller. It explains which
+// privilege is missing.
+type Origin struct {
+	EUID       uint32
+	NoNewPrivs bool
+	Permitted  Set
+}
+
+func originOf(now State) (Origin, error) {
+	if at, setid := entry.AtStart(); setid {
+		return Origin{EUID: at.EUID, NoNewPrivs: at.NoNewPrivs, Permitted: Set(at.Permitted)}, nil
 	}
-	return nil
+	nnp, err := prctl(unix.PR_GET_NO_NEW_PRIVS, 0)
+	if err != nil {
+		return Origin{}, fmt.Errorf("prctl PR_GET_NO_NEW_PRIVS: %w", err)
+	}
+	return Origin{EUID: now.EUID, NoNewPrivs: nnp != 0, Permitted: now.Permitted}, nil
 }

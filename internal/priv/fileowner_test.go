@@ -67,7 +67,7 @@ func fileOwnerMissingScenario(c *check) {
 const borrowed = SysAdmin | SetUID | SetGID
 
 func rootScenario(c *check) {
-	_, before, _, err := capget()
+	_, before, _, err := capget(0)
 	c.noError("capget", err)
 	who := become(c, SysAdmin)
 	ownCaps := before &^ borrowed
@@ -98,7 +98,7 @@ func rootScenario(c *check) {
 // rootTablesScenario: root with a group of his own writes root's tables, too.
 func rootTablesScenario(c *check) {
 	setThread(c, setresgid, group)
-	_, before, _, err := capget()
+	_, before, _, err := capget(0)
 	c.noError("capget", err)
 	become(c, borrowed)
 	c.noError("AsFileOwner", AsFileOwner(func() error { return create(stage("table")) }))

@@ -54,7 +54,7 @@ func (c *check) wantLimits(blocked ...unix.Signal) {
 // and no signal.
 func limitsScenario(c *check) {
 	likeUser(c)
-	_, permitted, _, err := capget()
+	_, permitted, _, err := capget(0)
 	c.noError("capget", err)
 	c.noError("capset", capset(permitted&^sysResource, permitted&^sysResource, 0))
 	spoil(c)

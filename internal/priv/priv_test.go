@@ -79,7 +79,7 @@ func TestScenarios(t *testing.T) {
 // in every set. Processes that are set-id are for package entry to test.
 func likeUser(c *check) {
 	setThread(c, setresgid, group)
-	c.noError("keepcaps", prctl(unix.PR_SET_KEEPCAPS, 1))
+	c.noError("keepcaps", unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0))
 	setThread(c, setresuid, user)
 }
 
@@ -108,7 +108,7 @@ func setIDs(trap uintptr) error {
 // become is Become by a process that has no more of Lendable than keep, in every
 // set.
 func become(c *check, keep Set) Identity {
-	_, permitted, _, err := capget()
+	_, permitted, _, err := capget(0)
 	c.noError("capget", err)
 	permitted &^= Lendable &^ keep
 	c.noError("capset", capset(permitted, permitted, permitted))

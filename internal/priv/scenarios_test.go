@@ -31,7 +31,7 @@ var scenarios = map[string]func(*check){
 
 func userScenario(c *check) {
 	likeUser(c)
-	c.noError("dumpable", prctl(unix.PR_SET_DUMPABLE, 1))
+	c.noError("dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0))
 	who := become(c, SysAdmin)
 	c.want("after Become", idle(SysAdmin))
 	if who.UID != user || who.GID != group {
@@ -157,7 +157,7 @@ func savedScenario(c *check) {
 
 func fileCapabilityScenario(c *check) {
 	setThread(c, setresgid, group)
-	c.noError("keepcaps", prctl(unix.PR_SET_KEEPCAPS, 1))
+	c.noError("keepcaps", unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0))
 	setThread(c, setresuid, user)
 	c.noError("capset", capset(SysAdmin, SysAdmin, 0))
 	who := become(c, SysAdmin|SetUID|SetGID)

@@ -13,23 +13,31 @@ import (
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
+const (
+	// disarmSignal is the one that no thread of the runtime ever blocks. The runtime
+	// preempts goroutines with it, which is not needed here.
+	disarmSignal  = unix.SIGURG
+	disarmTimeout = time.Second
+	disarmPause   = 20_000 // nanoseconds
+)
+
 // RestrictOthers takes all capabilities from the threads of the Go runtime, for a
-// process that lives long, and reads that back. idsChange says that this thread is
-// going to change the ids of file access.
+// process that lives long, and verifies that. idsChange says that this thread is going
+// to change the ids of file access: where fs.suid_dumpable is 1, the process can then be
+// traced for a moment through a thread without capabilities, so the others keep
+// CAP_SETUID and CAP_SETGID.
 //
-// The dumpable flag is then, for a moment, what fs.suid_dumpable says. Where that is 1
-// the caller could trace a thread without capabilities, and all threads share their
-// memory. So the others keep CAP_SETUID and CAP_SETGID there.
-//
-// Each thread has to drop its own, so each gets a signal whose handler does that.
-// (syscall.AllThreadsSyscall would do it on this thread as well, and would wait for
-// ever where the caller's RLIMIT_SIGPENDING leaves no room for its signal.) Without
-// /proc the threads are not known, and keep what they have, which is no more than
-// this one has.
+// Each thread has to drop its own, in a signal handler. (syscall.AllThreadsSyscall would
+// do it on this thread as well, and would wait for ever where RLIMIT_SIGPENDING leaves
+// no room for its signal.) Without /proc the threads are not known, and keep what they
+// have, which is no more than this one has.
 func RestrictOthers(idsChange bool) error {
 	left := Set(0)
-	if idsChange && mayBeTraced() {
-		left = SetUID | SetGID
+	if idsChange {
+		text, err := rawfile.Text("/proc/sys/fs/suid_dumpable")
+		if err != nil || strings.TrimSpace(text) == "1" {
+			left = SetUID | SetGID
+		}
 	}
 	self, err := mainThread()
 	if err != nil {
@@ -40,7 +48,7 @@ func RestrictOthers(idsChange bool) error {
 		return errors.New("no signal handler for this architecture")
 	}
 	// This thread is not to be disarmed, whoever sends the signal.
-	if err := signals.Block(disarmSignal); err != nil {
+	if err := signals.Mask(unix.SIG_BLOCK, disarmSignal); err != nil {
 		return err
 	}
 	if err := signals.Catch(disarmSignal, handler); err != nil {
@@ -59,27 +67,12 @@ func RestrictOthers(idsChange bool) error {
 				return fmt.Errorf("tgkill: %w", err)
 			}
 		}
-		_ = unix.Nanosleep(&unix.Timespec{Nsec: disarmPause}, nil) // shorter after a signal, no matter
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: disarmPause}, nil) // a signal may shorten it
 	}
 }
 
-// mayBeTraced says whether a change of ids may make the process one that its user can
-// trace.
-func mayBeTraced() bool {
-	text, err := rawfile.Text("/proc/sys/fs/suid_dumpable")
-	return err != nil || strings.TrimSpace(text) == "1"
-}
-
-const (
-	// disarmSignal is the one that no other thread of the runtime ever blocks. The
-	// runtime preempts goroutines with it, which can be done without.
-	disarmSignal  = unix.SIGURG
-	disarmTimeout = time.Second
-	disarmPause   = 20_000 // nanoseconds
-)
-
-// threadsAbove gives the threads but self that have more capabilities than left
-// permitted.
+// threadsAbove gives the threads other than self that have a capability permitted
+// which is not in left.
 func threadsAbove(left Set, self int) (above []int, err error) {
 	tids, err := rawfile.Numbers("/proc/self/task")
 	if errors.Is(err, unix.ENOENT) {
@@ -92,7 +85,7 @@ func threadsAbove(left Set, self int) (above []int, err error) {
 		if tid == self {
 			continue
 		}
-		_, permitted, _, err := capgetOf(tid)
+		_, permitted, _, err := capget(tid)
 		switch {
 		case errors.Is(err, unix.ESRCH):
 		case err != nil:

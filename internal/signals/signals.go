@@ -1,13 +1,12 @@
 // Package signals decides which signals end the process, and when.
 //
-// The Go runtime catches most signals. A signal that is caught does not end a wait
-// for a FUSE daemon in the kernel: only one with its default action does, since that
-// is fatal. So the signals by which people and service managers end a program get
-// their default action back, and are ignored only while something is half done.
+// The Go runtime catches most signals, and a caught signal does not end a wait for a
+// FUSE daemon in the kernel: only a fatal one does. So the signals by which people and
+// service managers end a program get their default action back, and are ignored only
+// while something is half done.
 //
-// They can not be blocked meanwhile and delivered later: each thread of the runtime
-// lets SIGHUP, SIGINT and SIGTERM through when it starts, whatever mask it inherits,
-// and a fatal signal needs only one thread that takes it.
+// Blocking them meanwhile would not do: each thread of the runtime unblocks SIGHUP,
+// SIGINT and SIGTERM when it starts, and a fatal signal needs only one thread.
 package signals
 
 import (
@@ -20,8 +19,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
-// ending are the signals that end the process. Those that dump core (SIGQUIT,
-// SIGABRT) end no wait in the kernel, but the process when that has ended.
+// ending are the signals that end the process. Those that dump core (SIGQUIT, SIGABRT)
+// end no wait in the kernel, but the process after it.
 var ending = [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGABRT, unix.SIGALRM, unix.SIGTERM}
 
 var (
@@ -30,8 +29,8 @@ var (
 )
 
 // Default gives the signals that end the process their default action. SIGHUP and
-// SIGINT stay ignored where the caller ignores them; of the others the Go runtime has
-// forgotten it by now.
+// SIGINT stay ignored where the caller ignores them; of the others the Go runtime no
+// longer knows.
 func Default() error {
 	ours = make([]unix.Signal, 0, len(ending))
 	for _, sig := range ending {
@@ -53,15 +52,14 @@ func Default() error {
 // Held says whether signals are held.
 func Held() bool { return held }
 
-// Hold keeps signals from ending the process until [Release]. One that comes in
-// between is lost: it came too late. So nothing may be done meanwhile that can wait
-// for a daemon.
+// Hold keeps signals from ending the process until [Release]. Those that arrive in
+// between are lost. Nothing may be done meanwhile that can wait for a daemon.
 func Hold() error {
 	if held {
 		return nil
 	}
-	if err := all(ours, ignore); err != nil {
-		return errors.Join(err, all(ours, byDefault))
+	if err := setOurs(ignore); err != nil {
+		return errors.Join(err, setOurs(byDefault))
 	}
 	held = true
 	return nil
@@ -72,7 +70,7 @@ func Release() error {
 	if !held {
 		return nil
 	}
-	if err := all(ours, byDefault); err != nil {
+	if err := setOurs(byDefault); err != nil {
 		return err
 	}
 	held = false
@@ -88,47 +86,103 @@ func Through(f func() error) error {
 		return err
 	}
 	err := f()
-	_ = Hold() // f is done, and what it has found counts
+	_ = Hold() // f is done, and its result counts
 	return err
 }
 
-// Ignore ignores every signal that can be, for good. os/signal knows no way to
-// ignore the signals that it takes for faults of the program.
+// Ignore ignores every signal that can be ignored, for good. os/signal cannot ignore
+// those that it takes for faults of the program.
 func Ignore() error {
-	for sig := unix.Signal(1); sig <= lastSignal; sig++ {
+	const last = 127 // on any architecture (mips)
+	for sig := unix.Signal(1); sig <= last; sig++ {
 		err := setHandler(sig, ignore)
 		if err != nil && !errors.Is(err, unix.EINVAL) { // SIGKILL, SIGSTOP, or no signal here
 			return err
 		}
 	}
 	held = false
-	var every unix.Sigset_t
-	for i := range every.Val {
-		every.Val[i] = ^every.Val[i]
-	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &every, nil); err != nil {
-		return fmt.Errorf("sigprocmask: %w", err)
-	}
-	return nil
+	_, err := MaskAll()
+	return err
 }
 
-// Catch has a handler of package entry called for a signal, on whatever thread.
+// Catch installs a handler of package entry for a signal, on whatever thread.
 func Catch(sig unix.Signal, handler uintptr) error {
-	flags := uintptr(saOnstack | saRestart)
+	// Flags of sigaction(2), the same on every architecture that has a restorer.
+	const (
+		siginfo  = 4
+		restorer = 0x04000000
+		onstack  = 0x08000000
+		restart  = 0x10000000
+	)
+	flags := uintptr(onstack | restart)
 	if entry.Sigreturn() != 0 {
-		flags |= saRestorer | saSiginfo
+		flags |= restorer | siginfo
 	}
 	action := newSigaction(handler, flags, entry.Sigreturn())
 	return rtSigaction(sig, &action, nil)
 }
 
-// Block blocks a signal on the calling thread.
-func Block(sig unix.Signal) error {
+// Mask changes the calling thread's signal mask by one signal; how is that of
+// sigprocmask(2).
+func Mask(how int, sig unix.Signal) error {
 	var set unix.Sigset_t
 	bits := 8 * int(unsafe.Sizeof(set.Val[0]))
 	set.Val[(int(sig)-1)/bits] |= 1 << ((int(sig) - 1) % bits)
-	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
+	return mask(how, &set, nil)
+}
+
+// MaskAll blocks all signals on the calling thread, and gives the mask from before.
+func MaskAll() (old unix.Sigset_t, err error) {
+	var every unix.Sigset_t
+	for i := range every.Val {
+		every.Val[i] = ^every.Val[i]
+	}
+	err = mask(unix.SIG_SETMASK, &every, &old)
+	return old, err
+}
+
+// Unmask restores a mask that MaskAll gave.
+func Unmask(old unix.Sigset_t) error { return mask(unix.SIG_SETMASK, &old, nil) }
+
+func mask(how int, set, old *unix.Sigset_t) error {
+	if err := unix.PthreadSigmask(how, set, old); err != nil {
 		return fmt.Errorf("sigprocmask: %w", err)
+	}
+	return nil
+}
+
+// The actions that have no handler (asm-generic/signal-defs.h).
+const (
+	byDefault uintptr = 0 // SIG_DFL
+	ignore    uintptr = 1 // SIG_IGN
+)
+
+// handlerOf gives the handler of a signal, or one of the actions above.
+func handlerOf(sig unix.Signal) (uintptr, error) {
+	var now sigaction
+	err := rtSigaction(sig, nil, &now)
+	return now.handler, err
+}
+
+func setHandler(sig unix.Signal, handler uintptr) error {
+	action := newSigaction(handler, 0, 0)
+	return rtSigaction(sig, &action, nil)
+}
+
+func setOurs(handler uintptr) error {
+	for _, sig := range ours {
+		if err := setHandler(sig, handler); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rtSigaction(sig unix.Signal, set, old *sigaction) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig),
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(old)), sigsetSize, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("rt_sigaction: %w", errno)
 	}
 	return nil
 }

@@ -1,0 +1,104 @@
+package helper
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/mount"
+	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/secure"
+)
+
+// mountSyncInit sends the device before there is a mount, waits for one byte that says
+// that it is served, mounts, and sends the result. A kernel that was asked to
+// (FUSE_DEV_IOC_SYNC_INIT, Linux 6.18) creates the file system only when the daemon has
+// answered INIT.
+func (h *helper) mountSyncInit(plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
+	// The socket's other end may be among them; while it is open here, the end of the
+	// caller would not show.
+	if err := closeDescriptors(socket, isOwn); err != nil {
+		return err
+	}
+	prepared, err := mount.Prepare(plan, device, at)
+	if err != nil {
+		return err
+	}
+	if err := sendDevice(socket, device); err != nil {
+		return err
+	}
+	limit := syncInitLimit()
+	wait := func(ended int) error {
+		return waitError(fdpass.WaitWhileOpen(socket, ended, limit), "the daemon did not answer the kernel")
+	}
+	var mounted *mount.Mounted
+	err = waitError(fdpass.WaitByte(socket, limit), "the caller did not answer")
+	if err == nil {
+		mounted, err = prepared.Mount(wait, h.reauthorize(at, device))
+	}
+	if err != nil {
+		// Before the status is sent: the caller could then kill this process, and keep a
+		// mount that should not be.
+		err = h.takeBack(err, mounted)
+		if failed := fdpass.SendStatus(socket, statusOf(err)); failed != nil && !errors.Is(failed, io.EOF) {
+			err = fmt.Errorf("%w; and nobody could be told", err)
+		}
+		return err
+	}
+	recorded := h.record(plan, mounted)
+	h.logDone("mounted")
+	err = mounted.Release()
+	if err == nil {
+		if err = fdpass.SendStatus(socket, 0); err != nil {
+			err = errors.New("failed to send the status: " + mount.Strerror(err))
+		}
+	}
+	if err != nil {
+		return h.takeBack(err, mounted)
+	}
+	return h.handedOver(plan, mounted, recorded, socket)
+}
+
+// waitError says why a wait ended without result. silent is the case of a timeout.
+func waitError(err error, silent string) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("mount given up: the caller closed the socket: %w", err)
+	case errors.Is(err, fdpass.ErrTimeout):
+		return fmt.Errorf("mount given up: %s: %w", silent, unix.ETIMEDOUT)
+	}
+	return err
+}
+
+// statusOf is the error that is sent to the caller.
+func statusOf(err error) unix.Errno {
+	var errno unix.Errno
+	var refusal *policy.Refusal
+	switch {
+	case errors.As(err, &errno) && errno != 0:
+		return errno
+	case errors.As(err, &refusal):
+		return unix.EPERM
+	}
+	return unix.EIO
+}
+
+// testLimit, a duration, is set by the linker for tests that wait for the limit. It
+// counts only where the program has no more privileges than its caller.
+var testLimit string
+
+// syncInitLimit is how long the caller may take to answer, and the daemon to answer the
+// kernel. Until then the process holds CAP_SYS_ADMIN and the pinned mountpoint.
+func syncInitLimit() time.Duration {
+	const limit = 300 * time.Second
+	if testLimit != "" && !secure.Execution() {
+		if d, err := time.ParseDuration(testLimit); err == nil {
+			return min(d, limit)
+		}
+	}
+	return limit
+}

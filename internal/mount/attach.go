@@ -1,0 +1,290 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fsparam"
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
+	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/signals"
+)
+
+// errNotGranted is for a plan that policy did not make.
+var errNotGranted = errors.New("internal error: the plan was not granted")
+
+// MountError is a failed mount. Message is what the kernel said besides the number.
+type MountError struct {
+	Errno   error
+	Message string
+}
+
+func (e *MountError) Error() string {
+	text := "mount failed: " + Strerror(e.Errno)
+	if e.Message != "" {
+		text += " (" + e.Message + ")"
+	}
+	return text
+}
+
+func (e *MountError) Unwrap() error { return e.Errno }
+
+// Mounted is a fresh mount, pinned by its root. Nothing may be looked up in it before a
+// daemon serves it.
+type Mounted struct {
+	fd    int // -1 once released
+	place *Place
+	entry mtab.Entry // once it is confirmed
+}
+
+// Entry is the mount's entry in the kernel's table.
+func (m *Mounted) Entry() mtab.Entry { return m.entry }
+
+// Mount mounts by plan over the pinned mountpoint, by the new mount API or, where that is
+// absent or forbidden or cannot carry a value, by mount(2). A device belongs to the first
+// file system that is created with it, so mount(2) may need a new one: d is replaced.
+//
+// last is asked right before the mount is attached; its error prevents that. The plan
+// may be old by then, since the caller can stop this process at any time.
+//
+// Signals are held from the moment when the mount is attached.
+func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mounted, error) {
+	t, granted := plan.Params()
+	if !granted {
+		return nil, errNotGranted
+	}
+	held, err := at.inNamespace()
+	if err != nil {
+		return nil, err
+	}
+	if held && t.Fits() {
+		fd, err := mountByContext(t, d, at, last)
+		if err == nil {
+			return confirm(&Mounted{fd: fd, place: at.place}, t, at)
+		}
+		if !unsupportedOrDenied(err, t) {
+			return nil, err
+		}
+		if err := d.renew(); err != nil {
+			return nil, err
+		}
+	}
+	if err := mountByCall(t, d, at, last); err != nil {
+		return nil, err
+	}
+	m, err := findNew(t, at)
+	if err != nil {
+		return nil, err
+	}
+	return confirm(m, t, at)
+}
+
+// unsupportedOrDenied says whether an error of the new mount API may come from an old
+// kernel, a seccomp filter, or a security module that knows mount(2) only. fsmount
+// answers nosymfollow with EINVAL before Linux 5.14; mount(2) knows it since 5.10.
+func unsupportedOrDenied(err error, t fsparam.Params) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) ||
+		errors.Is(err, unix.EINVAL) && t.NoSymfollow
+}
+
+// mountByContext mounts by fsopen, fsconfig, fsmount and move_mount, and gives the
+// descriptor of the mount.
+func mountByContext(t fsparam.Params, d *Device, at *Mountpoint, last func() error) (int, error) {
+	context, err := openContext(t, d)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(context)
+	if err := fsconfigCreate(context); err != nil {
+		return -1, &MountError{Errno: err, Message: fsparam.Messages(context)}
+	}
+	return attach(context, t, at, last)
+}
+
+// openContext describes the file system to the kernel.
+func openContext(t fsparam.Params, d *Device) (context int, err error) {
+	context, err = fsopen(t.Driver())
+	if err != nil {
+		return -1, &MountError{Errno: err}
+	}
+	if err := t.Configure(context, d.fd); err != nil {
+		message := fsparam.Messages(context)
+		return -1, &MountError{Errno: errors.Join(err, unix.Close(context)), Message: message}
+	}
+	return context, nil
+}
+
+// attach mounts the file system that was created in context. Signals are held from then
+// on.
+func attach(context int, t fsparam.Params, at *Mountpoint, last func() error) (fd int, err error) {
+	fd, err = fsmount(context, t.Attributes())
+	if err != nil {
+		return -1, &MountError{Errno: err, Message: fsparam.Messages(context)}
+	}
+	if err := at.verifyTopmost(last); err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	if err := holdOnSuccess(func() error { return moveMount(fd, at.fd) }); err != nil {
+		return -1, &MountError{Errno: errors.Join(err, unix.Close(fd))}
+	}
+	return fd, nil
+}
+
+// mountByCall mounts by mount(2). Signals are held once it has mounted.
+func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error) error {
+	target := pathfd.Link(at.fd)
+	if at.facts.Kind == policy.Directory { // which needs no /proc
+		if err := unix.Fchdir(at.fd); err != nil {
+			return &MountError{Errno: err}
+		}
+		target = "."
+	}
+	if err := at.verifyTopmost(last); err != nil {
+		return err
+	}
+	err := holdOnSuccess(func() error {
+		err := mount(t.Source, target, t.Type(), t.Flags(), t.Data(d.fd))
+		if !errors.Is(err, unix.ENODEV) || t.Subtype == "" {
+			return err
+		}
+		// A kernel without subtypes: the subtype goes into the source, unless it is the
+		// source already.
+		source := t.Source
+		if source != t.Subtype {
+			source = t.Subtype + "#" + source
+		}
+		return mount(source, target, t.Driver(), t.Flags(), t.Data(d.fd))
+	})
+	if err != nil {
+		return &MountError{Errno: err}
+	}
+	return nil
+}
+
+// findNew opens what mount(2) just mounted over at: by its name, or where at lies now if
+// it was moved.
+//
+// What is not found stays. The caller can have unmounted it by another run of this
+// program, and what lies over at by then may be root's. So nothing is unmounted by place.
+func findNew(t fsparam.Params, at *Mountpoint) (*Mounted, error) {
+	for range maxLooks {
+		now, unknown := pathfd.Path(at.fd) // unknown without /proc
+		fd, err := at.place.open()
+		if err == nil && isNew(fd, t, now) {
+			return &Mounted{fd: fd, place: at.place}, nil
+		}
+		if unknown != nil {
+			continue
+		}
+		// This path may lead through any file system.
+		err = signals.Through(func() (err error) {
+			fd, err = pathfd.Open(unix.AT_FDCWD, now, unix.O_NOFOLLOW)
+			return err
+		})
+		if err == nil && isNew(fd, t, now) {
+			return &Mounted{fd: fd, place: at.place}, nil
+		}
+	}
+	return nil, errors.New("mount failed: the mountpoint was moved meanwhile")
+}
+
+// isNew says whether fd is the root of a FUSE mount of this owner at the path now, if
+// that is known. confirm verifies on what it lies. What is not new is closed.
+func isNew(fd int, t fsparam.Params, now string) bool {
+	e, isRoot, err := mtab.ByFD(fd)
+	owner, _ := e.Owner()
+	if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {
+		_ = unix.Close(fd) // nothing was done with it
+		return false
+	}
+	return true
+}
+
+// confirm reads back that the mount is there with nosuid and nodev, and lies on what was
+// judged. The kernel attaches to whatever is topmost, which somebody else may have
+// mounted meanwhile. A mount that is returned with an error has to be taken back.
+func confirm(m *Mounted, t fsparam.Params, at *Mountpoint) (*Mounted, error) {
+	e, _, err := mtab.ByFD(m.fd)
+	if errors.Is(err, mtab.ErrNotListed) {
+		// The caller's root directory may hide it (chroot), so it cannot be judged. It is
+		// fresh, and ours to take back.
+		err := errors.New("the new mount cannot be read back: it lies outside of the root directory")
+		if failed := detachTop(m.fd); failed != nil {
+			err = fmt.Errorf("%w; the mount could not be taken back: %s", err, Strerror(failed))
+		}
+		_ = unix.Close(m.fd) // it changes nothing about what was done
+		return nil, err
+	}
+	if err != nil {
+		return m, fmt.Errorf("the new mount cannot be read back: %w", err)
+	}
+	m.entry = e
+	if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {
+		return m, errors.New("the kernel did not keep nosuid and nodev")
+	}
+	direct, err := mtab.MountedOn(e, at.fd)
+	if err != nil {
+		return m, fmt.Errorf("the mount below the new one cannot be read: %w", err)
+	}
+	if !direct {
+		return m, &MountError{Errno: unix.EBUSY, Message: "something else was mounted there meanwhile"}
+	}
+	return m, nil
+}
+
+// Release closes the descriptor, which keeps the mount busy: the caller may want to
+// unmount it as soon as they know of it.
+func (m *Mounted) Release() error {
+	fd := m.fd
+	m.fd = -1
+	return unix.Close(fd)
+}
+
+// Target gives the mount as something to unmount, with the same checks as any other. It
+// takes over the descriptor. After Release, or in a second call, the mount is looked for
+// at its name in the pinned parent, and then, by its id, wherever it lies.
+func (m *Mounted) Target() (t *Target, err error) {
+	if fd := m.fd; fd >= 0 {
+		m.fd = -1
+		return newTarget(m.place, fd)
+	}
+	if m.entry == (mtab.Entry{}) {
+		return nil, errors.New("the new mount cannot be read back")
+	}
+	for range maxLooks {
+		if t, err = m.place.targetOf(m.entry); err == nil {
+			return t, nil
+		}
+		err = signals.Through(func() (err error) {
+			t, err = Again(m.entry)
+			return err
+		})
+		if err == nil || errors.Is(err, mtab.ErrNotListed) {
+			return t, err
+		}
+	}
+	return nil, err
+}
+
+// Record is what the tables of user space keep of a new mount. Of the kernel's options,
+// mountinfo shows flags which statmount does not.
+func (m *Mounted) Record(plan policy.Plan) (mtab.Record, error) {
+	r, err := record(m.fd, m.place, m.entry)
+	if err != nil {
+		return r, err
+	}
+	t, _ := plan.Params()
+	flags := t.Words()
+	rest := slices.DeleteFunc(strings.Split(r.Options, ","), func(o string) bool {
+		return o == "rw" || slices.Contains(flags, o)
+	})
+	r.Options = strings.Join(slices.Concat(flags, rest), ",")
+	r.Userspace = plan.Userspace()
+	return r, nil
+}

@@ -1,0 +1,252 @@
+// Package mtab reads the kernel's mount table, and keeps the two tables of user space:
+// libmount's utab and, where it is a regular file, /etc/mtab.
+package mtab
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/rawfile"
+)
+
+// Entry is one mount of the table.
+type Entry struct {
+	// ID and Parent are mount ids. Unique ones (Linux 6.8) are never reused; the others
+	// may be.
+	ID, Parent uint64
+	Unique     bool
+
+	Major, Minor uint32
+	Mountpoint   string // as seen from the process's root
+	Type         string // with its subtype: fuse.sshfs
+	Source       string // empty where statmount does not tell it (before Linux 6.13)
+	NoSuid       bool
+	NoDev        bool
+	SuperOptions string // the file system's own, comma-separated
+}
+
+// Connection is the number by which fusectl knows the connection of a FUSE mount: the
+// file system's device number, as the kernel writes it.
+func (e Entry) Connection() uint32 { return e.Major<<20 | e.Minor }
+
+// Owner gives the user_id of a FUSE mount: the whole number, so that no uid is taken for
+// the beginning of another (CVE-2021-3995).
+func (e Entry) Owner() (uid uint32, ok bool) {
+	for option := range strings.SplitSeq(e.SuperOptions, ",") {
+		if value, found := strings.CutPrefix(option, "user_id="); found {
+			n, err := strconv.ParseUint(value, 10, 32)
+			return uint32(n), err == nil
+		}
+	}
+	return 0, false
+}
+
+// Same says whether two entries are of one mount.
+func Same(a, b Entry) bool {
+	return a.ID == b.ID && a.Unique == b.Unique && a.Type == b.Type && a.Source == b.Source &&
+		a.Major == b.Major && a.Minor == b.Minor && a.SuperOptions == b.SuperOptions
+}
+
+// ErrNotListed says that the mount is not in this process's mount table.
+var ErrNotListed = errors.New("mount not listed")
+
+// ByFD gives the entry of the mount in which fd lies, and whether fd is its root. It asks
+// no daemon: statmount by the unique id (Linux 6.8), else mountinfo.
+func ByFD(fd int) (e Entry, isRoot bool, err error) {
+	id, isRoot, err := uniqueID(fd)
+	if err == nil && id.unique {
+		if e, err = statmount(id.n); err == nil {
+			return e, isRoot, nil
+		}
+	}
+	e, err = ByFDAs(fd, Entry{})
+	return e, isRoot, err
+}
+
+// ByFDAs gives the entry of the mount in which fd lies with the kind of id that was has,
+// so that the two can be compared.
+func ByFDAs(fd int, was Entry) (Entry, error) {
+	if was.Unique {
+		id, _, err := uniqueID(fd)
+		if err == nil && !id.unique {
+			err = errIncomplete
+		}
+		if err != nil {
+			return Entry{}, fmt.Errorf("mount id: %w", err)
+		}
+		return statmount(id.n)
+	}
+	old, err := OldID(fd)
+	if err != nil {
+		return Entry{}, fmt.Errorf("mount id: %w", err)
+	}
+	return ByOldID(old)
+}
+
+// ByPath gives the entry of the topmost mount at a path; a symlink at its end is not
+// followed. Where the kernel tells ids by name no descriptor is opened, since a process
+// that another thread forks would inherit it and keep the mount busy.
+func ByPath(path string) (e Entry, isRoot bool, err error) {
+	id, isRoot, err := uniqueIDAt(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT)
+	if err == nil && id.unique {
+		if e, err = statmount(id.n); err == nil {
+			return e, isRoot, nil
+		}
+	}
+	fd, err := rawfile.Open(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	e, isRoot, err = ByFD(fd)
+	return e, isRoot, errors.Join(err, unix.Close(fd))
+}
+
+// ByOldID gives the entry with an id of the kind that mountinfo uses.
+func ByOldID(id uint64) (found Entry, err error) {
+	text, err := mountinfo()
+	if err != nil {
+		return Entry{}, err
+	}
+	ok := false
+	err = each(text, func(e Entry) bool {
+		if e.ID == id {
+			found, ok = e, true
+		}
+		return ok
+	})
+	if err == nil && !ok {
+		err = ErrNotListed
+	}
+	return found, err
+}
+
+// Reload reads the entry of a mount again, wherever it lies now. The error is
+// ErrNotListed when it was unmounted. Where ids are reused, a mount of another type,
+// source, owner or device is not taken for it.
+func Reload(was Entry) (Entry, error) {
+	e, err := byID(was.ID, was.Unique)
+	switch {
+	case errors.Is(err, unix.ENOENT), err == nil && !Same(e, was):
+		return Entry{}, ErrNotListed
+	case err != nil:
+		return Entry{}, err
+	}
+	return e, nil
+}
+
+// Parent gives the entry of the mount on which e lies.
+func Parent(e Entry) (Entry, error) { return byID(e.Parent, e.Unique) }
+
+func byID(id uint64, unique bool) (Entry, error) {
+	if unique {
+		return statmount(id)
+	}
+	return ByOldID(id)
+}
+
+// MountedOn says whether e is attached to the mount in which fd lies, and not to another
+// one on top of it.
+func MountedOn(e Entry, fd int) (bool, error) {
+	if e.Unique {
+		id, _, err := uniqueID(fd)
+		return id.unique && id.n == e.Parent, err
+	}
+	id, err := OldID(fd)
+	return id == e.Parent, err
+}
+
+// SameMount says whether two descriptors lie in one mount.
+func SameMount(a, b int) (bool, error) {
+	one, _, err := uniqueID(a)
+	if err == nil && one.unique {
+		other, _, err := uniqueID(b)
+		return one == other, err
+	}
+	old, err := OldID(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := OldID(b)
+	return old == other, err
+}
+
+// Descendants gives all mounts below top: its children, theirs, and so on.
+func Descendants(top Entry) (all []Entry, err error) {
+	if top.Unique {
+		ids, err := listmount(top.ID)
+		if err != nil {
+			return nil, fmt.Errorf("listmount: %w", err)
+		}
+		for _, id := range ids {
+			e, err := statmount(id)
+			if errors.Is(err, unix.ENOENT) { // unmounted meanwhile
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("statmount: %w", err)
+			}
+			all = append(all, e)
+		}
+		return all, nil
+	}
+	text, err := mountinfo()
+	if err != nil {
+		return nil, err
+	}
+	children := map[uint64][]Entry{}
+	err = each(text, func(e Entry) bool {
+		children[e.Parent] = append(children[e.Parent], e)
+		return false
+	})
+	if err != nil {
+		return nil, err
+	}
+	all = children[top.ID]
+	for i := 0; i < len(all); i++ { // all grows meanwhile
+		all = append(all, children[all[i].ID]...)
+	}
+	return all, nil
+}
+
+// ErrOutside says that a directory lies in no mount of this process's namespace.
+var ErrOutside = errors.New("the mountpoint lies outside of this mount namespace")
+
+// Holds says whether the table has the mount in which fd lies: a mount on one that cannot
+// be found again could not be taken back.
+//
+// From Linux 6.15 on the new mount API attaches to a tree outside of any namespace, which
+// every user can create in a user namespace of their own and enter by a descriptor;
+// mount(2) does not. fd lies in such a tree if the error is ErrOutside, and, where
+// statmount is forbidden, may do so if held is false.
+func Holds(fd int) (held bool, err error) {
+	id, _, err := uniqueID(fd)
+	if err == nil && !id.unique { // before Linux 6.8
+		return readable()
+	}
+	if err == nil {
+		_, err = statmount(id.n)
+		if err == nil {
+			return true, nil
+		}
+		if errors.Is(err, unix.ENOENT) {
+			return false, ErrOutside
+		}
+		// An id that no mount has shows whether the call is allowed. If so, fd cannot be
+		// reached from the root directory (chroot).
+		if _, err := statmount(1 << 62); errors.Is(err, unix.ENOENT) {
+			return readable()
+		}
+	}
+	old, err := OldID(fd)
+	if err != nil {
+		return false, fmt.Errorf("mount id: %w", err)
+	}
+	if _, err := ByOldID(old); !errors.Is(err, ErrNotListed) {
+		return err == nil, err
+	}
+	return false, nil
+}
