@@ -13,13 +13,13 @@ import (
 )
 
 // Abort ends the kernel's connection with the daemon of the FUSE mount that lies
-// topmost at path, which need not answer for that: everybody who waits for it
-// gets an error, which frees processes that nothing else would, and the daemon
-// gets ENODEV. The mount stays, and is dead; see [Unmount].
+// topmost at path. The daemon need not answer for that: each process that waits for it
+// gets an error, and the daemon gets ENODEV. What was written and has not reached the
+// daemon is lost. The mount stays, and is dead; see [Unmount].
 //
-// It may be done by the mount's owner where fusectl is mounted on
-// /sys/fs/fuse/connections, and by whoever has CAP_SYS_ADMIN. The error is an
-// [*Error]; an ErrNotMounted where there is no FUSE mount at path.
+// The mount's owner may do it where fusectl is mounted on /sys/fs/fuse/connections,
+// and root (CAP_SYS_ADMIN) everywhere. Only the lookup of path can wait, and ctx ends
+// that. The error is an [*Error]; an ErrNotMounted where there is no FUSE mount at path.
 func Abort(ctx context.Context, path string) error {
 	e, err := fuseMountAt(ctx, path)
 	if err == nil {
@@ -31,13 +31,15 @@ func Abort(ctx context.Context, path string) error {
 	return nil
 }
 
-// Abort ends the kernel's connection with the daemon, which may hang: everybody
-// who waits for it gets an error, and the mount stays and is dead. See [Abort].
-// After a lazy unmount it ends what goes on in the file system, as long as m has
-// the device and where there is fusectl.
-func (m *Mounted) Abort() error {
+// Abort ends the kernel's connection with the daemon, as the function [Abort] does.
+// After a lazy unmount it ends what goes on in the file system, as long as m has the
+// device and fusectl is mounted. It does not start if ctx has ended.
+func (m *Mounted) Abort(ctx context.Context) error {
 	err := ErrNotMounted
-	if m.known {
+	switch {
+	case ctx.Err() != nil:
+		err = whyEnded(ctx)
+	case m.known:
 		err = abortConnection(m.entry, whoCalls(), m.connected)
 	}
 	if err != nil {
@@ -46,9 +48,9 @@ func (m *Mounted) Abort() error {
 	return nil
 }
 
-// connected wants the connection to be still this mount's. A number becomes
-// another's when the file system has ended, which it has not while it is mounted,
-// nor while the device has a connection.
+// connected returns an error unless the connection is still this mount's. Its number
+// is used again after the end of the file system, which does not end while it is
+// mounted or while the device has a connection.
 func (m *Mounted) connected() error {
 	err := stillListed(m.entry)
 	m.mu.Lock()
@@ -72,7 +74,7 @@ func abortConnection(e mtab.Entry, who caller, connected func() error) error {
 	if err := connected(); err != nil {
 		return err
 	}
-	control, err := openControl(who)
+	control, err := connection.OpenAs(who.onConnections())
 	if err == nil {
 		err = also(control.AbortIf(e.Connection(), connected), control.Close())
 	}
@@ -88,31 +90,9 @@ func abortConnection(e mtab.Entry, who caller, connected func() error) error {
 	return nil
 }
 
-// openControl opens fusectl where it is mounted, or one of our own that is
-// attached nowhere.
-func openControl(who caller) (connection.Dir, error) {
-	control, err := connection.Open()
-	if err == nil || !who.admin {
-		return control, err
-	}
-	context, other := unix.Fsopen("fusectl", unix.FSOPEN_CLOEXEC)
-	if other != nil {
-		return control, err
-	}
-	defer unix.Close(context)
-	if unix.FsconfigCreate(context) != nil {
-		return control, err
-	}
-	mount, other := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, 0)
-	if other != nil {
-		return control, err
-	}
-	return connection.At(mount), nil
-}
-
-// abortByForce has the kernel begin a forced unmount, whose first act is to
-// abort the connection. Our own descriptor keeps the mount busy meanwhile, so
-// that it stays. This is for user namespaces, where there is no fusectl.
+// abortByForce starts a forced unmount, in which the kernel aborts the connection
+// first. A descriptor keeps the mount busy meanwhile, so that it stays. This is for
+// user namespaces, where there is no fusectl.
 func abortByForce(e mtab.Entry) error {
 	e, err := mtab.Reload(e) // it may have been moved
 	if errors.Is(err, mtab.ErrNotListed) {

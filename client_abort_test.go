@@ -43,7 +43,7 @@ func TestAbort(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		fusectl(t, w.uid != 0)
 		for name, abort := range map[string]func(m *fusermount.Mounted, dir string) error{
-			"Mounted": func(m *fusermount.Mounted, _ string) error { return m.Abort() },
+			"Mounted": func(m *fusermount.Mounted, _ string) error { return m.Abort(within(t)) },
 			"path":    func(_ *fusermount.Mounted, dir string) error { return fusermount.Abort(within(t), dir) },
 		} {
 			m, dir := w.mount(t, nil)
@@ -112,13 +112,13 @@ func TestAbortGone(t *testing.T) {
 			if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 				t.Fatal(err)
 			}
-			wantError(t, as(w.uid, m.Abort), fusermount.ErrNotMounted)
+			wantError(t, as(w.uid, func() error { return m.Abort(within(t)) }), fusermount.ErrNotMounted)
 			next := mountAs(t, w.uid, dir, w.with(nil))
 			serve(t, next, fusetest.Options{})
 			if next.Connection() != m.Connection() {
 				t.Logf("connection %d, and before %d", next.Connection(), m.Connection())
 			}
-			wantError(t, as(w.uid, m.Abort), fusermount.ErrNotMounted)
+			wantError(t, as(w.uid, func() error { return m.Abort(within(t)) }), fusermount.ErrNotMounted)
 			wantServed(t, w.uid, dir)
 		}
 	})
@@ -141,10 +141,10 @@ func TestAbortDetached(t *testing.T) {
 		if err := w.unmount(t, m, fusermount.Lazy); err != nil {
 			t.Fatal(err)
 		}
-		if err := as(w.uid, m.Abort); err != nil {
+		if err := as(w.uid, func() error { return m.Abort(within(t)) }); err != nil {
 			t.Error(err)
 		}
 		<-s.Done()
-		wantError(t, as(w.uid, m.Abort), fusermount.ErrNotMounted)
+		wantError(t, as(w.uid, func() error { return m.Abort(within(t)) }), fusermount.ErrNotMounted)
 	})
 }

@@ -38,7 +38,7 @@ func TestAdopt(t *testing.T) {
 	if _, err := unix.FcntlInt(uintptr(device), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
 		t.Errorf("the descriptor: %v", err)
 	}
-	if m.ID() != infoOf(t, 0, dir).ID || m.Mountpoint() != dir {
+	if info, _ := infoOf(t, 0, dir); m.ID() != info.ID || m.Mountpoint() != dir {
 		t.Errorf("id %d, mountpoint %s", m.ID(), m.Mountpoint())
 	}
 	wantServed(t, 0, dir)
@@ -83,7 +83,7 @@ func TestAdoptUnknown(t *testing.T) {
 		t.Errorf("id %d, connection %d", m.ID(), m.Connection())
 	}
 	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted)
-	wantError(t, m.Abort(), fusermount.ErrNotMounted)
+	wantError(t, m.Abort(within(t)), fusermount.ErrNotMounted)
 	select {
 	case <-m.Done():
 		t.Error("done")
@@ -150,7 +150,7 @@ func TestAdoptLate(t *testing.T) {
 	m := mountAs(t, 0, path, &fusermount.Options{SyncInit: func(f *os.File) error {
 		return unix.Mount("other", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", f.Fd()))
 	}})
-	if m.ID() != infoOf(t, 0, dir).ID || m.Mountpoint() != dir {
+	if info, _ := infoOf(t, 0, dir); m.ID() != info.ID || m.Mountpoint() != dir {
 		t.Errorf("id %d, mountpoint %s", m.ID(), m.Mountpoint())
 	}
 	if err := m.Unmount(within(t)); err != nil {

@@ -13,15 +13,19 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// infoOf gives what List says of a mountpoint to a user.
-func infoOf(t *testing.T, uid uint32, dir string) (info fusermount.Info) {
+// infoOf gives what a user is told of the mount at a mountpoint.
+func infoOf(t *testing.T, uid uint32, dir string) (info fusermount.MountInfo, daemon fusermount.Daemon) {
 	t.Helper()
 	found := 0
 	err := as(uid, func() error {
 		list, err := fusermount.List()
-		for _, i := range list {
-			if i.Mountpoint == dir {
-				info = i
+		if err != nil {
+			return err
+		}
+		daemons, err := fusermount.Daemons(within(t), list...)
+		for i, m := range list {
+			if m.Mountpoint == dir {
+				info, daemon = m, daemons[i]
 				found++
 			}
 		}
@@ -30,17 +34,19 @@ func infoOf(t *testing.T, uid uint32, dir string) (info fusermount.Info) {
 	if err != nil || found != 1 {
 		t.Fatalf("%v; %d entries for %s", err, found, dir)
 	}
-	return info
+	return info, daemon
 }
 
 func TestList(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
+		fusectl(t, w.uid != 0)
 		m, dir := w.mount(t, func(o *fusermount.Options) { o.FSName = "host:/dir a,b"; o.Subtype = "sub"; o.ReadOnly = true })
-		info := infoOf(t, w.uid, dir)
+		serve(t, m, fusetest.Options{})
+		info, daemon := infoOf(t, w.uid, dir)
 		if info.ID != m.ID() || info.Source != "host:/dir a,b" || info.Type != "fuse.sub" || info.Subtype != "sub" ||
-			info.Owner != w.uid || info.Connection != m.Connection() || info.Daemon != fusermount.Alive ||
-			!strings.Contains(info.Options, fmt.Sprintf("user_id=%d", w.uid)) {
-			t.Errorf("%+v", info)
+			info.Owner != w.uid || info.Connection != m.Connection() || daemon.State != fusermount.DaemonAlive ||
+			!strings.HasPrefix(info.MountFlags, "ro,nosuid,nodev") || !strings.Contains(info.Options, fmt.Sprintf("user_id=%d", w.uid)) {
+			t.Errorf("%+v, %+v", info, daemon)
 		}
 		if err := w.unmount(t, m); err != nil {
 			t.Error(err)
@@ -63,14 +69,17 @@ func TestListForeign(t *testing.T) {
 	w := way{uid: user, o: fusermount.Options{Helper: ours(t)}}
 	m, dir := w.mount(t, nil)
 	s := serve(t, m, fusetest.Options{})
-	info := infoOf(t, other, dir)
-	if info.Owner != user || info.ID != m.ID() || info.Daemon == fusermount.Dead {
-		t.Errorf("%+v", info)
+	info, daemon := infoOf(t, other, dir)
+	if info.Owner != user || info.ID != m.ID() || daemon.State == fusermount.DaemonDead {
+		t.Errorf("%+v, %+v", info, daemon)
 	}
 	if asked := s.Asked(); len(asked) > 0 {
 		t.Errorf("asked %v", asked)
 	}
-	for state, text := range map[fusermount.DaemonState]string{fusermount.Unknown: "unknown", fusermount.Alive: "alive", fusermount.Dead: "dead"} {
+	for state, text := range map[fusermount.DaemonState]string{
+		fusermount.DaemonUnknown: "unknown", fusermount.DaemonAlive: "alive", fusermount.DaemonWaiting: "waiting",
+		fusermount.DaemonHung: "hung", fusermount.DaemonDead: "dead",
+	} {
 		if state.String() != text {
 			t.Errorf("%d is %q", state, state)
 		}
@@ -79,8 +88,8 @@ func TestListForeign(t *testing.T) {
 
 func init() { jobs["lists"] = printStates }
 
-// printStates lists a few times, tells on descriptor 3 what it was told of a
-// mountpoint, and ends.
+// printStates asks for the state of a mountpoint's daemon a few times, writes it to
+// descriptor 3, and ends.
 func printStates(args []string) error {
 	told := os.NewFile(3, "told")
 	for range 3 {
@@ -88,9 +97,13 @@ func printStates(args []string) error {
 		if err != nil {
 			return err
 		}
-		for _, i := range list {
-			if i.Mountpoint == args[0] {
-				if _, err := fmt.Fprintln(told, i.Daemon); err != nil {
+		daemons, err := fusermount.Daemons(ctxOfJob(), list...)
+		if err != nil {
+			return err
+		}
+		for i, d := range daemons {
+			if list[i].Mountpoint == args[0] {
+				if _, err := fmt.Fprintln(told, d.State); err != nil {
 					return err
 				}
 			}
@@ -108,7 +121,8 @@ func TestListHung(t *testing.T) {
 		name        string
 		owner, asks uint32
 		questions   int
-	}{{"a stranger", 0, other, 0}, {"the owner", user, user, 1}} {
+		state       string
+	}{{"a stranger", 0, other, 0, "unknown"}, {"the owner", user, user, 1, "waiting"}} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := fusetest.Dir(t, c.owner)
 			s, err := fusetest.Mount(dir, hello, fusetest.MountOptions{UID: c.owner, GID: c.owner, Data: "allow_other"})
@@ -120,7 +134,7 @@ func TestListHung(t *testing.T) {
 			s.Hang()
 			defer s.Resume()
 			before := len(s.Asked())
-			if told := toldBy(t, jobCall(t, c.asks, "lists", dir)); told != strings.Repeat("unknown\n", 3) {
+			if told := toldBy(t, jobCall(t, c.asks, "lists", dir)); told != strings.Repeat(c.state+"\n", 3) {
 				t.Errorf("told %q", told)
 			}
 			if asked := s.Asked()[before:]; len(asked) != c.questions {

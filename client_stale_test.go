@@ -2,6 +2,7 @@ package fusermount_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -17,12 +18,22 @@ func init() {
 	jobs["replace"] = replaceStale
 }
 
-// printState says what List says of a mountpoint's daemon.
+// printState prints the state of a mountpoint's daemon.
 func printState(args []string) error {
 	list, err := fusermount.List()
-	for _, i := range list {
-		if i.Mountpoint == args[0] {
-			fmt.Print(i.Daemon)
+	if err != nil {
+		return err
+	}
+	// Longer would show that a daemon hangs, which package connection tests.
+	ctx, cancel := context.WithTimeout(ctxOfJob(), 100*time.Millisecond)
+	defer cancel()
+	daemons, err := fusermount.Daemons(ctx, list...)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
+	}
+	for i, d := range daemons {
+		if list[i].Mountpoint == args[0] {
+			fmt.Print(d.State)
 		}
 	}
 	return err
@@ -54,18 +65,20 @@ func TestDaemonState(t *testing.T) {
 			w.o.Helper = ours(t)
 		}
 		fusectl(t, false)
-		wantStates(t, w, nil)
+		wantStates(t, w, nil, false)
 		if w.uid != 0 { // root would see what others on this machine hold
-			wantStates(t, w, fusetest.Deny(unix.EPERM, "fsopen"))
+			wantStates(t, w, fusetest.Deny(unix.EPERM, "fsopen"), false)
 		}
 		if fusetest.Have() == fusetest.Root {
 			fusectl(t, true)
-			wantStates(t, w, nil)
+			wantStates(t, w, nil, true)
 		}
 	})
 }
 
-func wantStates(t *testing.T, w way, deny []fusetest.Denied) {
+// wantStates wants the states of a daemon that never answers INIT, and then is killed.
+// The kernel tells that INIT waits where there is fusectl, and to root.
+func wantStates(t *testing.T, w way, deny []fusetest.Denied, fusectl bool) {
 	t.Helper()
 	dir := fusetest.Dir(t, w.uid)
 	p := startHold(t, w, dir, "") // never answers INIT
@@ -74,8 +87,12 @@ func wantStates(t *testing.T, w way, deny []fusetest.Denied) {
 		askers = append(askers, 0)
 	}
 	for _, uid := range askers {
-		if got := state(t, uid, dir, deny); got != "alive" {
-			t.Errorf("held, asked by %d: %s", uid, got)
+		want := "alive"
+		if fusectl || uid == 0 && deny == nil {
+			want = "waiting"
+		}
+		if got := state(t, uid, dir, deny); got != want {
+			t.Errorf("held, asked by %d: %s, want %s", uid, got, want)
 		}
 	}
 	if err := p.Signal(unix.SIGKILL); err != nil {

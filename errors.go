@@ -25,7 +25,7 @@ var (
 	ErrCovered = errors.New("another mount lies on top")
 	// ErrStale: what lies at the mountpoint is a FUSE mount whose daemon is gone;
 	// see [Options.ReplaceStale]. It is also unix.ENOTCONN. libfuse's helper only
-	// refuses a user then; that is an ErrStale where [List] calls the mount Dead.
+	// refuses a user then; that is an ErrStale where [Daemons] calls it dead.
 	ErrStale = errors.New("a FUSE file system whose daemon is gone is mounted there")
 	// ErrAllowOther: allow_other or allow_root need the line user_allow_other in
 	// /etc/fuse.conf. It is also fs.ErrPermission.

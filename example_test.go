@@ -129,13 +129,17 @@ func ExampleOptions_syncInit() {
 	<-m.Done()
 }
 
-func ExampleList() {
+func ExampleDaemons() {
 	list, err := fusermount.List()
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, mount := range list {
-		if mount.Daemon == fusermount.Dead && mount.Owner == uint32(os.Getuid()) {
+	daemons, err := fusermount.Daemons(context.Background(), list...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for i, mount := range list {
+		if daemons[i].State == fusermount.DaemonDead && mount.Owner == uint32(os.Getuid()) {
 			if err := fusermount.Unmount(context.Background(), mount.Mountpoint, fusermount.Lazy); err != nil {
 				log.Print(err)
 			}

@@ -84,7 +84,7 @@ type Options struct {
 	SyncInit func(device *os.File) error
 
 	// ReplaceStale takes away what a dead daemon has left at the mountpoint:
-	// FUSE mounts that are the caller's and that [List] calls Dead.
+	// FUSE mounts that are the caller's and that [Daemons] calls dead.
 	ReplaceStale bool
 
 	// Helper is the helper to run, in place of the one that [FindHelper] finds. A

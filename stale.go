@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
@@ -38,12 +39,11 @@ func (m *mounting) stale() (bool, error) {
 	if !m.was.root || !mountopts.IsFuse(e.Type) || !known || owner != m.who.uid {
 		return false, nil
 	}
-	state, err := await(m.ctx, func() (DaemonState, error) {
-		d := newDaemons(m.who)
-		defer d.close()
-		return d.state(e), nil
-	}, func(DaemonState, error) {})
-	return state == Dead, err
+	judged, err := connection.Judge(m.ctx, m.who.onConnections(), 0, e)
+	if err != nil || m.ctx.Err() != nil {
+		return false, whyEnded(m.ctx)
+	}
+	return judged[0].State == connection.Dead, nil
 }
 
 // orStale adds to a helper's refusal that a dead mount is in the way. libfuse's

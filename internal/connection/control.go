@@ -1,14 +1,3 @@
-// Package connection reads and aborts FUSE connections through the kernel's control
-// file system for them, as the caller: the kernel shows each connection to its
-// owner alone. A connection's daemon is never asked, so nothing here waits for
-// one.
-//
-// A connection keeps its directory until the last mount of it is gone, also when
-// its daemon is dead; waiting is 0 then. What tells the two apart was measured on
-// Linux 6.18 and stands in the sources of older kernels (fuse_abort_conn): the end
-// of a connection, by its daemon that closes the device or by a write to the file
-// abort, sets max_background to the highest number that there is. Nobody else can:
-// what is written to the file, or asked for by a daemon, is at most 65535.
 package connection
 
 import (
@@ -26,14 +15,20 @@ const (
 	// Path is where fusectl is mounted, if it is.
 	Path = mtab.ConnectionsPath
 
-	// ended is the max_background of a connection that has come to its end.
+	// ended is the max_background of a connection that has ended. A connection keeps
+	// its directory until the last mount of it is gone, also when its daemon is dead.
+	// Its end, by its daemon that closes the device or by a write to the file abort,
+	// sets max_background to the highest number (fuse_abort_conn in the kernel;
+	// measured on Linux 6.18). Nothing else can: what is written to the file, or
+	// requested by a daemon, is at most 65535.
 	ended = 1<<32 - 1
 )
 
 // ErrNotMounted says that there is no fusectl to ask.
 var ErrNotMounted = errors.New("fusectl is not mounted at " + Path)
 
-// Dir is a mounted fusectl.
+// Dir is a mounted fusectl. It shows each connection to its owner and to root. No
+// daemon is asked through it, so nothing waits for one.
 type Dir struct{ fd int }
 
 // Open opens fusectl. Whatever else lies at its path is not believed.
@@ -49,10 +44,29 @@ func Open() (Dir, error) {
 	return Dir{fd: fd}, nil
 }
 
-// At is a fusectl whose root is open already, and becomes d's.
-func At(root int) Dir { return Dir{fd: root} }
+// OpenAs opens fusectl where it is mounted, or one that is attached nowhere, which
+// takes CAP_SYS_ADMIN.
+func OpenAs(who Caller) (Dir, error) {
+	d, err := Open()
+	if err == nil || !who.Admin {
+		return d, err
+	}
+	context, other := unix.Fsopen("fusectl", unix.FSOPEN_CLOEXEC)
+	if other != nil {
+		return d, err
+	}
+	defer unix.Close(context)
+	if unix.FsconfigCreate(context) != nil {
+		return d, err
+	}
+	root, other := unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, 0)
+	if other != nil {
+		return d, err
+	}
+	return Dir{fd: root}, nil
+}
 
-// Close gives d up.
+// Close closes d.
 func (d Dir) Close() error { return unix.Close(d.fd) }
 
 // Status is what the kernel says of a connection.
@@ -65,23 +79,22 @@ type Status struct {
 
 // Status looks at a connection. The error is EACCES for another user's.
 func (d Dir) Status(number uint32) (Status, error) {
-	background, err := d.number(number, "max_background")
+	background, err := d.value(number, "max_background")
 	if err != nil {
 		return Status{}, err
 	}
-	waiting, err := d.number(number, "waiting")
+	waiting, err := d.value(number, "waiting")
 	return Status{Waiting: int(waiting), Ended: background == ended}, err
 }
 
-// Abort ends a connection: all who wait for its daemon get an error.
+// Abort ends a connection: each process that waits for its daemon gets an error.
 func (d Dir) Abort(number uint32) error {
 	return d.AbortIf(number, func() error { return nil })
 }
 
-// AbortIf is Abort if check, called in between, has no error. What check finds to
-// live, under this number since before the call, is what is aborted, and nothing
-// else: the file is open by then, and belongs to its connection, not to whoever
-// gets the number after that one's end.
+// AbortIf is Abort if check, called in between, has no error. The file is open by
+// then, and belongs to its connection, not to the next one with the same number: if
+// check still finds the connection, nothing else can be aborted.
 func (d Dir) AbortIf(number uint32, check func() error) error {
 	fd, err := open(d.fd, name(number, "abort"), unix.O_WRONLY)
 	if err != nil {
@@ -93,7 +106,7 @@ func (d Dir) AbortIf(number uint32, check func() error) error {
 	return errors.Join(err, unix.Close(fd))
 }
 
-func (d Dir) number(number uint32, file string) (n uint64, err error) {
+func (d Dir) value(number uint32, file string) (n uint64, err error) {
 	fd, err := open(d.fd, name(number, file), unix.O_RDONLY)
 	if err != nil {
 		return 0, err
