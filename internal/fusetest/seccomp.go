@@ -25,7 +25,7 @@ func Deny(errno unix.Errno, names ...string) []Denied {
 	for _, name := range names {
 		list = append(list, Denied{Name: name, Errno: errno})
 	}
-	return list
+	return slices.Clip(list)
 }
 
 // auditArchs are the values of seccomp_data.arch by GOARCH.

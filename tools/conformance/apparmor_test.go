@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // includesEnv names what profiles include, in a guest with AppArmor.
@@ -106,14 +107,14 @@ func denials(t *testing.T, log int) (lines []string) {
 // wantConfined wants a running helper under the profile.
 func wantConfined(t *testing.T, pid int) {
 	t.Helper()
-	if label := readFile(t, "/proc/"+strconv.Itoa(pid)+"/attr/current"); label != "fusermount3 (enforce)\n" {
+	if label := helpertest.ReadFile(t, "/proc/"+strconv.Itoa(pid)+"/attr/current"); label != "fusermount3 (enforce)\n" {
 		t.Errorf("the helper runs under %q", label)
 	}
 }
 
 // All that the helper does, it does under our profile without a refusal.
 func TestAppArmorOwnProfile(t *testing.T) {
-	confineBy(t, readFile(t, profileFile))
+	confineBy(t, helpertest.ReadFile(t, profileFile))
 	log := kernelLog(t)
 	t.Run("confined", func(t *testing.T) {
 		w := watch(t)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // commandLine is a call by an ordinary user in a directory of their own. It has no
@@ -104,7 +105,7 @@ func (b *bench) try(program string, c commandLine) outcome {
 
 func TestCommandLines(t *testing.T) {
 	b := newBench(t)
-	program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+	program := helpertest.Install(t)
 	before := len(fusetest.Mountinfo(t))
 	for _, c := range commandLines() {
 		if got := b.try(program, c); c.want != "" && got.String() != c.want {
@@ -124,7 +125,7 @@ func TestReferenceCommandLines(t *testing.T) {
 		t.Skip("compares with the C helper: run 'make test-reference'")
 	}
 	b := newBench(t)
-	program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+	program := helpertest.Install(t)
 	reference = fusetest.InstallHelper(t, reference, fusetest.Setuid)
 	shown := make([]int, len(differences))
 	all := commandLines()

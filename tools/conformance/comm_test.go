@@ -8,12 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // waysToMount are the two ways, forced in turn.
 var waysToMount = map[string][]fusetest.Denied{
 	"fsopen": nil,
-	"mount2": fusetest.Deny(unix.ENOSYS, "fsopen"),
+	"mount2": helpertest.NoFsopen,
 }
 
 // A mount without a receiver is taken back, whatever the reason.

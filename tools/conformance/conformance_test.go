@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // figures is what the summary at the end tells.
@@ -35,10 +36,10 @@ const users = "alice:x:4242:4242::/:/bin/sh\nbob:x:4343:4343::/:/bin/sh\n"
 // helper has to take the other way.
 var ways = map[string][]fusetest.Denied{
 	"as-it-is":            nil,
-	"mount2":              fusetest.Deny(unix.ENOSYS, "fsopen"),
+	"mount2":              helpertest.NoFsopen,
 	"mount2-eperm":        fusetest.Deny(unix.EPERM, "fsopen", "fsmount"),
 	"late-eacces":         fusetest.Deny(unix.EACCES, "move_mount"),
-	"mountinfo":           fusetest.Deny(unix.ENOSYS, "statmount", "listmount"),
+	"mountinfo":           helpertest.NoStatmount,
 	"mount2-mountinfo":    fusetest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"),
 	"old-faccessat-statx": append(fusetest.Deny(unix.ENOSYS, "faccessat2"), fusetest.Deny(unix.EPERM, "statmount")...),
 }

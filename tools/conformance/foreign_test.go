@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 )
 
@@ -54,7 +55,7 @@ func arm64Numbers(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := readFile(t, filepath.Join(strings.TrimSpace(string(dir)), "unix/zsysnum_linux_arm64.go"))
+	text := helpertest.ReadFile(t, filepath.Join(strings.TrimSpace(string(dir)), "unix/zsysnum_linux_arm64.go"))
 	numbers := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)`).FindAllStringSubmatch(text, -1) {
 		numbers[strings.ToLower(m[1])] = m[2]
@@ -93,7 +94,7 @@ var printed = regexp.MustCompile(`\b\d+ (?:([a-z_0-9]+)\(|Unknown syscall (\d+))
 func (f *foreign) confined(t *testing.T, filters ...seccomp.Task) {
 	t.Helper()
 	seen := 0
-	for _, m := range printed.FindAllStringSubmatch(readFile(t, f.trace), -1) {
+	for _, m := range printed.FindAllStringSubmatch(helpertest.ReadFile(t, f.trace), -1) {
 		name, number := m[1], m[2]
 		if name != "" {
 			var known bool

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // A signal that comes when the mount table is changed comes too late: what was begun
@@ -68,7 +69,7 @@ func TestSignalWhileMounting(t *testing.T) {
 			call, mountpoint := recordedCall(t)
 			call.Deny = deny
 			unlock := lockedTable(t)
-			p := start(t, call)
+			p := helpertest.Start(t, call)
 			waitMounted(t, mountpoint, true)
 			sendAll(t, p)
 			unlock()
@@ -88,7 +89,7 @@ func TestSignalWhileMountingInVain(t *testing.T) {
 			call, mountpoint := recordedCall(t)
 			call.Deny, call.HangUp = deny, true
 			unlock := lockedTable(t)
-			p := start(t, call)
+			p := helpertest.Start(t, call)
 			waitMounted(t, mountpoint, true)
 			sendAll(t, p)
 			unlock()
@@ -119,7 +120,7 @@ func TestSignalWhileUnmounting(t *testing.T) {
 			wantMounted(t, run(t, call), mountpoint)
 			wantTable(t, otherLines, 1)
 			unlock := lockTable(t)
-			p := start(t, unmountCall(call, append(args, mountpoint)...))
+			p := helpertest.Start(t, unmountCall(call, append(args, mountpoint)...))
 			waitMounted(t, mountpoint, false)
 			sendAll(t, p)
 			unlock()
@@ -140,7 +141,7 @@ func TestSignalWhileAborting(t *testing.T) {
 	unlock := lockTable(t)
 	aborting := unmountCall(call)
 	aborting.Args = []string{"--abort", mountpoint}
-	p := start(t, aborting)
+	p := helpertest.Start(t, aborting)
 	waitMounted(t, mountpoint, false)
 	sendAll(t, p)
 	unlock()
@@ -159,7 +160,7 @@ func TestWarningAfterHandOver(t *testing.T) {
 			call.Args = []string{"-o", options, mountpoint}
 			lockedTable(t)
 			call, pipe := redirected(t, call, unix.Stderr)
-			p := start(t, call)
+			p := helpertest.Start(t, call)
 			got, err := p.Receive(time.Now().Add(fusetest.Patience))
 			if err != nil || got.Dev == nil {
 				t.Fatalf("%+v, %v", got, err)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // These tests load and unload the module fuse, so they need a machine of their
@@ -38,14 +39,14 @@ func unloaded(t *testing.T) (fusetest.Call, string) {
 	if _, err := os.Stat(os.Getenv(guestEnv) + "/fuse.ko"); errors.Is(err, fs.ErrNotExist) {
 		fusetest.Skip(t, "run a kernel with fuse as a module")
 	}
-	if strings.Contains(readFile(t, "/proc/filesystems"), "fuse") {
+	if strings.Contains(helpertest.ReadFile(t, "/proc/filesystems"), "fuse") {
 		t.Fatal("fuse is loaded already")
 	}
 	_ = os.Remove(os.Getenv(modprobeLogEnv)) // absent before the first request
 	t.Cleanup(func() { unload(t) })
 	mountpoint := fusetest.Dir(t, alice)
 	return fusetest.Call{
-		Prog: fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid),
+		Prog: helpertest.Install(t),
 		UID:  alice, GID: alice, Dir: "/", Args: []string{mountpoint},
 	}, mountpoint
 }
@@ -74,7 +75,7 @@ func wantLoadedBy(t *testing.T, name string) {
 	t.Helper()
 	want := `for "", uid 0: -q -- ` + name + "\n"
 	var got []string
-	for line := range strings.Lines(readFile(t, os.Getenv(modprobeLogEnv))) {
+	for line := range strings.Lines(helpertest.ReadFile(t, os.Getenv(modprobeLogEnv))) {
 		if strings.Contains(line, "fuse") || strings.Contains(line, "char-major-10-") {
 			got = append(got, line)
 		}
@@ -155,7 +156,7 @@ func awaitDevice(t *testing.T, events int) {
 func awaitSleep(t *testing.T, pid int) {
 	t.Helper()
 	nanosleep := strconv.Itoa(unix.SYS_NANOSLEEP) + " "
-	for deadline := time.Now().Add(fusetest.Patience); !strings.HasPrefix(readFile(t, "/proc/"+strconv.Itoa(pid)+"/syscall"), nanosleep); {
+	for deadline := time.Now().Add(fusetest.Patience); !strings.HasPrefix(helpertest.ReadFile(t, "/proc/"+strconv.Itoa(pid)+"/syscall"), nanosleep); {
 		if time.Now().After(deadline) {
 			t.Fatal("the helper does not wait for the device")
 		}
@@ -191,7 +192,7 @@ func TestModuleLoadingOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := unloaded(t)
-			before := readFile(t, setting)
+			before := helpertest.ReadFile(t, setting)
 			writeFile(t, setting, "\n")
 			t.Cleanup(func() { writeFile(t, setting, before) })
 			prepare(t)

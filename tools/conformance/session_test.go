@@ -25,8 +25,6 @@ type sessionKey struct{}
 
 func of(ts *testscript.TestScript) *session { return ts.Value(sessionKey{}).(*session) }
 
-const alice = 4242
-
 func setUp(env *testscript.Env, program string, way []fusetest.Denied) error {
 	home, remove, err := fusetest.MakeDir(alice)
 	if err != nil {

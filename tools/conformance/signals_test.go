@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // ending are the signals that end the program wherever it waits.
@@ -99,15 +99,6 @@ func (m *sticky) freezesAt(name string) func(fusetest.Syscall) fusetest.Verdict 
 	}
 }
 
-func start(t *testing.T, call fusetest.Call) *fusetest.Proc {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
-	t.Cleanup(cancel)
-	p, err := call.Start(ctx)
-	must(t, err)
-	return p
-}
-
 // wantSignalled wants a program to be ended by a signal, without a word and without
 // sending a device.
 func wantSignalled(t *testing.T, p *fusetest.Proc, sig unix.Signal) {
@@ -159,12 +150,12 @@ func TestSignalEndsWait(t *testing.T) {
 			call.Args = append(slices.Clone(args[:last]), m.path+args[last])
 			call.Group = true
 			if strings.Contains(name, "mount(2)") {
-				call.Deny = fusetest.Deny(unix.ENOSYS, "fsopen")
+				call.Deny = helpertest.NoFsopen
 			}
 			for _, sig := range ending {
 				for way, send := range waysToSend {
 					before := fusetest.Mountinfo(t)
-					p := start(t, call)
+					p := helpertest.Start(t, call)
 					m.await(t)
 					must(t, send(p, sig))
 					wantSignalled(t, p, sig)
@@ -185,7 +176,7 @@ func TestSignalAfterWait(t *testing.T) {
 	m := stickyMount(t, call)
 	m.Hang()
 	asked := len(m.Asked())
-	p := start(t, unmountCall(call, m.path+"/file"))
+	p := helpertest.Start(t, unmountCall(call, m.path+"/file"))
 	m.AwaitAsked(t, asked)
 	must(t, p.Signal(unix.SIGTERM))
 	must(t, m.Close())
@@ -199,7 +190,7 @@ func TestSignalEndsLastLook(t *testing.T) {
 		deny       []fusetest.Denied
 	}{
 		"new API":  {"fsmount", "/file", nil},
-		"mount(2)": {"fchdir", "/dir", fusetest.Deny(unix.ENOSYS, "fsopen")},
+		"mount(2)": {"fchdir", "/dir", helpertest.NoFsopen},
 	} {
 		t.Run(way, func(t *testing.T) {
 			fusetest.NeedIntercept(t)
@@ -208,7 +199,7 @@ func TestSignalEndsLastLook(t *testing.T) {
 			call.Deny, call.Args = at.deny, []string{m.path + at.name}
 			call.Intercept = m.freezesAt(at.call)
 			before := fusetest.Mountinfo(t)
-			p := start(t, call)
+			p := helpertest.Start(t, call)
 			m.await(t)
 			must(t, p.Signal(unix.SIGTERM))
 			wantSignalled(t, p, unix.SIGTERM)
@@ -232,7 +223,7 @@ func TestSignalEndsUnmountInside(t *testing.T) {
 	unmounting := unmountCall(call, inner)
 	unmounting.Intercept = m.freezesAt("umount2")
 	before := fusetest.Mountinfo(t)
-	p := start(t, unmounting)
+	p := helpertest.Start(t, unmounting)
 	m.await(t)
 	must(t, p.Signal(unix.SIGINT))
 	wantSignalled(t, p, unix.SIGINT)
@@ -250,7 +241,7 @@ func TestSignalEndsTakingBack(t *testing.T) {
 	inner := m.path + "/file"
 	call.Args, call.HangUp = []string{inner}, true
 	call.Intercept = m.freezesAt("sendmsg")
-	p := start(t, call)
+	p := helpertest.Start(t, call)
 	m.await(t)
 	must(t, p.Signal(unix.SIGTERM))
 	wantSignalled(t, p, unix.SIGTERM)
@@ -341,7 +332,7 @@ func TestSignalEndsWrite(t *testing.T) {
 			}
 			call, _ = redirected(t, call, c.stream)
 			for _, sig := range fatal {
-				p := start(t, call)
+				p := helpertest.Start(t, call)
 				waitIn(t, p, "write")
 				must(t, p.Signal(sig))
 				wantSignalled(t, p, sig)
@@ -356,7 +347,7 @@ func TestSignalsIgnored(t *testing.T) {
 	m := stickyMount(t, call)
 	m.freeze()
 	call.Args, call.Ignore = []string{m.path}, []unix.Signal{unix.SIGHUP, unix.SIGINT}
-	p := start(t, call)
+	p := helpertest.Start(t, call)
 	m.await(t)
 	for _, sig := range append(slices.Clone(call.Ignore), unix.SIGTERM) { // of several, the lowest number comes first
 		must(t, p.Signal(sig))
@@ -371,7 +362,7 @@ func TestSignalsBlocked(t *testing.T) {
 	m.freeze()
 	call.Args, call.Block = []string{m.path}, ending
 	for _, sig := range ending {
-		p := start(t, call)
+		p := helpertest.Start(t, call)
 		m.await(t)
 		must(t, p.Signal(sig))
 		wantSignalled(t, p, sig)

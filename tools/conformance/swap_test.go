@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // TestSwapDuringMount exchanges the mountpoint with another mount's while the
@@ -17,7 +18,7 @@ import (
 // table for a mount that is not ours.
 func TestSwapDuringMount(t *testing.T) {
 	call, home := asUser(t)
-	call.Deny = fusetest.Deny(unix.ENOSYS, "fsopen")
+	call.Deny = helpertest.NoFsopen
 	writeFile(t, "/run/mount/utab", "")
 	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
 	a, b := filepath.Join(home, "a"), filepath.Join(home, "b")

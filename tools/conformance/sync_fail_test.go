@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // build builds a helper of its own.
@@ -220,7 +221,7 @@ func tryMountWith(t *testing.T, dev *os.File, dir string) (failed error) {
 // of it before he gets the device, and can call again without --sync-init.
 func TestSyncInitNotPossible(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
-	call.Deny = fusetest.Deny(unix.ENOSYS, "fsopen")
+	call.Deny = helpertest.NoFsopen
 	wantRefusal(t, run(t, call), mountpoint, "mount failed: Function not implemented")
 
 	call, mountpoint = syncCall(t, "fsname="+strings.Repeat("x", 300))
@@ -244,7 +245,7 @@ func TestSyncInitThenWatch(t *testing.T) {
 	s.answer(t)
 	s.wantStatus(t, 0)
 	waitIgnoring(t, s.Pid())
-	if links := descriptors(t, s.Pid()); len(links) != 4 {
+	if links := helpertest.Descriptors(t, s.Pid()); len(links) != 4 {
 		t.Errorf("descriptors %v, want the streams and the socket", links)
 	}
 	if err := s.server.Close(); err != nil {

@@ -10,14 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
-
-const bob = 4343
 
 // waysToRead are the two ways to read the mount table, forced in turn.
 var waysToRead = map[string][]fusetest.Denied{
 	"statmount": nil,
-	"mountinfo": fusetest.Deny(unix.ENOSYS, "statmount", "listmount"),
+	"mountinfo": helpertest.NoStatmount,
 }
 
 // A mount without a receiver is taken back, also where the table is a text.

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // What stands in the tables is taken out when the watcher unmounts, and the
@@ -29,7 +29,7 @@ func TestWatchTables(t *testing.T) {
 			call.Args = []string{"-o", "auto_unmount,x-a", mountpoint}
 			w := startWatch(t, call, mountpoint)
 			waitIgnoring(t, w.Pid())
-			if text := readFile(t, path); !strings.HasPrefix(text, before) || !strings.Contains(text, mountpoint) {
+			if text := helpertest.ReadFile(t, path); !strings.HasPrefix(text, before) || !strings.Contains(text, mountpoint) {
 				t.Errorf("%s holds %q", path, text)
 			}
 			const sysAdminSetIDs = "00000000002000c0"
@@ -39,20 +39,11 @@ func TestWatchTables(t *testing.T) {
 			w.die(t)
 			w.wantExit(t, 0)
 			wantNothing(t, mountpoint)
-			if text := readFile(t, path); text != before {
+			if text := helpertest.ReadFile(t, path); text != before {
 				t.Errorf("%s holds %q, want %q", path, text, before)
 			}
 		})
 	}
-}
-
-func readFile(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // --auto-unmount takes out what an earlier call wrote.
@@ -81,7 +72,7 @@ func TestWatchAloneTables(t *testing.T) {
 		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
 	}
 	wantNothing(t, mountpoint)
-	if text := readFile(t, "/run/mount/utab"); text != "" {
+	if text := helpertest.ReadFile(t, "/run/mount/utab"); text != "" {
 		t.Errorf("utab holds %q", text)
 	}
 }
@@ -191,7 +182,7 @@ func TestWatchMany(t *testing.T) {
 	most, sum := 0, 0
 	for _, w := range all {
 		waitIgnoring(t, w.Pid())
-		private := privateMemory(t, w.Pid())
+		private := helpertest.PrivateMemory(t, w.Pid())
 		most, sum = max(most, private), sum+private
 	}
 	figures = fmt.Sprintf("%d watchers: private memory %d kB at most, %d kB on average", len(all), most, sum/len(all))
@@ -205,21 +196,6 @@ func TestWatchMany(t *testing.T) {
 		w.wantExit(t, 0)
 		wantNothing(t, w.mountpoint)
 	}
-}
-
-// privateMemory gives what a process shares with no other, in kB.
-func privateMemory(t *testing.T, pid int) (sum int) {
-	t.Helper()
-	for line := range strings.Lines(readFile(t, "/proc/"+strconv.Itoa(pid)+"/smaps_rollup")) {
-		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[0], "Private_") {
-			kb, err := strconv.Atoi(f[1])
-			if err != nil {
-				t.Fatal(err)
-			}
-			sum += kb
-		}
-	}
-	return sum
 }
 
 // The socket may be a standard stream: it stays, and the other streams go.
@@ -255,7 +231,7 @@ func TestWatchOnStream(t *testing.T) {
 func wantStreams(t *testing.T, pid, socket int) {
 	t.Helper()
 	waitIgnoring(t, pid)
-	links := descriptors(t, pid)
+	links := helpertest.Descriptors(t, pid)
 	if len(links) != 3 {
 		t.Fatalf("descriptors %v", links)
 	}

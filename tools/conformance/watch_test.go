@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // watched is a mount whose helper stays as its watcher.
@@ -194,7 +195,7 @@ func TestWatchNonblockingStream(t *testing.T) {
 	call.Args = []string{"-o", "auto_unmount", mountpoint}
 	w := startWatch(t, call, mountpoint)
 	waitIgnoring(t, w.Pid())
-	if links := descriptors(t, w.Pid()); !slices.Contains(links, "anon_inode:[eventpoll]") {
+	if links := helpertest.Descriptors(t, w.Pid()); !slices.Contains(links, "anon_inode:[eventpoll]") {
 		t.Errorf("the runtime's poller is closed, or was never there: %v", links)
 	}
 	w.die(t)

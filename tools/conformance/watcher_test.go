@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // waitIgnoring waits until the watcher ignores signals and waits itself: it does
@@ -74,24 +75,6 @@ func otherThreads(t *testing.T, pid int) (tids []int) {
 	return tids
 }
 
-// descriptors gives what the descriptors of a process lead to.
-func descriptors(t *testing.T, pid int) (links []string) {
-	t.Helper()
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd/"
-	fds, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		link, err := os.Readlink(dir + fd.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		links = append(links, link)
-	}
-	return links
-}
-
 // What a watcher holds while it waits.
 func TestWatchHolds(t *testing.T) {
 	w := watch(t)
@@ -122,7 +105,7 @@ func TestWatchHolds(t *testing.T) {
 	if cwd, err := os.Readlink(dir + "/cwd"); err != nil || cwd != "/" {
 		t.Errorf("directory %q, %v", cwd, err)
 	}
-	links := descriptors(t, w.Pid())
+	links := helpertest.Descriptors(t, w.Pid())
 	for _, link := range links {
 		if link != "/dev/null" && !strings.HasPrefix(link, "socket:") {
 			t.Errorf("a descriptor is %s", link)

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -73,23 +72,4 @@ func tell(m mode, add figure) {
 	}
 	f.calls = max(f.calls, add.calls)
 	f.add(add)
-}
-
-// install copies the helper that 'make build' built to the stage, setuid root.
-func install(t *testing.T) (program string) {
-	t.Helper()
-	fusetest.NeedRoot(t)
-	fusetest.NeedDevice(t)
-	program = os.Getenv("FUSERMOUNT_HELPER")
-	if program == "" {
-		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test-attacks' does")
-	}
-	return fusetest.InstallHelper(t, program, fusetest.Setuid)
-}
-
-func must(t testing.TB, errs ...error) {
-	t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
 }

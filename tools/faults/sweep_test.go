@@ -4,11 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // sweep tries the faults that are wanted at each spot of each mode.
 func sweep(t *testing.T, wanted func(m mode, i int, at spot) []fault) {
-	program := install(t)
+	program := helpertest.Install(t)
 	for _, m := range modes {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()

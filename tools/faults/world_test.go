@@ -2,7 +2,6 @@ package faults
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,12 +12,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 const (
-	alice = 4242 // who calls
-	bob   = 4343 // whose mount has to stay
+	alice = helpertest.Alice // calls the helper
+	bob   = helpertest.Bob   // their mount has to stay
+
+	nosuid = unix.MS_NOSUID | unix.MS_NODEV
 )
+
+var must = helpertest.Must
 
 // world is a mount namespace in which one mode of the helper is run many times.
 type world struct {
@@ -38,16 +42,16 @@ func newWorld(t *testing.T, program string, m mode) *world {
 	t.Helper()
 	runtime.LockOSThread()
 	must(t, os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNS)), os.MkdirAll("/run/mount", 0o755))
-	must(t, mountAt("/run/mount", "tmpfs", "mode=0755"), mountAt("/etc", "tmpfs", "mode=0755"))
+	must(t, helpertest.Mount("/run/mount", "tmpfs", nosuid, "mode=0755"), helpertest.Mount("/etc", "tmpfs", nosuid, "mode=0755"))
 	must(t, os.WriteFile("/etc/fuse.conf", []byte("mount_max = 1000\n"), 0o644))
 	if m.fusectl {
-		must(t, mountAt("/sys/fs/fuse/connections", "fusectl", ""))
+		must(t, helpertest.Mount("/sys/fs/fuse/connections", "fusectl", nosuid, ""))
 	}
 	w := &world{program: program, mode: m, home: fusetest.Dir(t, alice)}
 	w.m = filepath.Join(w.home, "m")
 	must(t, w.makeMountpoint())
-	must(t, mountAt(fusetest.Dir(t, 0), "tmpfs", ""))
-	dev, err := fuse(fusetest.Dir(t, bob), bob)
+	must(t, helpertest.Mount(fusetest.Dir(t, 0), "tmpfs", nosuid, ""))
+	dev, err := helpertest.MountUnserved(fusetest.Dir(t, bob), bob)
 	must(t, err)
 	t.Cleanup(func() { must(t, dev.Close()) })
 	lines, err := fusetest.AllMounts()
@@ -87,26 +91,6 @@ func (w *world) makeMountpoint() error {
 	return err
 }
 
-func mountAt(dir, fstype, data string) error {
-	if err := unix.Mount("anywhere", dir, fstype, unix.MS_NOSUID|unix.MS_NODEV, data); err != nil {
-		return &os.PathError{Op: "mount", Path: dir, Err: err}
-	}
-	return nil
-}
-
-// fuse mounts a FUSE file system of uid's that nobody serves.
-func fuse(dir string, uid int) (*os.File, error) {
-	dev, err := fusetest.OpenDevice()
-	if err != nil {
-		return nil, err
-	}
-	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", dev.Fd(), uid, uid)
-	if err := mountAt(dir, "fuse", data); err != nil {
-		return nil, errors.Join(err, dev.Close())
-	}
-	return dev, nil
-}
-
 // reset makes the world as good as new.
 func (w *world) reset() error {
 	if err := w.clear(); err != nil {
@@ -115,7 +99,7 @@ func (w *world) reset() error {
 	var line fusetest.Line
 	if w.mode.mounted {
 		var err error
-		if w.held, err = fuse(w.m, alice); err != nil {
+		if w.held, err = helpertest.MountUnserved(w.m, alice); err != nil {
 			return err
 		}
 		if line, _, err = fusetest.TopMount(w.m); err != nil {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 func TestMain(m *testing.M) {
@@ -28,9 +29,7 @@ func need(t testing.TB) {
 	t.Helper()
 	fusetest.NeedRoot(t)
 	fusetest.NeedDevice(t)
-	if os.Getenv("FUSERMOUNT_HELPER") == "" {
-		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test' does")
-	}
+	helpertest.Program(t)
 }
 
 // FuzzCommand makes up to eight calls in a world of their own.

@@ -63,7 +63,7 @@ var (
 	mtabs = []string{
 		"/dev/sda1 / ext4 rw 0 0\n",
 		"",
-		"/dev/sda1 / ext4 rw 0 0\nx /m fuse rw,user_id=4243 0 0\nno newline",
+		"/dev/sda1 / ext4 rw 0 0\nx /m fuse rw,user_id=4343 0 0\nno newline",
 		"\n#\n\x00\xff x\n",
 	}
 )

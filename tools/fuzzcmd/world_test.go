@@ -2,7 +2,6 @@ package fuzzcmd
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// The ids. Nobody here has a name.
 const (
-	alice = 4242 // who calls
-	bob   = 4243 // whose mounts are to stay
+	alice = helpertest.Alice // calls the helper
+	bob   = helpertest.Bob   // their mounts have to stay
 )
 
 // world is what a scenario plays in: a directory of alice's with mounts of
@@ -74,10 +73,9 @@ func newWorld(t *testing.T, e *entropy) *world {
 func (w *world) mountStrangers() {
 	w.Helper()
 	for name, uid := range map[string]int{"bobs": bob, "roots": 0} {
-		dev, err := fusetest.OpenDevice()
+		dev, err := helpertest.MountUnserved(w.at(name), uid)
 		w.check(err)
-		data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", dev.Fd(), uid, uid)
-		w.check(unix.Mount(name, w.at(name), "fuse", unix.MS_NOSUID|unix.MS_NODEV, data), dev.Close())
+		w.check(dev.Close())
 	}
 	w.check(unix.Mount("tmpfs", w.at("tmpfs"), "tmpfs", 0, "mode=0777"))
 }
@@ -91,14 +89,12 @@ func (w *world) mountTable() []fusetest.Line {
 	})
 }
 
-func (w *world) at(name string) string { return filepath.Join(w.home, name) }
-
 func (w *world) check(errs ...error) {
 	w.Helper()
-	if err := errors.Join(errs...); err != nil {
-		w.Fatal(err)
-	}
+	helpertest.Must(w.T, errs...)
 }
+
+func (w *world) at(name string) string { return filepath.Join(w.home, name) }
 
 // own makes a directory of alice's of any name.
 func (w *world) own(name string) string {
@@ -140,11 +136,7 @@ func (w *world) mounted(path string) bool {
 	return false
 }
 
-// owned says whether a mount is one of alice's FUSE mounts.
-func owned(l fusetest.Line) bool {
-	kind, _, _ := strings.Cut(l.FSType, ".")
-	return kind == "fuse" && l.HasOption(fmt.Sprintf("user_id=%d", alice))
-}
+func owned(l fusetest.Line) bool { return helpertest.IsFUSEOf(l, alice) }
 
 // coverOne has root mount on top of one of alice's mounts.
 func (w *world) coverOne() {

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // mode is one way through the helper.
@@ -24,11 +23,6 @@ type mode struct {
 	talk     func(p *fusetest.Proc) error // what the caller does meanwhile
 }
 
-var (
-	byCall = fusetest.Deny(unix.ENOSYS, "fsopen")
-	byText = fusetest.Deny(unix.ENOSYS, "statmount", "listmount")
-)
-
 // tooLong is how a caller himself has the helper go the way of mount(2).
 var tooLong = "fsname=" + strings.Repeat("x", 300)
 
@@ -37,16 +31,16 @@ var noSocket = fusetest.Call{Socket: fusetest.NoSocket}
 var modes = []mode{
 	{name: "mount"},
 	{name: "mount by mount(2)", args: []string{"-o", tooLong}},
-	{name: "mount by mount(2), table as text", onlyLast: true, call: fusetest.Call{Deny: slices.Concat(byCall, byText)}},
+	{name: "mount by mount(2), table as text", onlyLast: true, call: fusetest.Call{Deny: slices.Concat(helpertest.NoFsopen, helpertest.NoStatmount)}},
 	{name: "failed send", call: fusetest.Call{HangUp: true}, fails: true},
 	{name: "failed send, mount(2)", onlyLast: true, args: []string{"-o", tooLong}, call: fusetest.Call{HangUp: true}, fails: true},
 	{name: "sync-init", args: []string{"--sync-init"}, talk: answer},
 	{name: "-u", args: []string{"-u"}, call: noSocket, mount: true, byName: true},
-	{name: "-u, table as text", onlyLast: true, args: []string{"-u"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: byText}, mount: true, byName: true},
+	{name: "-u, table as text", onlyLast: true, args: []string{"-u"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: helpertest.NoStatmount}, mount: true, byName: true},
 	{name: "-u -z", args: []string{"-u", "-z"}, call: noSocket, mount: true},
-	{name: "-u -z, table as text", onlyLast: true, args: []string{"-u", "-z"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: byText}, mount: true},
+	{name: "-u -z, table as text", onlyLast: true, args: []string{"-u", "-z"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: helpertest.NoStatmount}, mount: true},
 	{name: "auto_unmount", args: []string{"-o", "auto_unmount"}, from: "recvfrom", talk: die},
-	{name: "auto_unmount, table as text", onlyLast: true, args: []string{"-o", "auto_unmount"}, call: fusetest.Call{Deny: byText}, from: "recvfrom", talk: die},
+	{name: "auto_unmount, table as text", onlyLast: true, args: []string{"-o", "auto_unmount"}, call: fusetest.Call{Deny: helpertest.NoStatmount}, from: "recvfrom", talk: die},
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mount: true, dead: true, talk: hangUp},
 }
 

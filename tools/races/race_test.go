@@ -1,23 +1,17 @@
 package races
 
 import (
-	"os"
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // install gives the setuid helper under test.
 func install(t *testing.T) string {
 	t.Helper()
-	fusetest.NeedRoot(t)
-	fusetest.NeedDevice(t)
 	fusetest.NeedIntercept(t)
-	program := os.Getenv("FUSERMOUNT_HELPER")
-	if program == "" {
-		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test-attacks' does")
-	}
-	return fusetest.InstallHelper(t, program, fusetest.Setuid)
+	return helpertest.Install(t)
 }
 
 // TestNames exchanges each component of the path for each lure, in every mode,

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // TestThreads looks at every thread of the helper before each of its system calls,
@@ -265,7 +266,7 @@ func worldWithUtab(t *testing.T, program string) *world {
 	t.Helper()
 	runtime.LockOSThread()
 	must(t, os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNS)), os.MkdirAll("/run/mount", 0o755),
-		mountError("/run/mount", unix.Mount("attacks", "/run/mount", "tmpfs", 0, "mode=0755")),
+		helpertest.Mount("/run/mount", "tmpfs", 0, "mode=0755"),
 		os.WriteFile("/run/mount/utab", nil, 0o644))
 	w := newWorld(t)
 	w.program = program

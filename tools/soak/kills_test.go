@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // kill ends a helper at some moment, if it has not ended by then. How it ended by
@@ -108,7 +109,8 @@ func (w *worker) inUse() error {
 	if err != nil {
 		return errors.Join(err, server.Close())
 	}
-	r, err := run(w.unmountCall("-u"))
+	r := helpertest.RunWithin(context.Background(), w.unmountCall("-u"))
+	err = r.Err
 	if r.Exit != 1 {
 		err = errors.Join(err, fmt.Errorf("unmounted while it is in use: exit %d", r.Exit))
 	}

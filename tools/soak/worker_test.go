@@ -7,9 +7,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // worker is one user at one mountpoint.
@@ -68,25 +67,18 @@ func (w *worker) call(args ...string) fusetest.Call {
 func (w *worker) oldWay(c fusetest.Call) fusetest.Call {
 	switch w.rand.IntN(4) {
 	case 0:
-		c.Deny = fusetest.Deny(unix.ENOSYS, "fsopen")
+		c.Deny = helpertest.NoFsopen
 	case 1:
-		c.Deny = fusetest.Deny(unix.ENOSYS, "statmount", "listmount")
+		c.Deny = helpertest.NoStatmount
 	}
 	return c
 }
 
-func run(c fusetest.Call) (fusetest.Result, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
-	defer cancel()
-	r := c.Run(ctx)
-	return r, r.Err
-}
-
 // mount mounts and serves.
 func (w *worker) mount() (*fusetest.Server, error) {
-	r, err := run(w.oldWay(w.call()))
-	if err != nil {
-		return nil, err
+	r := helpertest.RunWithin(context.Background(), w.oldWay(w.call()))
+	if r.Err != nil {
+		return nil, r.Err
 	}
 	if r.Exit != 0 || r.Dev == nil {
 		return nil, fmt.Errorf("mount: exit %d: %s", r.Exit, r.Stderr)
@@ -96,11 +88,11 @@ func (w *worker) mount() (*fusetest.Server, error) {
 
 // unmount runs -u with more flags.
 func (w *worker) unmount(flags ...string) error {
-	r, err := run(w.unmountCall(append([]string{"-u"}, flags...)...))
-	if err == nil && r.Exit != 0 {
-		err = fmt.Errorf("unmount %v: exit %d: %s", flags, r.Exit, r.Stderr)
+	r := helpertest.RunWithin(context.Background(), w.unmountCall(append([]string{"-u"}, flags...)...))
+	if r.Err == nil && r.Exit != 0 {
+		return fmt.Errorf("unmount %v: exit %d: %s", flags, r.Exit, r.Stderr)
 	}
-	return err
+	return r.Err
 }
 
 func (w *worker) unmountCall(flags ...string) fusetest.Call {
