@@ -6,6 +6,10 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // fileTable is what a program gets as its descriptors.
@@ -33,7 +37,7 @@ func (t *fileTable) setup(c Call) (sock, control *os.File, err error) {
 	if sock, err = t.comm(c); err != nil || c.Intercept == nil {
 		return sock, nil, err
 	}
-	control, theirs, err := socketpair(Stream)
+	control, theirs, err := testsys.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
 		return sock, nil, err
 	}
@@ -51,7 +55,7 @@ func (t *fileTable) comm(c Call) (sock *os.File, err error) {
 	if c.Socket == NoSocket {
 		return nil, nil
 	}
-	mine, theirs, err := socketpair(c.Socket)
+	mine, theirs, err := testsys.Socketpair(socketTypes[c.Socket])
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +111,7 @@ func (t *fileTable) streams(c Call) error {
 // close closes the program's ends in this process.
 func (t *fileTable) close() {
 	for _, f := range t.own {
-		mustClose(f)
+		testsys.MustClose(f)
 	}
 }
 

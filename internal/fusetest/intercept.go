@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // Syscall is a system call of a program that has stopped right before it.
@@ -17,7 +19,7 @@ type Syscall struct {
 	// Index counts the calls of this process that were shown, from 0.
 	Index int
 	Nr    uintptr
-	Name  string // of [SyscallName]
+	Name  string // of [testsys.SyscallName]
 	Args  [6]uint64
 	PID   int
 	Child bool // PID is a process that the program forked
@@ -56,7 +58,7 @@ func (s Syscall) Text(arg int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer mustClose(mem)
+	defer testsys.MustClose(mem)
 	var text []byte
 	for at := s.Args[arg]; ; {
 		// Up to the end of a page: the next one may not be there.
@@ -93,7 +95,7 @@ func newInterceptor(c Call) (*interceptor, error) {
 	if c.Intercept == nil {
 		return nil, nil
 	}
-	if _, known := SyscallNumber(c.InterceptFrom); !known && c.InterceptFrom != "" {
+	if _, known := testsys.SyscallNumber(c.InterceptFrom); !known && c.InterceptFrom != "" {
 		return nil, fmt.Errorf("intercept: no number known for %q", c.InterceptFrom)
 	}
 	return &interceptor{decide: c.Intercept, from: c.InterceptFrom, counts: map[int]int{}, done: make(chan struct{})}, nil
@@ -118,13 +120,13 @@ func (i *interceptor) end(ctx context.Context) error {
 func (i *interceptor) run(process *os.Process, control *os.File) {
 	i.process = process
 	defer close(i.done)
-	defer mustClose(control)
+	defer testsys.MustClose(control)
 	got, err := receive(control, time.Now().Add(time.Minute))
 	if err != nil || got.Dev == nil {
 		i.err = err // without a listener the shim has failed, and said why
 		return
 	}
-	defer mustClose(got.Dev)
+	defer testsys.MustClose(got.Dev)
 	for i.err == nil {
 		n, err := nextNotice(int(got.Dev.Fd()))
 		switch {
@@ -154,7 +156,7 @@ func (i *interceptor) answer(listener int, n notice) error {
 	v, pid := Continue, int(n.pid)
 	if (pid == i.process.Pid || isProcess(pid)) && i.shows(n) {
 		s := Syscall{
-			Index: i.counts[pid], Nr: uintptr(n.nr), Name: nameOfCall(uintptr(n.nr), n.args[0]), Args: n.args,
+			Index: i.counts[pid], Nr: uintptr(n.nr), Name: testsys.NameOfCall(uintptr(n.nr), n.args[0]), Args: n.args,
 			PID: pid, Child: pid != i.process.Pid,
 		}
 		i.counts[pid]++
@@ -190,7 +192,7 @@ func (i *interceptor) shows(n notice) bool {
 	if !i.started {
 		i.started = !sameProgram("/proc/"+strconv.Itoa(i.process.Pid)+"/exe", "/proc/self/exe")
 	}
-	name := nameOfCall(uintptr(n.nr), n.args[0])
+	name := testsys.NameOfCall(uintptr(n.nr), n.args[0])
 	i.running = i.running || i.started && name == runtimeStart
 	if i.running && name == i.from {
 		i.from = ""

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // wakeSignal interrupts the loop's wait. The Go runtime handles SIGURG in
@@ -117,19 +119,8 @@ func (e *engine) wake() {
 
 // maskWake blocks the wake signal on this thread.
 func maskWake() error {
-	set := sigset(wakeSignal)
+	set := testsys.Sigset(wakeSignal)
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
-}
-
-// sigset returns the kernel's set of the signals.
-func sigset(signals ...unix.Signal) unix.Sigset_t {
-	var set unix.Sigset_t
-	bits := uint(unsafe.Sizeof(set.Val[0])) * 8
-	for _, sig := range signals {
-		n := uint(sig) - 1
-		set.Val[n/bits] |= 1 << (n % bits)
-	}
-	return set
 }
 
 // waitDevice waits for the device, with all signals let in. Without want only
@@ -163,7 +154,7 @@ func takeWake() (woken bool, err error) {
 	if errno != 0 {
 		return false, os.NewSyscallError("rt_sigpending", errno)
 	}
-	set := sigset(wakeSignal)
+	set := testsys.Sigset(wakeSignal)
 	if pending.Val[0]&set.Val[0] == 0 {
 		return false, nil
 	}

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // probeEnv makes the test binary the program that calls run: it prints what it
@@ -37,8 +39,8 @@ var probes = map[string]func() int{
 }
 
 func probeIDs() int {
-	r, e, s := askIDs(sysGetresuid)
-	rg, eg, sg := askIDs(sysGetresgid)
+	r, e, s := askIDs("getresuid")
+	rg, eg, sg := askIDs("getresgid")
 	groups, err := unix.Getgroups()
 	nnp, nnpErr := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
 	fmt.Println(r, e, s, rg, eg, sg, groups, err, nnp, nnpErr)
@@ -47,7 +49,8 @@ func probeIDs() int {
 
 // askIDs makes getresuid or getresgid by its number: package unix takes, on 386
 // and arm, the ones for ids of 16 bits.
-func askIDs(nr uintptr) (r, e, s uint32) {
+func askIDs(name string) (r, e, s uint32) {
+	nr, _ := testsys.SyscallNumber(name)
 	unix.RawSyscall(nr, uintptr(unsafe.Pointer(&r)), uintptr(unsafe.Pointer(&e)), uintptr(unsafe.Pointer(&s)))
 	return r, e, s
 }

@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // notice is struct seccomp_notif (linux/seccomp.h).
@@ -34,9 +36,10 @@ type response struct {
 // that makes a thread is one more; see tell.
 var housekeeping = []uintptr{
 	unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_RT_SIGRETURN, unix.SYS_RESTART_SYSCALL, unix.SYS_TGKILL,
-	unix.SYS_SIGALTSTACK, unix.SYS_MADVISE, unix.SYS_MUNMAP, sysMmap,
-	handOver,
+	unix.SYS_SIGALTSTACK, unix.SYS_MADVISE, unix.SYS_MUNMAP, mmap, handOver,
 }
+
+var mmap, _ = testsys.SyscallNumber("mmap")
 
 // handOver is the call by which the shim sends the listener: it cannot wait
 // for who has not got it yet. No program under test uses it.

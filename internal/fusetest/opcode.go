@@ -1,6 +1,8 @@
 package fusetest
 
-import "strconv"
+import (
+	"strconv"
+)
 
 // Opcode is the kind of a request of the kernel, as fuse.h numbers them.
 type Opcode uint32

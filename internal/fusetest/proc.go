@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // killGrace is how long a killed program may take to die. One that asked a
@@ -38,7 +40,7 @@ type Proc struct {
 // Start starts the program. The caller must call Wait. When the context ends
 // the program is killed.
 func (c Call) Start(ctx context.Context) (*Proc, error) {
-	if c.shimmed() && !shimReady {
+	if c.shimmed() && !Restartable() {
 		return nil, errors.New("fusetest: a call with failing system calls or limits needs RunTests or MaybeShim first")
 	}
 	watch, err := newInterceptor(c)
@@ -57,7 +59,7 @@ func (c Call) Start(ctx context.Context) (*Proc, error) {
 	}
 	if err != nil {
 		if control != nil {
-			mustClose(control)
+			testsys.MustClose(control)
 		}
 		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Prog, err), p.out.abandon(), p.errs.abandon(), p.CloseSocket())
 	}

@@ -8,11 +8,13 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // Denied is a system call that fails in the program and in all its children.
 type Denied struct {
-	Name  string // one of SyscallNumber's, or empty
+	Name  string // one of testsys.SyscallNumber's, or empty
 	Nr    uintptr
 	Errno unix.Errno
 	// Kill ends the process with SIGSYS at the call, in place of an error.
@@ -135,7 +137,7 @@ func (d Denied) rule() (nr uintptr, action uint32, err error) {
 }
 
 func number(name string) (uintptr, error) {
-	nr, ok := SyscallNumber(name)
+	nr, ok := testsys.SyscallNumber(name)
 	if !ok {
 		return 0, fmt.Errorf("seccomp: no number known for %q", name)
 	}

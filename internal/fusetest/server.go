@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"sync"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // Mode is how a [Server] treats the requests of the kernel.
@@ -90,7 +92,7 @@ func ServeOptions(dev *os.File, tree Tree, opts Options) *Server {
 		mode:     opts.mode(),
 	}
 	err := s.start(dev)
-	mustClose(dev)
+	testsys.MustClose(dev)
 	if err != nil {
 		s.finish(nil, fmt.Errorf("start the server: %w", err))
 		return s

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 var hello = Tree{Files: map[string][]byte{"hello": []byte("hello, world\n"), "big": make([]byte, 300<<10), "empty": {}}}
@@ -266,7 +268,7 @@ func TestServerSyncInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := SyncInit(dev); err != nil {
-		mustClose(dev)
+		testsys.MustClose(dev)
 		Skip(t, "boot Linux 6.18 or newer: "+err.Error())
 	}
 	if err := Serve(dev, hello).Close(); err != nil {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // The test and its server's process talk over a socket: setup, then commands
@@ -47,14 +49,14 @@ type event struct {
 
 // start starts the process.
 func (s *Server) start(dev *os.File) error {
-	if !shimReady {
+	if !Restartable() {
 		return errors.New("a fusetest server needs RunTests or MaybeShim first")
 	}
-	mine, theirs, err := socketpair(Stream)
+	mine, theirs, err := testsys.Socketpair(unix.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
-	defer mustClose(theirs)
+	defer testsys.MustClose(theirs)
 	s.process, err = os.StartProcess("/proc/self/exe", []string{"fusetest-server"}, &os.ProcAttr{
 		Env:   []string{serverEnv + "=1", "GORACE=atexit_sleep_ms=0"}, // no second of waiting under -race
 		Files: []*os.File{nil, nil, os.Stderr, dev, theirs},
@@ -103,7 +105,7 @@ func (s *Server) listen() {
 	} else if last.Text != "" {
 		err = fmt.Errorf("fuse server: %s: %w", last.Text, unix.Errno(last.Errno))
 	}
-	mustClose(s.control)
+	testsys.MustClose(s.control)
 	_, waitErr := s.process.Wait()
 	s.finish(last.Requests, errors.Join(err, waitErr))
 }
@@ -117,6 +119,16 @@ func (s *Server) finish(requests []Request, err error) {
 	}
 	s.mode, s.requests, s.err = Dead, requests, err
 	close(s.finished)
+}
+
+func init() {
+	Role(serverEnv, func(string) {
+		if err := serverMain(); err != nil {
+			fmt.Fprintln(os.Stderr, "fusetest server:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	})
 }
 
 // serverMain is the server's process: the device is descriptor 3, the socket 4.

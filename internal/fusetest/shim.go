@@ -9,16 +9,14 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 const (
 	shimEnv    = "FUSETEST_SHIM"
 	shimFailed = 125 // the exit status of a shim that could not do its work
 )
-
-// shimReady says that this program would act as a shim or server when it is
-// executed again; without that it would run the tests once more.
-var shimReady bool
 
 // shimSpec is what the shim does before it becomes the program. Text is kept as
 // bytes, since JSON would mend what is not UTF-8.
@@ -62,32 +60,17 @@ func (s shimSpec) encode() (string, error) {
 	return string(b), nil
 }
 
-// MaybeShim must be the first call of main or TestMain of every program that
-// has a [Server], or makes a [Call] with failing system calls, limits and the
-// like; [RunTests] does it. In a process that was started as one of these it
-// does their work and never returns.
-func MaybeShim() {
-	shimReady = true
-	if _, ok := os.LookupEnv(serverEnv); ok {
-		endServer(serverMain())
-	}
-	if value, ok := os.LookupEnv(shimEnv); ok {
-		var s shimSpec
-		err := json.Unmarshal([]byte(value), &s)
-		if err == nil {
-			err = s.become()
-		}
-		fmt.Fprintln(os.Stderr, "fusetest shim:", err)
-		os.Exit(shimFailed)
-	}
-}
+func init() { Role(shimEnv, shimMain) }
 
-func endServer(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "fusetest server:", err)
-		os.Exit(1)
+// shimMain is the process that becomes the program of a [Call].
+func shimMain(value string) {
+	var s shimSpec
+	err := json.Unmarshal([]byte(value), &s)
+	if err == nil {
+		err = s.become()
 	}
-	os.Exit(0)
+	fmt.Fprintln(os.Stderr, "fusetest shim:", err)
+	os.Exit(shimFailed)
 }
 
 // become changes this thread, and lets it execute the program. The order
@@ -122,7 +105,7 @@ func (s shimSpec) process() error {
 			return os.NewSyscallError("prctl(PR_CAPBSET_DROP)", err)
 		}
 	}
-	set := sigset(s.Block...)
+	set := testsys.Sigset(s.Block...)
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 }
 
@@ -157,13 +140,13 @@ func (s shimSpec) drop() error {
 	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl(PR_SET_KEEPCAPS)", err)
 	}
-	if err := setThreadIDs(s.UID, s.GID, s.Groups, s.NoGroups); err != nil {
+	if err := testsys.SetThreadIDs(s.UID, s.GID, s.Groups, s.NoGroups); err != nil {
 		return err
 	}
 	if s.UID == 0 || (len(s.Deny) == 0 && s.Control == 0) {
 		return nil
 	}
-	return onlySysAdmin()
+	return testsys.KeepOnlySysAdmin()
 }
 
 func (s shimSpec) closeAll() error {

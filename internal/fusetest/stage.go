@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // stageDir lies on a tmpfs of its own, inside the namespace's own /run.
@@ -87,7 +89,7 @@ func setupDevice() (remedy string) {
 	if err != nil {
 		return fmt.Sprintf("run as root, or chmod 0666 %s: %v", DevicePath, errors.Join(err, nodeErr))
 	}
-	mustClose(dev)
+	testsys.MustClose(dev)
 	return ""
 }
 

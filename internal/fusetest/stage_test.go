@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 func TestStage(t *testing.T) {
@@ -37,7 +39,7 @@ func TestDeviceIsForAll(t *testing.T) {
 	err := AsUser(4711, 4711, func() error {
 		dev, err := OpenDevice()
 		if err == nil {
-			mustClose(dev)
+			testsys.MustClose(dev)
 		}
 		return err
 	})

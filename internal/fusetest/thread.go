@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // Thread is a thread of one user's, on which a test does one thing after the
@@ -29,7 +31,7 @@ func NewThread(uid, gid uint32, elsewhere bool) (*Thread, error) {
 				return os.NewSyscallError("unshare", err)
 			}
 		}
-		return setThreadIDs(int(uid), int(gid), []int{int(gid)}, Have() != Root)
+		return testsys.SetThreadIDs(int(uid), int(gid), []int{int(gid)}, Have() != Root)
 	})
 	if err := <-t.results; err != nil {
 		t.Close()

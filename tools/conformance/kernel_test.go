@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // What differs between kernels is asked of the kernel here, in another way than
@@ -19,7 +20,7 @@ import (
 // kernelHas says whether a system call exists. Its arguments are nonsense.
 func kernelHas(t *testing.T, name string) bool {
 	t.Helper()
-	nr, ok := fusetest.SyscallNumber(name)
+	nr, ok := testsys.SyscallNumber(name)
 	if !ok {
 		t.Fatalf("no number known for %s", name)
 	}

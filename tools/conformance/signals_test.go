@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // ending are the signals that end the program wherever it waits.
@@ -297,7 +298,7 @@ func redirected(t *testing.T, call fusetest.Call, stream int) (fusetest.Call, *o
 // waitIn waits until a program sleeps in a system call.
 func waitIn(t *testing.T, p *fusetest.Proc, name string) {
 	t.Helper()
-	nr, ok := fusetest.SyscallNumber(name)
+	nr, ok := testsys.SyscallNumber(name)
 	if !ok {
 		t.Fatal(name)
 	}

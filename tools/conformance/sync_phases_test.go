@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // twoPhase is a helper that was started with --sync-init and has sent the
@@ -117,7 +118,7 @@ func (s *twoPhase) waitCreating(t *testing.T) (child string) {
 		if children := childrenOf(t, s.Pid()); len(children) == 1 {
 			// The number of the call that it is in stands first.
 			text, err := os.ReadFile("/proc/" + children[0] + "/syscall")
-			nr, ok := fusetest.SyscallNumber("fsconfig")
+			nr, ok := testsys.SyscallNumber("fsconfig")
 			if err == nil && ok && strings.HasPrefix(string(text), strconv.FormatUint(uint64(nr), 10)+" ") {
 				return children[0]
 			}

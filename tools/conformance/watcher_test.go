@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // waitIgnoring waits until the watcher ignores signals and waits itself: it does
@@ -17,7 +18,7 @@ import (
 // does, between fork and exec.)
 func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
-	poll, _ := fusetest.SyscallNumber("ppoll")
+	poll, _ := testsys.SyscallNumber("ppoll")
 	// It leads a session of its own by then.
 	for deadline := time.Now().Add(fusetest.Patience); status(t, pid)["NSsid"] != strconv.Itoa(pid) || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // trial is one run of the helper with an attack at one place.
@@ -112,7 +113,7 @@ var blind = slices.DeleteFunc([]string{
 	"rt_sigaction", "rt_sigprocmask", "seccomp", "dup3", "fcntl", "getdents64", "socket", "getsockopt", "getpeername", "sendto", "sendmsg",
 	"poll", "ppoll", "clock_gettime", "clone", "wait4", "exit_group", "fsopen", "fsconfig", "fsmount", "write",
 }, func(name string) bool {
-	_, known := fusetest.SyscallNumber(name) // some are not on every architecture
+	_, known := testsys.SyscallNumber(name) // some are not on every architecture
 	return !known
 })
 

@@ -1,4 +1,4 @@
-package fusetest
+package testsys
 
 import (
 	"cmp"
@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syscallNumbers are the calls that the helper makes, and those that tests
-// deny, under the names by which every architecture has them.
+// syscallNumbers are the calls that the helper makes, and those that tests deny, by
+// names that every architecture has.
 var syscallNumbers = map[string]uintptr{
 	"fsopen": unix.SYS_FSOPEN, "fsconfig": unix.SYS_FSCONFIG, "fsmount": unix.SYS_FSMOUNT,
 	"move_mount": unix.SYS_MOVE_MOUNT, "open_tree": unix.SYS_OPEN_TREE,
@@ -35,9 +35,10 @@ var syscallNumbers = map[string]uintptr{
 	"execve": unix.SYS_EXECVE, "exit_group": unix.SYS_EXIT_GROUP, "clone": unix.SYS_CLONE,
 	"getppid": unix.SYS_GETPPID, "kill": unix.SYS_KILL, "wait4": unix.SYS_WAIT4,
 	"sched_getaffinity": unix.SYS_SCHED_GETAFFINITY, "getrandom": unix.SYS_GETRANDOM,
+	"getgroups": sysGetgroups, "mmap": sysMmap,
 }
 
-// syscallNames has some more that an architecture alone knows.
+// syscallNames also has the calls of this architecture alone.
 var syscallNames = func() map[uintptr]string {
 	names := map[uintptr]string{}
 	for name, nr := range syscallNumbers {
@@ -67,8 +68,8 @@ var socketcalls = map[uint64]string{
 
 const socketcallNr = 102
 
-// nameOfCall is SyscallName for a call of which the first argument is known.
-func nameOfCall(nr uintptr, argument uint64) string {
+// NameOfCall is SyscallName for a call of which the first argument is known.
+func NameOfCall(nr uintptr, argument uint64) string {
 	if runtime.GOARCH == "386" && nr == socketcallNr {
 		return cmp.Or(socketcalls[argument], SyscallName(nr))
 	}

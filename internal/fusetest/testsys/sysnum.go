@@ -1,8 +1,10 @@
 //go:build !386 && !arm
 
-package fusetest
+package testsys
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+)
 
 const (
 	sysGetuid    = unix.SYS_GETUID
@@ -15,5 +17,6 @@ const (
 	sysSetresgid = unix.SYS_SETRESGID
 	sysSetfsuid  = unix.SYS_SETFSUID
 	sysSetfsgid  = unix.SYS_SETFSGID
+	sysGetgroups = unix.SYS_GETGROUPS
 	sysMmap      = unix.SYS_MMAP
 )

@@ -1,10 +1,12 @@
 //go:build 386 || arm
 
-package fusetest
+package testsys
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+)
 
-// On these two the plain calls know ids of 16 bits only.
+// The plain calls of these two have ids of 16 bits.
 const (
 	sysGetuid    = unix.SYS_GETUID32
 	sysGeteuid   = unix.SYS_GETEUID32
@@ -16,5 +18,6 @@ const (
 	sysSetresgid = unix.SYS_SETRESGID32
 	sysSetfsuid  = unix.SYS_SETFSUID32
 	sysSetfsgid  = unix.SYS_SETFSGID32
+	sysGetgroups = unix.SYS_GETGROUPS32
 	sysMmap      = unix.SYS_MMAP2
 )

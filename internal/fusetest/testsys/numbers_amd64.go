@@ -1,6 +1,8 @@
-package fusetest
+package testsys
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+)
 
 // oldSyscalls are calls that not every architecture has.
 var oldSyscalls = map[string]uintptr{
