@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"testing"
+	"time"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
@@ -217,4 +219,15 @@ func (s *Server) Count(op Opcode) int {
 // DESTROY, FORGET and INTERRUPT. Empty, it says that nobody asked the daemon.
 func (s *Server) Asked() []Opcode {
 	return slices.DeleteFunc(s.Requests(), Opcode.isHousekeeping)
+}
+
+// AwaitAsked waits until accesses have caused more than so many requests (see
+// Asked), and fails the test when none comes.
+func (s *Server) AwaitAsked(t testing.TB, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); len(s.Asked()) <= n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody has asked within %v", Patience)
+		}
+	}
 }

@@ -41,15 +41,12 @@ var scattered = map[string]int{
 	"internal/helper.helper": 17,
 	"mounting":               8,
 	"tools/vm.settings":      5,
-	"internal/fusetest.Call": 4,
 	"internal/mount.Place":   4,
 	"process":                4,
 
-	"Mounted":                  3,
-	"internal/fusetest.Server": 3,
-	"internal/fusetest.engine": 3,
-	"internal/mount.Mounted":   3,
-	"tools/bench.helper":       3,
+	"Mounted":                3,
+	"internal/mount.Mounted": 3,
+	"tools/bench.helper":     3,
 }
 
 func TestBudgets(t *testing.T) {

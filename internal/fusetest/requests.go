@@ -2,7 +2,9 @@ package fusetest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -162,4 +164,115 @@ func appendDirent(b []byte, ino, off uint64, name string) []byte {
 	b = encode(b, direntHeader{Ino: ino, Off: off, Namelen: uint32(len(name))})
 	b = append(b, name...)
 	return append(b, make([]byte, (8-len(name)%8)%8)...)
+}
+
+// Opcode is the kind of a request of the kernel, as fuse.h numbers them.
+type Opcode uint32
+
+// The opcodes that the server answers, and those that tests name.
+const (
+	OpLookup      Opcode = 1
+	OpForget      Opcode = 2
+	OpGetattr     Opcode = 3
+	OpOpen        Opcode = 14
+	OpRead        Opcode = 15
+	OpStatfs      Opcode = 17
+	OpRelease     Opcode = 18
+	OpFlush       Opcode = 25
+	OpInit        Opcode = 26
+	OpOpendir     Opcode = 27
+	OpReaddir     Opcode = 28
+	OpReleasedir  Opcode = 29
+	OpAccess      Opcode = 34
+	OpInterrupt   Opcode = 36
+	OpDestroy     Opcode = 38
+	OpPoll        Opcode = 40
+	OpBatchForget Opcode = 42
+)
+
+var opcodeNames = map[Opcode]string{
+	OpLookup: "LOOKUP", OpForget: "FORGET", OpGetattr: "GETATTR",
+	OpOpen: "OPEN", OpRead: "READ", OpStatfs: "STATFS",
+	OpRelease: "RELEASE", OpFlush: "FLUSH", OpInit: "INIT",
+	OpOpendir: "OPENDIR", OpReaddir: "READDIR", OpReleasedir: "RELEASEDIR",
+	OpAccess: "ACCESS", OpInterrupt: "INTERRUPT", OpDestroy: "DESTROY", OpPoll: "POLL",
+	OpBatchForget: "BATCH_FORGET",
+}
+
+// String returns the opcode's name in fuse.h, or its number.
+func (o Opcode) String() string {
+	if name, ok := opcodeNames[o]; ok {
+		return name
+	}
+	return "opcode " + strconv.FormatUint(uint64(o), 10)
+}
+
+// isHousekeeping tells requests that come with mounting, unmounting and the
+// cache from those that somebody's access caused.
+func (o Opcode) isHousekeeping() bool {
+	switch o {
+	case OpInit, OpDestroy, OpForget, OpBatchForget, OpInterrupt:
+		return true
+	}
+	return false
+}
+
+// Tree is what a [Server] serves: one directory with regular files in it, or
+// one regular file. It must not be changed while a server uses it.
+type Tree struct {
+	// Files are the root directory's entries, by name.
+	Files map[string][]byte
+	// FileRoot, when not nil, makes the root a regular file with this
+	// content, for a mount on a regular file. Files is ignored then.
+	FileRoot []byte
+	// Lies replaces the attributes that the server reports, by name; the
+	// empty name is the root. A hostile daemon can claim anything.
+	Lies map[string]Attr
+}
+
+// Attr is what a server can lie about. A Mode, Size or Ino of zero means the
+// honest one; ids and the device number are zero when nobody lies.
+type Attr struct {
+	Mode     uint32 // whole st_mode, with the file type
+	UID, GID uint32
+	Rdev     uint32
+	Size     uint64
+	Ino      uint64
+}
+
+// node is a file of a tree; its number is its place in the table plus one.
+type node struct {
+	id   uint64
+	name string
+	data []byte
+	attr wireAttr
+}
+
+// nodes numbers the tree's files: the root first, then the entries by name.
+func (t Tree) nodes() []node {
+	if t.FileRoot != nil {
+		return []node{t.node(rootNode, "", t.FileRoot, unix.S_IFREG|0o644)}
+	}
+	all := []node{t.node(rootNode, "", nil, unix.S_IFDIR|0o755)}
+	for i, name := range slices.Sorted(maps.Keys(t.Files)) {
+		all = append(all, t.node(rootNode+1+i, name, t.Files[name], unix.S_IFREG|0o644))
+	}
+	return all
+}
+
+func (t Tree) node(ino int, name string, data []byte, mode uint32) node {
+	a := wireAttr{Ino: uint64(ino), Size: uint64(len(data)), Mode: mode, Nlink: 1, Blksize: 4096}
+	lie := t.Lies[name]
+	if lie.Mode != 0 {
+		a.Mode = lie.Mode
+	}
+	if lie.Size != 0 {
+		a.Size = lie.Size
+	}
+	if lie.Ino != 0 {
+		a.Ino = lie.Ino
+	}
+	a.UID, a.GID, a.Rdev = lie.UID, lie.GID, lie.Rdev
+	a.Blocks = (a.Size + 511) / 512
+	return node{id: uint64(ino), name: name, data: data, attr: a}
 }
