@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -232,3 +233,144 @@ func TestWatchAlone(t *testing.T) {
 	}
 	wantNothing(t, mountpoint)
 }
+
+// What stands in the tables is taken out when the watcher unmounts, and the
+// right to do so is all that the watcher has besides.
+func TestWatchTables(t *testing.T) {
+	for name, path := range map[string]string{"utab": "/run/mount/utab", "mtab": "/etc/mtab"} {
+		t.Run(name, func(t *testing.T) {
+			const before = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
+			if path == "/etc/mtab" {
+				setMtabAside(t)
+			}
+			writeFile(t, path, before)
+			t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
+			call, mountpoint := asUser(t)
+			call.Args = []string{"-o", "auto_unmount,x-a", mountpoint}
+			w := startWatch(t, call, mountpoint)
+			waitIgnoring(t, w.Pid())
+			if text := helpertest.ReadFile(t, path); !strings.HasPrefix(text, before) || !strings.Contains(text, mountpoint) {
+				t.Errorf("%s holds %q", path, text)
+			}
+			const sysAdminSetIDs = "00000000002000c0"
+			if s := status(t, w.Pid()); s["CapPrm"] != sysAdminSetIDs || s["CapEff"] != "0000000000000000" || s["Uid"] != "4242\t4242\t4242\t4242" {
+				t.Errorf("CapPrm %s, CapEff %s, Uid %s", s["CapPrm"], s["CapEff"], s["Uid"])
+			}
+			w.die(t)
+			w.wantExit(t, 0)
+			wantNothing(t, mountpoint)
+			if text := helpertest.ReadFile(t, path); text != before {
+				t.Errorf("%s holds %q, want %q", path, text, before)
+			}
+		})
+	}
+}
+
+// --auto-unmount takes out what an earlier call wrote.
+func TestWatchAloneTables(t *testing.T) {
+	writeFile(t, "/run/mount/utab", "")
+	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
+	call, mountpoint := asUser(t)
+	first := call
+	first.Args = []string{"-o", "x-a", mountpoint}
+	r := run(t, first)
+	wantMounted(t, r, mountpoint)
+	server := fusetest.Serve(r.Dev, fusetest.Tree{})
+	call.Args = []string{"--auto-unmount", mountpoint}
+	p, err := call.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitIgnoring(t, p.Pid())
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := p.CloseSocket(); err != nil {
+		t.Error(err)
+	}
+	if r := p.Wait(); r.Exit != 0 {
+		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
+	}
+	wantNothing(t, mountpoint)
+	if text := helpertest.ReadFile(t, "/run/mount/utab"); text != "" {
+		t.Errorf("utab holds %q", text)
+	}
+}
+
+// Root's watcher keeps of his rights no more than it takes to reach a
+// mountpoint, also one in a directory that is closed to others.
+func TestWatchRoot(t *testing.T) {
+	call, home := asUser(t)
+	chmod(t, home, 0o700)
+	mountpoint := filepath.Join(home, "m")
+	if err := os.Mkdir(mountpoint, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	call.UID, call.GID = 0, 0
+	call.Args = []string{"-o", "auto_unmount", mountpoint}
+	w := startWatch(t, call, mountpoint)
+	waitIgnoring(t, w.Pid())
+	if s := status(t, w.Pid()); s["CapPrm"] != "0000000000200004" || s["CapEff"] != "0000000000000004" {
+		t.Errorf("CapPrm %s, CapEff %s", s["CapPrm"], s["CapEff"])
+	}
+	wantFiltered(t, w.Pid())
+	w.die(t)
+	w.wantExit(t, 0)
+	wantNothing(t, mountpoint)
+}
+
+// A stack of the user's own mounts: each watcher takes its own, when it is
+// topmost, and leaves the other.
+func TestWatchStack(t *testing.T) {
+	lower := watch(t)
+	<-lower.server.Ready()
+	upper := startWatch(t, lower.call, lower.mountpoint)
+	<-upper.server.Ready()
+	lower.die(t)
+	lower.wantExit(t, 0) // covered: left alone
+	if n := len(fusetest.MountsAt(t, lower.mountpoint)); n != 2 {
+		t.Errorf("%d mounts, want both", n)
+	}
+	upper.die(t)
+	upper.wantExit(t, 0)
+	if n := len(fusetest.MountsAt(t, lower.mountpoint)); n != 1 {
+		t.Errorf("%d mounts, want the lower one", n)
+	}
+	unmount(t, lower.call, lower.mountpoint)
+}
+
+// The path leads elsewhere when the daemon dies: what lies there is not
+// touched, and our mount is found where it went.
+func TestWatchSwapped(t *testing.T) {
+	call, home := asUser(t)
+	var dirs []string
+	for _, name := range []string{"parent", "parent/m", "other", "other/m"} {
+		dir := filepath.Join(home, name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(dir, alice, alice); err != nil {
+			t.Fatal(err)
+		}
+		dirs = append(dirs, dir)
+	}
+	mountpoint, victim := dirs[1], dirs[3]
+	if err := unix.Mount("roots", victim, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	call.Args = []string{"-o", "auto_unmount", mountpoint}
+	w := startWatch(t, call, mountpoint)
+	if err := unix.Renameat2(unix.AT_FDCWD, dirs[0], unix.AT_FDCWD, dirs[2], unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
+	w.die(t)
+	w.wantExit(t, 0)
+	if line, found := fusetest.FindMount(t, mountpoint); !found || line.FSType != "tmpfs" {
+		t.Errorf("root's mount: %v %+v", found, line)
+	}
+	wantNothing(t, victim)
+}
+
+// maxPrivate is what a watcher may have to itself, in kB: a machine may have
+// hundreds of them, for as long as their mounts are there.
+const maxPrivate = 1024

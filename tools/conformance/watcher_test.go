@@ -2,11 +2,15 @@ package conformance
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
@@ -154,5 +158,92 @@ func TestWatchTwice(t *testing.T) {
 			t.Fatalf("the second watcher: exit %d", r.Exit)
 		}
 		wantNothing(t, mountpoint)
+	}
+}
+
+// A bind mount of ours elsewhere stays: it is not the mount that is watched.
+func TestWatchBound(t *testing.T) {
+	w := watch(t)
+	<-w.server.Ready()
+	elsewhere := fusetest.Dir(t, alice)
+	if err := unix.Mount(w.mountpoint, elsewhere, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.die(t)
+	w.wantExit(t, 0)
+	wantNothing(t, w.mountpoint)
+	wantThere(t, elsewhere)
+}
+
+// Two hundred at once (20 with -short): what each has to itself.
+func TestWatchMany(t *testing.T) {
+	call, _ := asUser(t)
+	var all []*watched
+	watchers := rounds(200)
+	for range watchers { // of one program, so that its pages are shared
+		mountpoint := fusetest.Dir(t, alice)
+		call.Args = []string{"-o", "auto_unmount", mountpoint}
+		all = append(all, startWatch(t, call, mountpoint))
+	}
+	most, sum := 0, 0
+	for _, w := range all {
+		waitIgnoring(t, w.Pid())
+		private := helpertest.PrivateMemory(t, w.Pid())
+		most, sum = max(most, private), sum+private
+	}
+	figures = fmt.Sprintf("%d watchers: private memory %d kB at most, %d kB on average", len(all), most, sum/len(all))
+	if most > maxPrivate {
+		t.Errorf("%s; want %d kB at most", figures, maxPrivate)
+	}
+	for _, w := range all {
+		w.die(t)
+	}
+	for _, w := range all {
+		w.wantExit(t, 0)
+		wantNothing(t, w.mountpoint)
+	}
+}
+
+// The socket may be a standard stream: it stays, and the other streams go.
+func TestWatchOnStream(t *testing.T) {
+	for fd := range 3 {
+		for _, args := range [][]string{{}, {"--sync-init"}} {
+			call, mountpoint := asUser(t)
+			call.CommFD, call.CommStdin = fd, fd == 0
+			call.Args = append(args, "-o", "auto_unmount", mountpoint)
+			if len(args) == 0 {
+				w := startWatch(t, call, mountpoint)
+				wantStreams(t, w.Pid(), fd)
+				w.die(t)
+				w.wantExit(t, 0)
+			} else {
+				s := startSync(t, call, mountpoint)
+				s.answer(t)
+				s.wantStatus(t, 0)
+				wantStreams(t, s.Pid(), fd)
+				if err := errors.Join(s.dev.Close(), s.CloseSocket()); err != nil {
+					t.Fatal(err)
+				}
+				if r := s.Wait(); r.Exit != 0 {
+					t.Errorf("exit %d", r.Exit)
+				}
+			}
+			wantNothing(t, mountpoint)
+		}
+	}
+}
+
+// wantStreams wants three descriptors: the socket, and nothing.
+func wantStreams(t *testing.T, pid, socket int) {
+	t.Helper()
+	waitIgnoring(t, pid)
+	links := helpertest.Descriptors(t, pid)
+	if len(links) != 3 {
+		t.Fatalf("descriptors %v", links)
+	}
+	for fd, link := range links {
+		if isSocket := strings.HasPrefix(link, "socket:"); isSocket != (fd == socket) || (!isSocket && link != os.DevNull) {
+			t.Errorf("descriptor %d is %s", fd, link)
+		}
 	}
 }

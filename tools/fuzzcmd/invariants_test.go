@@ -2,9 +2,14 @@ package fuzzcmd
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -192,4 +197,152 @@ func (w *world) wantRecords(c *call, r result, came, went []fusetest.Line) {
 		w.check(removeRests())
 	}
 	w.wantNoRests()
+}
+
+// wantWords wants one error, and a hint at most, each with the program's name.
+func (w *world) wantWords(c *call, r result) {
+	w.Helper()
+	if c.noisy || (c.early && !r.ok()) {
+		return // the runtime speaks, too
+	}
+	name := c.Prog
+	if c.Argv != nil {
+		name = strings.Join(c.Argv[:min(1, len(c.Argv))], "")
+	}
+	if name == "" && strings.HasPrefix(r.Stderr, "fusermount3: ") {
+		name = "fusermount3" // before Linux 5.18 there may be no argv[0] at all
+	}
+	prefix := shown(name) + ": "
+	errors, hints := 0, 0
+	for line := range strings.Lines(r.Stderr) {
+		text, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), prefix)
+		switch {
+		case !ok || !strings.HasSuffix(line, "\n") || shown(text) != text:
+			w.Fatalf("not a message: %q", line)
+		case strings.HasPrefix(text, "hint: "):
+			hints++
+		case !isNotice(text):
+			errors++
+		case strings.HasPrefix(text, "warning: ") && !c.broken && !c.early && !strings.Contains(text, "too large"):
+			w.Fatalf("warns for no reason: %q", line)
+		}
+	}
+	unheard := slices.Contains(c.CloseFDs, 2) || c.CommFD == 2 || c.CommFD == 1 || c.quiet || c.kind == garbage || c.broken
+	if r.ok() && errors+hints > 0 && !c.broken {
+		w.Fatalf("a success says %q", r.Stderr)
+	}
+	if !r.ok() && (errors > 1 || hints > errors || (errors == 0 && !unheard)) {
+		w.Fatalf("exit %d says %q", r.Exit, r.Stderr)
+	}
+}
+
+// isNotice says whether a line is no error of the call itself.
+func isNotice(text string) bool {
+	return slices.ContainsFunc([]string{
+		"unsafe option ", "option large_read is obsolete", "warning: ", "reading /etc/fuse.conf", "/etc/fuse.conf ignored",
+		"unknown parameter in /etc/fuse.conf", "mount_max is ", "failed to open /etc/fuse.conf: Permission denied",
+	}, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
+}
+
+// shown is how a stranger's text must appear.
+func shown(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		control := r < 0x20 || (r >= 0x7f && r < 0xa0) || (r == utf8.RuneError && size == 1 && text[i] < 0xa0)
+		for _, c := range []byte(text[i : i+size]) {
+			if control {
+				fmt.Fprintf(&b, `\%03o`, c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// tables are the two of user space, by path; an absent one, or a link, is not
+// among them.
+type tables map[string]string
+
+func (w *world) readTables() tables {
+	w.Helper()
+	all := tables{}
+	for _, path := range []string{"/run/mount/utab", "/etc/mtab"} {
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+			continue
+		}
+		if st.Uid != 0 || st.Gid != 0 || st.Mode&0o7777 != 0o644 {
+			w.Fatalf("%s belongs to %d:%d and has mode %o", path, st.Uid, st.Gid, st.Mode)
+		}
+		text, err := os.ReadFile(path)
+		w.check(err)
+		all[path] = string(text)
+	}
+	return all
+}
+
+// wantTables wants every table to be what it was but for one line, of the
+// mount that came or went at this path. It says how many have changed.
+func (w *world) wantTables(change int, path string) (changed int) {
+	w.Helper()
+	now := w.readTables()
+	for name, before := range w.tables {
+		text, there := now[name]
+		if !there {
+			w.Fatalf("%s is gone", name)
+		}
+		if text == before || (change == 0 && text == before+"\n") { // a line came and went
+			continue
+		}
+		changed++
+		longer, shorter := text, before
+		if change < 0 {
+			longer, shorter = before, text
+		}
+		line, ok := extraLine(longer, shorter)
+		if change == 0 || !ok || !strings.Contains(line, escaped(path)+" ") {
+			w.Fatalf("%s was %q and is %q; what came or went (%d) was at %q", name, before, text, change, path)
+		}
+	}
+	w.tables = now
+	return changed
+}
+
+// extraLine gives the one line that longer has and shorter lacks.
+func extraLine(longer, shorter string) (line string, ok bool) {
+	if shorter != "" && !strings.HasSuffix(shorter, "\n") && len(longer) > len(shorter) && longer[len(shorter)] == '\n' {
+		shorter += "\n" // a line was begun anew
+	}
+	lines := strings.SplitAfter(longer, "\n")
+	for i := range lines {
+		if strings.Join(lines[:i], "")+strings.Join(lines[i+1:], "") == shorter {
+			return lines[i], true
+		}
+	}
+	return "", false
+}
+
+// escaped writes a path as a field of a table.
+func escaped(path string) string {
+	return strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`, "#", `\043`).Replace(path)
+}
+
+// wantNoRests wants no lock or temporary file of a table to be left.
+func (w *world) wantNoRests() {
+	w.Helper()
+	for _, pattern := range []string{"/run/mount/*", "/etc/mtab?*"} {
+		names, err := filepath.Glob(pattern)
+		w.check(err)
+		for _, name := range names {
+			if name != "/run/mount/utab" && name != "/run/mount/utab.lock" {
+				w.Fatalf("left behind: %s", name)
+			}
+		}
+	}
+	if _, err := os.Lstat("/etc/mtab"); errors.Is(err, fs.ErrNotExist) {
+		w.Fatal("/etc/mtab is gone")
+	}
 }

@@ -1,10 +1,14 @@
 package fuzzcmd
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -148,4 +152,183 @@ func (w *world) coverOne() {
 		}
 	}
 	w.lines = w.mountTable()
+}
+
+// setting is what the administrator has set up.
+type setting struct {
+	allowOther bool // users may ask for allow_other
+	full       bool // no user may mount any more
+	conf       string
+}
+
+// conf is a fuse.conf.
+type conf struct {
+	text       string
+	mode       fs.FileMode
+	uid        int
+	allowOther bool
+	full       bool
+}
+
+var confs = []conf{
+	{},
+	{text: "user_allow_other\n", mode: 0o644, allowOther: true},
+	{text: "mount_max = 5000\nuser_allow_other", mode: 0o644, allowOther: true},
+	{text: "mount_max = -1\n", mode: 0o644},
+	{text: "mount_max = 0\nuser_allow_other\n", mode: 0o644, allowOther: true, full: true},
+	{text: "user_allow_other\n", mode: 0o666},             // writable for all: not believed
+	{text: "user_allow_other\n", mode: 0o644, uid: alice}, // hers: not believed
+	{text: "user_allow_other\n", mode: 0o600},             // closed to her
+	{text: "user_allow_other x\n\x1b[2Jjunk\nmount_max = 08\n# user_allow_other\nuser_allow_othe", mode: 0o644},
+}
+
+// newSetting writes /etc/fuse.conf and the tables.
+func newSetting(w *world, e *entropy) setting {
+	w.Helper()
+	c := one(e, confs...)
+	if c.text != "" {
+		w.check(os.WriteFile("/etc/fuse.conf", []byte(c.text), 0o644), os.Chmod("/etc/fuse.conf", c.mode), os.Chown("/etc/fuse.conf", c.uid, 0))
+	}
+	if e.odd(2) {
+		w.check(os.Mkdir("/run/mount", 0o755), os.WriteFile("/run/mount/utab", []byte(one(e, utabs...)), 0o644))
+	}
+	if e.odd(4) {
+		w.check(os.Remove("/etc/mtab"), os.WriteFile("/etc/mtab", []byte(one(e, mtabs...)), 0o644))
+	}
+	return setting{allowOther: c.allowOther, full: c.full, conf: c.text}
+}
+
+// utabs and mtabs are what may stand in a table before.
+var (
+	utabs = []string{
+		"",
+		"SRC=x TARGET=/else ROOT=/ OPTS=x-y\n",
+		"ID=1 SRC=x TARGET=/else ROOT=/ OPTS=x-y\nno newline",
+		"\n\n\x00\xff\n",
+	}
+	mtabs = []string{
+		"/dev/sda1 / ext4 rw 0 0\n",
+		"",
+		"/dev/sda1 / ext4 rw 0 0\nx /m fuse rw,user_id=4343 0 0\nno newline",
+		"\n#\n\x00\xff x\n",
+	}
+)
+
+// clearSetting takes away what newSetting made.
+func clearSetting() error {
+	err := errors.Join(os.RemoveAll("/run/mount"), os.RemoveAll("/etc/fuse.conf"), removeRests())
+	var st unix.Stat_t
+	if unix.Lstat("/etc/mtab", &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG {
+		err = errors.Join(err, os.Remove("/etc/mtab"), os.Symlink("/proc/mounts", "/etc/mtab"))
+	}
+	return err
+}
+
+// removeRests takes away what a call leaves that could not remove or write.
+func removeRests() error {
+	var errs []error
+	for _, name := range []string{"/etc/mtab~", "/etc/mtab.fusermount", "/run/mount/utab.fusermount"} {
+		errs = append(errs, os.RemoveAll(name))
+	}
+	return errors.Join(errs...)
+}
+
+// watcher is a call that stays.
+type watcher struct {
+	*fusetest.Proc
+	cancel context.CancelFunc
+	path   string // of the mount
+	line   fusetest.Line
+	birth  int  // which of the mounts at that path it is
+	broken bool // it can unmount nothing
+	// reused says that it knows its mount by an id that the next mount may get:
+	// one of hers that is dead, too, and in nothing different, goes for it.
+	reused bool
+}
+
+// leaves says whether a process ignores signals that no test has it ignore: a
+// watcher does so last of all.
+func leaves(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, mask, found := strings.Cut(string(text), "\nSigIgn:\t")
+	if err != nil || !found {
+		return false // it has ended
+	}
+	set, err := strconv.ParseUint(mask[:16], 16, 64)
+	const some = 1<<(unix.SIGINT-1) | 1<<(unix.SIGUSR1-1) | 1<<(unix.SIGUSR2-1)
+	return err == nil && set&some == some
+}
+
+// end takes everything away: watchers end when their sockets close, and what is
+// alice's can be unmounted by her.
+func (w *world) end() {
+	w.Helper()
+	defer func() {
+		for _, watcher := range w.watchers {
+			watcher.cancel()
+		}
+		w.kill()
+		w.check(clearSetting())
+	}()
+	if w.Failed() {
+		return
+	}
+	w.endWatchers()
+	w.unmountMine()
+}
+
+// unmountMine has alice unmount whatever is hers and can be reached: whatever
+// happened to a mount, its owner can take it away.
+func (w *world) unmountMine() {
+	w.Helper()
+	for l, found := w.reachable(); found; l, found = w.reachable() {
+		c := &call{kind: unmount, target: target{path: l.Mountpoint}, lazy: true, sure: true}
+		c.Call = fusetest.Call{
+			Prog: w.program(), UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket,
+			Args: []string{"-u", "-z", "--", l.Mountpoint},
+		}
+		w.judge(c, w.run(c))
+	}
+}
+
+// reachable gives one of alice's mounts on which nothing of others lies.
+func (w *world) reachable() (l fusetest.Line, found bool) {
+	for _, l := range w.lines {
+		if owned(l) && l.Mountpoint != w.covered && !w.hidden(target{path: l.Mountpoint}) {
+			return l, true
+		}
+	}
+	return fusetest.Line{}, false
+}
+
+// endWatchers closes the sockets one by one. The first watcher may have asked its
+// daemon before that died.
+func (w *world) endWatchers() {
+	w.Helper()
+	for _, watcher := range w.watchers {
+		w.check(watcher.CloseSocket())
+		w.kill()
+		r := watcher.Wait()
+		watcher.cancel()
+		reachable := w.covered == "" && !w.hidden(target{path: watcher.path}) && !watcher.broken
+		if r.Err != nil || r.Signal != 0 || r.Exit > 1 || (r.Exit == 1 && reachable) {
+			w.Fatalf("the watcher of %s: exit %d, signal %v, %v: %s", watcher.path, r.Exit, r.Signal, r.Err, r.Stderr)
+		}
+		now := w.mountTable()
+		went := without(w.lines, now)
+		w.lines = now
+		same := func(l fusetest.Line) bool { return l.ID == watcher.line.ID && l.Mountpoint == watcher.path }
+		if reachable && slices.ContainsFunc(now, same) && w.births[watcher.path] == watcher.birth {
+			w.Fatalf("%s was not cleaned up", watcher.path)
+		}
+		switch {
+		case len(went) == 0:
+			w.wantTables(0, "")
+		case len(went) > 1, went[0].Mountpoint != watcher.path && !watcher.reused, !owned(went[0]):
+			w.Fatalf("the watcher of %s took away %+v", watcher.path, went)
+		default:
+			w.wantTables(-1, went[0].Mountpoint)
+		}
+	}
+	w.watchers = nil
 }
