@@ -20,33 +20,33 @@ type mode struct {
 	alone   bool     // there is no mountpoint
 	call    fusetest.Call
 	file    bool                                 // the mountpoint is a regular file
-	closed  bool                                 // alice may not write to it
-	utab    bool                                 // libmount's table is there
+	closed  bool                                 // alice has no write permission on it
+	utab    bool                                 // libmount's table exists
 	mtab    bool                                 // /etc/mtab is a regular file
-	mounted bool                                 // alice has a mount to begin with
+	mounted bool                                 // alice has a mount before
 	dead    bool                                 // its daemon has died
 	fusectl bool                                 // the control file system of FUSE is mounted
-	talk    func(r *run, p *fusetest.Proc) error // what the caller does meanwhile
-	silent  bool                                 // her daemon does not answer
+	talk    func(r *run, p *fusetest.Proc) error // the caller's part, while the helper runs
+	silent  bool                                 // alice's daemon does not answer
 	goal    goal
 
-	// whole: from the first call on, and with all errors. In the other modes the
-	// helper does the same until it has read the command line, and what is alike
-	// fails with one of the errors.
+	// whole tries every call from the first one on, with every error. The other modes
+	// start after the command line was read, which is the same in all of them, and use
+	// one error where the helper treats errors alike.
 	whole bool
-	start bool // nothing but the start of the Go runtime
-	holds bool // the calls by which signals are held are among those that are tried
+	start bool // only the start of the Go runtime
+	holds bool // includes the calls that block signals
 }
 
-// goal is what a mode comes to when nothing fails.
+// goal is the result of a mode when nothing fails.
 type goal int
 
 const (
-	mounts   goal = iota // a mount, and its device with the caller
-	unmounts             // no mount any more
-	watches              // the same, by a process that stayed behind
-	answers              // a text on standard output
-	advises              // the same, with exit status 1 where it tells of something wrong
+	mounts   goal = iota // a mount, whose device the caller has received
+	unmounts             // no mount
+	watches              // no mount: the watcher has unmounted it
+	answers              // text on standard output
+	advises              // text on standard output, with exit status 1 if it reports a problem
 	fails                // an error, and no mount
 )
 
@@ -54,12 +54,12 @@ func with(deny ...[]fusetest.Denied) fusetest.Call {
 	return fusetest.Call{Deny: slices.Concat(deny...)}
 }
 
-// alone is a call by a person, without a socket.
+// alone is a call without a socket, as from a shell.
 func alone(deny ...[]fusetest.Denied) fusetest.Call {
 	return fusetest.Call{Socket: fusetest.NoSocket, Deny: slices.Concat(deny...)}
 }
 
-// deaf is a caller who has closed the socket.
+// deaf is a call whose caller has closed the socket.
 func deaf(deny ...[]fusetest.Denied) fusetest.Call {
 	return fusetest.Call{HangUp: true, Deny: slices.Concat(deny...)}
 }
@@ -108,11 +108,12 @@ var modes = []mode{
 
 func (m mode) sync() bool { return slices.Contains(m.args, "--sync-init") }
 
-// from is the first call of the helper's own, in an order that never changes.
+// from is the first system call of the helper after the start of the Go runtime. From
+// there on the order never changes.
 const from = "getresuid"
 
-// hides are calls that are not shown, to save the time: the Go runtime makes many of
-// them at its start, and all ways do it alike afterwards.
+// hides lists calls that are not intercepted, to save time: the Go runtime makes many
+// of them at its start, and later all modes make the same ones.
 func (m mode) hides() []string {
 	if m.holds || m.whole && (m.start || m.goal == watches) {
 		return nil
@@ -120,11 +121,11 @@ func (m mode) hides() []string {
 	return []string{"rt_sigaction"}
 }
 
-// environment keeps the Go runtime from starting threads in between, which would
-// put calls of its own among the helper's.
+// environment keeps the Go runtime from starting threads, whose calls would mix with
+// the helper's.
 var environment = []string{"GOMAXPROCS=1"}
 
-// device is what a caller of auto_unmount holds of his mount.
+// device is the open device of a mount with auto_unmount.
 func (r *run) device() **os.File {
 	if r.world.mode.mounted {
 		return &r.world.held
@@ -132,11 +133,10 @@ func (r *run) device() **os.File {
 	return &r.dev
 }
 
-// What a caller does while the helper runs. The helper may end at any moment:
-// that is no error here.
+// The next functions are the caller's part. The helper may end at any moment, which is
+// no error here.
 
-// answer is a caller of sync-init who serves the device, says so, and hears how
-// the mount went.
+// answer serves the device of sync-init, reports that, and receives the result.
 func answer(r *run, p *fusetest.Proc) error {
 	if err := r.receive(p); err != nil || r.dev == nil {
 		return err
@@ -147,8 +147,8 @@ func answer(r *run, p *fusetest.Proc) error {
 	return r.receive(p)
 }
 
-// giveUp is a caller of sync-init whose daemon is silent, and who ends while the
-// kernel waits for it.
+// giveUp has a daemon that does not answer INIT, and closes the socket while the kernel
+// waits for it.
 func giveUp(r *run, p *fusetest.Proc) error {
 	if err := r.receive(p); err != nil || r.dev == nil {
 		return err
@@ -166,7 +166,7 @@ func giveUp(r *run, p *fusetest.Proc) error {
 	return p.CloseSocket()
 }
 
-// needSilence skips where no daemon can keep the kernel waiting.
+// needSilence skips the test where the kernel never waits for INIT.
 func needSilence(t *testing.T) {
 	t.Helper()
 	dev, err := fusetest.OpenDevice()
@@ -178,7 +178,7 @@ func needSilence(t *testing.T) {
 	}
 }
 
-// die is a daemon that is killed: all that it held is closed.
+// die closes all that a daemon holds, as when it is killed.
 func die(r *run, p *fusetest.Proc) error {
 	if !r.world.mode.mounted {
 		if err := r.receive(p); err != nil {
@@ -205,10 +205,10 @@ func shut(dev **os.File) error {
 	return err
 }
 
-// receive takes what comes on the socket next.
+// receive takes the next message from the socket.
 func (r *run) receive(p *fusetest.Proc) error {
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
-	if errors.Is(err, unix.ECONNRESET) { // the helper has not read all
+	if errors.Is(err, unix.ECONNRESET) { // the helper ended with unread data
 		return nil
 	}
 	r.take(got)

@@ -12,11 +12,11 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// verdict is what a run has come to, and what is wrong with that.
+// verdict is the result of a run, and what is wrong with it.
 type verdict struct {
 	*run
-	mounted bool     // a mount of alice's is there
-	errors  []string // lines of the helper's
+	mounted bool     // alice has a mount
+	errors  []string // messages of the helper
 	warned  []string
 	bad     []string
 }
@@ -25,7 +25,7 @@ func (v *verdict) complain(format string, args ...any) {
 	v.bad = append(v.bad, fmt.Sprintf(format, args...))
 }
 
-// judge looks at what a run has come to.
+// judge checks the result of a run.
 func (r *run) judge() *verdict {
 	v := &verdict{run: r}
 	if r.script != nil {
@@ -58,7 +58,7 @@ func (r *run) judge() *verdict {
 	return v
 }
 
-// readMounts compares with the mounts that were there before.
+// readMounts compares with the mounts before.
 func (v *verdict) readMounts() {
 	now, err := fusetest.AllMounts()
 	if err != nil {
@@ -71,7 +71,7 @@ func (v *verdict) readMounts() {
 		delete(gone, identify(l))
 		switch {
 		case !other:
-			v.hers(l)
+			v.wantAlices(l)
 		case guarded(l) && fmt.Sprint(l) != fmt.Sprint(was):
 			v.complain("changed: %+v", l)
 		}
@@ -83,8 +83,8 @@ func (v *verdict) readMounts() {
 	}
 }
 
-// hers wants a mount that the caller may have, and but one.
-func (v *verdict) hers(l fusetest.Line) {
+// wantAlices wants a mount that the caller may have, and only one.
+func (v *verdict) wantAlices(l fusetest.Line) {
 	if v.mounted || l.Mountpoint != v.world.m || !strings.HasPrefix(l.FSType, "fuse") || !l.HasOption("nosuid") ||
 		!l.HasOption("nodev") || !l.HasOption(fmt.Sprintf("user_id=%d", alice)) {
 		v.complain("mounted: %+v", l)
@@ -92,13 +92,13 @@ func (v *verdict) hers(l fusetest.Line) {
 	v.mounted = true
 }
 
-// readMessages wants nothing but lines of the helper's own.
+// readMessages wants nothing but messages of the helper.
 func (v *verdict) readMessages() {
 	for line := range strings.Lines(v.result.Stderr) {
 		text, ours := strings.CutPrefix(strings.TrimSuffix(line, "\n"), v.world.program+": ")
 		switch {
 		case !ours:
-			v.complain("said %q", line)
+			v.complain("standard error has %q", line)
 		case strings.HasPrefix(text, "warning: "):
 			v.warned = append(v.warned, text)
 		case !strings.HasPrefix(text, "hint: "):
@@ -107,7 +107,7 @@ func (v *verdict) readMessages() {
 	}
 }
 
-// readTables wants whole tables that agree with the mounts, or a warning.
+// readTables wants complete tables that agree with the mounts, or a warning.
 func (v *verdict) readTables() {
 	for _, t := range v.world.mode.tables() {
 		lines, err := t.read(v.world.m)
@@ -118,15 +118,15 @@ func (v *verdict) readTables() {
 			v.complain("mounted %v, %d lines in %s, and no warning", v.mounted, lines, t.path)
 		}
 	}
-	strays, err := v.world.strays(v.cannotTidy())
+	strays, err := v.world.strays(v.cannotCleanUp())
 	if err != nil || len(strays) > 0 {
 		v.complain("left behind: %q, %v", strays, err)
 	}
 }
 
-// cannotTidy says that a file may stay: it was the removal that failed, or the
-// lock, and then nobody knows whether the file is another's.
-func (v *verdict) cannotTidy() bool {
+// cannotCleanUp reports whether a file may stay: the removal failed, or the lock did, so
+// that the file may be another helper's.
+func (v *verdict) cannotCleanUp() bool {
 	return v.fault != nil && (v.at.name == "unlinkat" || v.at.name == "fcntl")
 }
 
@@ -162,34 +162,34 @@ func (v *verdict) killed() {
 	}
 }
 
-// What a helper has to have come to that was not killed, by the goal of its mode.
+// The next functions check a helper that was not killed, by the goal of its mode.
 
-// notBegun is for a failure in the start of the Go runtime, which may end by it as
-// it likes: then nothing was done.
+// notBegun checks a failure in the start of the Go runtime, which may end the process
+// in any way. Then nothing was done.
 func (v *verdict) notBegun() {
 	if done := v.result.Exit == 0; v.mounted != done || (v.nfds == 1) != done {
 		v.complain("mounted %v", v.mounted)
 	}
 }
 
-// becomes is for a failure in a step by which the helper becomes its caller, before the
-// Go runtime starts: it says which, and does nothing. A limit that cannot be raised, or
-// a question that is answered later, may be no reason for that.
+// becomes checks a failure in a step by which the helper becomes its caller, before the
+// Go runtime starts. The helper names the step, and does nothing. It may ignore a limit
+// that cannot be raised, or a question that is answered later.
 func (v *verdict) becomes() {
 	v.ended()
 	change := slices.Contains([]string{"setresuid", "setresgid", "capset", "prctl"}, v.at.name)
-	if told := len(v.errors) == 1 && strings.Contains(v.errors[0], v.at.name); change && !told {
-		v.complain("%s failed, and it says %q", v.at.name, v.errors)
+	if reported := len(v.errors) == 1 && strings.Contains(v.errors[0], v.at.name); change && !reported {
+		v.complain("%s failed, and the messages are %q", v.at.name, v.errors)
 	}
 }
 
-// ended is for a helper that came to an end by itself.
+// ended checks a helper that has exited.
 func (v *verdict) ended() {
 	success := v.result.Exit == 0
 	if !success && v.result.Exit != 1 {
 		v.complain("another exit status than 0 and 1")
 	}
-	if told := success || v.advised(); told && len(v.errors) > 0 || !told && len(v.errors) != 1 && !v.mute() {
+	if fine := success || v.advised(); fine && len(v.errors) > 0 || !fine && len(v.errors) != 1 && !v.mute() {
 		v.complain("not one error")
 	}
 	if v.mustSucceed() && (success == (v.world.mode.goal == fails) || len(v.warned) > 0) {
@@ -206,7 +206,7 @@ func (v *verdict) ended() {
 		}
 	case answers, advises:
 		if (success || v.advised()) == (v.result.Stdout == "") {
-			v.complain("said %q", v.result.Stdout)
+			v.complain("standard output is %q", v.result.Stdout)
 		}
 	case fails:
 		if success || v.mounted || v.nfds > 0 && !v.world.mode.sync() {
@@ -215,16 +215,16 @@ func (v *verdict) ended() {
 	}
 }
 
-// advised says that exit status 1 is an answer, and no failure.
+// advised reports whether exit status 1 is an answer, and no failure.
 func (v *verdict) advised() bool { return v.world.mode.goal == advises && v.result.Stdout != "" }
 
-// mute says that the helper could not tell what went wrong: it was the telling
-// that failed, or it waited with nobody to tell.
+// mute reports whether the helper could not report an error: the write failed, or it
+// was a watcher, which has no caller any more.
 func (v *verdict) mute() bool {
 	return v.waiting || v.fault != nil && v.at.name == "write" && v.fault.errno != unix.EINTR
 }
 
-// wantMount wants a mount with a receiver, or none.
+// wantMount wants a mount whose device was received, or none.
 func (v *verdict) wantMount(success bool) {
 	if success != v.mounted {
 		v.complain("mounted %v", v.mounted)
@@ -235,7 +235,7 @@ func (v *verdict) wantMount(success bool) {
 	}
 }
 
-// wantReply wants what the caller is told to be true.
+// wantReply wants a reply that is true.
 func (v *verdict) wantReply(success bool) {
 	if !v.world.mode.sync() {
 		if (v.nfds == 1) != success || success && string(v.bytes) != "\x00" || len(v.bytes) != v.nfds {
@@ -243,16 +243,17 @@ func (v *verdict) wantReply(success bool) {
 		}
 		return
 	}
-	told := len(v.bytes) == 5 && int32(binary.NativeEndian.Uint32(v.bytes[1:])) == 0
-	if told != success || len(v.bytes) > 1 && len(v.bytes) != 5 {
+	replied := len(v.bytes) == 5 && int32(binary.NativeEndian.Uint32(v.bytes[1:])) == 0
+	if replied != success || len(v.bytes) > 1 && len(v.bytes) != 5 {
 		v.complain("the status")
 	}
 }
 
-// wantWatch wants no mount without a receiver, and a mount that stays to be told.
+// wantWatch wants no mount whose device was not received, and a warning for a mount
+// that stays.
 func (v *verdict) wantWatch(success bool) {
-	told := len(v.warned) == 1 && strings.Contains(v.warned[0], "will not be unmounted automatically")
-	if (success || v.waiting) && v.mounted && !told {
+	warned := len(v.warned) == 1 && strings.Contains(v.warned[0], "will not be unmounted automatically")
+	if (success || v.waiting) && v.mounted && !warned {
 		v.complain("still mounted")
 	}
 	if v.world.mode.mounted { // --auto-unmount has nothing else to promise
@@ -264,8 +265,8 @@ func (v *verdict) wantWatch(success bool) {
 	}
 }
 
-// served says whether the received device is that of the mount: the kernel's
-// first request waits on it.
+// served reports whether the received device is that of the mount: the kernel's first
+// request waits on it.
 func (v *verdict) served() bool {
 	if v.dev == nil {
 		return false
@@ -279,15 +280,15 @@ func (v *verdict) served() bool {
 	return err == nil && n > 8 && fusetest.Opcode(binary.NativeEndian.Uint32(request[4:])) == fusetest.OpInit
 }
 
-// restarted are calls that a signal may interrupt, as their manual pages say:
-// what they were for is tried again.
+// restarted are calls that a signal may interrupt, as their manual pages say. The helper
+// tries them again.
 var restarted = []string{
 	"openat", "read", "write", "sendmsg", "recvfrom", "ppoll", "flock", "wait4", "fsync", "dup3", "statfs", "fstatfs",
 	"fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "statmount", "listmount",
 }
 
-// mustSucceed says that the mode reaches its goal as if nothing had happened: so does
-// one that no signal has ended. (The child has all signals blocked.)
+// mustSucceed reports whether the mode reaches its goal as if nothing had happened, as
+// does one that a signal has not ended. (The child has all signals blocked.)
 func (v *verdict) mustSucceed() bool {
 	return v.fault == nil || v.fault.signal != 0 || v.fault.errno == unix.EINTR && slices.Contains(restarted, v.at.name) && !v.at.child
 }

@@ -32,7 +32,7 @@ type world struct {
 	home    string
 	m       string                     // the mountpoint, alice's
 	others  map[identity]fusetest.Line // all mounts but alice's
-	held    *os.File                   // the device of a mount that was there before
+	held    *os.File                   // the device of alice's mount
 	steps   []spot                     // the calls before the Go runtime starts
 }
 
@@ -65,7 +65,7 @@ func newWorld(t *testing.T, program string, m mode) *world {
 	return w
 }
 
-// identity is what one mount alone has as long as it exists.
+// identity identifies a mount as long as it exists.
 type identity struct {
 	id             int
 	device, fstype string
@@ -73,8 +73,8 @@ type identity struct {
 
 func identify(l fusetest.Line) identity { return identity{l.ID, l.Device, l.FSType} }
 
-// guarded says whether a mount is one of the test's own, which nobody else on this
-// machine moves or takes away.
+// guarded reports whether a mount is one of the test's own, which nothing else on this
+// machine moves or unmounts.
 func guarded(l fusetest.Line) bool {
 	own := []string{"/etc", "/run/mount", fusetest.DevicePath}
 	return strings.HasPrefix(l.Mountpoint, fusetest.Stage()) || slices.Contains(own, l.Mountpoint)
@@ -92,7 +92,7 @@ func (w *world) makeMountpoint() error {
 	return err
 }
 
-// reset makes the world as good as new.
+// reset restores the world.
 func (w *world) reset() error {
 	if err := w.clear(); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (w *world) reset() error {
 	return nil
 }
 
-// clear takes away what a run has left.
+// clear removes what a run has left.
 func (w *world) clear() error {
 	err := errors.Join(fusetest.DetachBelow(w.m), shut(&w.held))
 	for _, t := range []table{utab, mtab} {
@@ -153,7 +153,7 @@ var (
 )
 
 func utabLine(l fusetest.Line) string {
-	return fmt.Sprintf("SRC=anywhere TARGET=%s ROOT=/ ATTRS=fusermount.id=%d OPTS=x-a\n", l.Mountpoint, l.ID)
+	return fmt.Sprintf("SRC=faults TARGET=%s ROOT=/ ATTRS=fusermount.id=%d OPTS=x-a\n", l.Mountpoint, l.ID)
 }
 
 func utabTarget(line string) (target string, ok bool) {
@@ -169,7 +169,7 @@ func utabTarget(line string) (target string, ok bool) {
 }
 
 func mtabLine(l fusetest.Line) string {
-	return fmt.Sprintf("anywhere %s fuse %s,%s 0 0\n", l.Mountpoint, l.Options, l.SuperOptions)
+	return fmt.Sprintf("faults %s fuse %s,%s 0 0\n", l.Mountpoint, l.Options, l.SuperOptions)
 }
 
 func mtabTarget(line string) (target string, ok bool) {
@@ -180,7 +180,7 @@ func mtabTarget(line string) (target string, ok bool) {
 	return f[1], strings.Contains(","+f[3]+",", fmt.Sprintf(",user_id=%d,", alice))
 }
 
-// tables are those that a mode has.
+// tables returns the tables of a mode.
 func (m mode) tables() (tables []table) {
 	if m.utab {
 		tables = append(tables, utab)
@@ -191,8 +191,8 @@ func (m mode) tables() (tables []table) {
 	return tables
 }
 
-// read wants a table that is whole and root's, with the lines of others as they
-// were, and gives the number of alice's.
+// read wants a complete table that belongs to root, with the lines of others unchanged,
+// and returns the number of alice's lines.
 func (t table) read(m string) (lines int, err error) {
 	text, err := os.ReadFile(t.path)
 	if err != nil {
@@ -215,8 +215,8 @@ func (t table) read(m string) (lines int, err error) {
 	return lines, nil
 }
 
-// strays are files that no run may leave. One that was killed may leave the
-// locks and the tables' temporary files.
+// strays returns files that no run may leave. A run that was killed may leave the locks
+// and the tables' temporary files.
 func (w *world) strays(killed bool) (strays []string, err error) {
 	allowed := []string{w.m, "/etc/fuse.conf"}
 	for _, t := range w.mode.tables() {
