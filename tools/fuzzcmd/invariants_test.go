@@ -16,7 +16,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// judge holds a call against what must be true after each.
+// judge checks what must be true after each call.
 func (w *world) judge(c *call, r result) {
 	w.Helper()
 	if r.Exit == 2 && c.threadless() {
@@ -42,8 +42,8 @@ func (w *world) judge(c *call, r result) {
 	}
 }
 
-// wantTable wants one mount more at most, or some of hers less, and neither
-// after a failure.
+// wantTable wants at most one new mount, or some of alice's gone, and no change after a
+// failure.
 func (w *world) wantTable(c *call, r result, came, went []fusetest.Line) {
 	w.Helper()
 	kept := c.broken && (strings.Contains(r.Stderr, "could not be taken back") || r.NFDs == 1 || r.Exit == 2)
@@ -61,7 +61,7 @@ func (w *world) wantTable(c *call, r result, came, went []fusetest.Line) {
 	}
 	for _, line := range went {
 		if !owned(line) {
-			w.Fatalf("it was not hers: %+v", line)
+			w.Fatalf("not alice's, and gone: %+v", line)
 		}
 	}
 	for _, line := range came {
@@ -71,7 +71,7 @@ func (w *world) wantTable(c *call, r result, came, went []fusetest.Line) {
 	}
 }
 
-// without gives the lines of a that are not in b, whole.
+// without returns the lines of a that are not in b.
 func without(a, b []fusetest.Line) (left []fusetest.Line) {
 	key := func(l fusetest.Line) string { return fmt.Sprintf("%+v", l) }
 	known := map[string]bool{}
@@ -86,7 +86,7 @@ func without(a, b []fusetest.Line) (left []fusetest.Line) {
 	return left
 }
 
-// wantStatus wants 0 or 1, and nothing else, whatever happens.
+// wantStatus wants exit status 0 or 1, whatever happens.
 func (w *world) wantStatus(c *call, r result) {
 	w.Helper()
 	switch {
@@ -103,7 +103,8 @@ func (w *world) wantStatus(c *call, r result) {
 	}
 }
 
-// wantSafe wants what every mount of hers must be like, and what was asked for.
+// wantSafe wants the options that every mount of alice's must have, and those of the
+// call.
 func (w *world) wantSafe(c *call, line fusetest.Line) {
 	w.Helper()
 	for _, option := range []string{"nosuid", "nodev", fmt.Sprintf("user_id=%d", alice), fmt.Sprintf("group_id=%d", alice)} {
@@ -113,7 +114,7 @@ func (w *world) wantSafe(c *call, line fusetest.Line) {
 	}
 	switch lack := c.want.missing(line); {
 	case !owned(line), !strings.HasPrefix(line.Mountpoint, w.home+"/"):
-		w.Fatalf("not hers: %+v", line)
+		w.Fatalf("not alice's: %+v", line)
 	case line.HasOption("allow_other") && !w.setting.allowOther:
 		w.Fatalf("allow_other with %q: %+v", w.setting.conf, line)
 	case c.kind != mount && c.kind != garbage:
@@ -144,7 +145,7 @@ func (w *world) wantReply(c *call, r result) {
 	}
 }
 
-// wantDone wants a success to have done something.
+// wantDone wants a successful call to have done something.
 func (w *world) wantDone(c *call, r result, came, went int) {
 	w.Helper()
 	outcome := "refused"
@@ -159,9 +160,9 @@ func (w *world) wantDone(c *call, r result, came, went int) {
 	case c.kind == watch && r.watching:
 		outcome = "watching"
 	case c.kind == ask || c.kind == garbage:
-		outcome = "told"
+		outcome = "answered"
 	case c.peer.close && r.NFDs == 1:
-		outcome = "cleaned up" // by a watcher whose caller had gone
+		outcome = "cleaned up" // by a watcher whose caller is gone
 	default:
 		w.Fatalf("exit %d, and nothing was done: %s", r.Exit, r.Stderr)
 	}
@@ -184,8 +185,8 @@ func (w *world) wantRecords(c *call, r result, came, went []fusetest.Line) {
 		if mtab {
 			want++
 		}
-		unsaid := c.broken || (c.Rlimits != nil && c.Rlimits[0].Resource == unix.RLIMIT_FSIZE) // it could not be written, or said
-		if changed != want && c.kind == mount && !strings.Contains(r.Stderr, "warning: ") && !unsaid {
+		unreported := c.broken || (c.Rlimits != nil && c.Rlimits[0].Resource == unix.RLIMIT_FSIZE) // it could not be written, or reported
+		if changed != want && c.kind == mount && !strings.Contains(r.Stderr, "warning: ") && !unreported {
 			w.Fatalf("%d tables of %d have a line", changed, want)
 		}
 	case len(went) == 1:
@@ -203,14 +204,14 @@ func (w *world) wantRecords(c *call, r result, came, went []fusetest.Line) {
 func (w *world) wantWords(c *call, r result) {
 	w.Helper()
 	if c.noisy || (c.early && !r.ok()) {
-		return // the runtime speaks, too
+		return // the runtime writes, too
 	}
 	name := c.Prog
 	if c.Argv != nil {
 		name = strings.Join(c.Argv[:min(1, len(c.Argv))], "")
 	}
 	if name == "" && strings.HasPrefix(r.Stderr, "fusermount3: ") {
-		name = "fusermount3" // before Linux 5.18 there may be no argv[0] at all
+		name = "fusermount3" // before Linux 5.18 argv may be empty
 	}
 	prefix := shown(name) + ": "
 	errors, hints := 0, 0
@@ -236,7 +237,7 @@ func (w *world) wantWords(c *call, r result) {
 	}
 }
 
-// isNotice says whether a line is no error of the call itself.
+// isNotice reports whether a line is a warning or a hint.
 func isNotice(text string) bool {
 	return slices.ContainsFunc([]string{
 		"unsafe option ", "option large_read is obsolete", "warning: ", "reading /etc/fuse.conf", "/etc/fuse.conf ignored",
@@ -244,7 +245,7 @@ func isNotice(text string) bool {
 	}, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
 }
 
-// shown is how a stranger's text must appear.
+// shown escapes text as the helper must print it.
 func shown(text string) string {
 	var b strings.Builder
 	for i := 0; i < len(text); {
@@ -262,8 +263,7 @@ func shown(text string) string {
 	return b.String()
 }
 
-// tables are the two of user space, by path; an absent one, or a link, is not
-// among them.
+// tables are the texts of utab and mtab by path, of those that are regular files.
 type tables map[string]string
 
 func (w *world) readTables() tables {
@@ -284,8 +284,8 @@ func (w *world) readTables() tables {
 	return all
 }
 
-// wantTables wants every table to be what it was but for one line, of the
-// mount that came or went at this path. It says how many have changed.
+// wantTables wants every table unchanged but for one line, of the mount that came or
+// went at this path. It returns how many have changed.
 func (w *world) wantTables(change int, path string) (changed int) {
 	w.Helper()
 	now := w.readTables()
@@ -311,7 +311,7 @@ func (w *world) wantTables(change int, path string) (changed int) {
 	return changed
 }
 
-// extraLine gives the one line that longer has and shorter lacks.
+// extraLine returns the one line that only longer has.
 func extraLine(longer, shorter string) (line string, ok bool) {
 	if shorter != "" && !strings.HasSuffix(shorter, "\n") && len(longer) > len(shorter) && longer[len(shorter)] == '\n' {
 		shorter += "\n" // a line was begun anew
@@ -325,7 +325,7 @@ func extraLine(longer, shorter string) (line string, ok bool) {
 	return "", false
 }
 
-// escaped writes a path as a field of a table.
+// escaped escapes a path as a field of a table.
 func escaped(path string) string {
 	return strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`, "#", `\043`).Replace(path)
 }

@@ -10,8 +10,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// surround gives a call the environment, descriptors, limits and masks that its
-// caller chose.
+// surround chooses the environment, descriptors, limits and masks of a call.
 func (c *call) surround(e *entropy) {
 	if e.odd(8) {
 		c.program(e)
@@ -39,7 +38,7 @@ func (c *call) surround(e *entropy) {
 	if e.odd(8) {
 		c.deny(e)
 	}
-	c.early = c.early || (c.broken && c.CloseFDs != nil) // the runtime wants /dev/null in their place
+	c.early = c.early || (c.broken && c.CloseFDs != nil) // the runtime needs /dev/null for these
 	c.sure = c.sure && !c.early
 }
 
@@ -68,7 +67,7 @@ func (c *call) environment(e *entropy) {
 	}
 }
 
-// comm chooses the socket, and what else may stand in its place.
+// comm chooses the comm socket, or something else.
 func (c *call) comm(e *entropy) {
 	switch e.below(10) {
 	case 0, 1, 2:
@@ -81,9 +80,9 @@ func (c *call) comm(e *entropy) {
 	case 4:
 		c.CommStdin, c.sure = true, c.sure && !c.NoCommEnv
 	case 5:
-		if !c.noisy { // the runtime would fill the socket, and wait
+		if !c.noisy { // the runtime would fill the socket and block
 			c.CommFD = one(e, 1, 2)
-			c.sure = false // a library that does this gets no messages; and the reply is not looked at
+			c.sure = false // a library that does this gets no messages, and the reply is not checked
 		}
 	case 6:
 		c.HangUp = true
@@ -101,7 +100,7 @@ func (c *call) comm(e *entropy) {
 	c.sure = c.sure || c.kind == ask
 }
 
-// strangeComm puts something else in the socket's place.
+// strangeComm replaces the socket by something else.
 func (c *call) strangeComm(e *entropy) {
 	c.sure = false
 	c.Socket = one(e, fusetest.Dgram, fusetest.NoSocket)
@@ -131,15 +130,15 @@ func (c *call) limits(e *entropy) {
 	c.sure, c.early = c.sure && l.sure, c.early || l.early
 }
 
-// threadless says whether the runtime may start no thread. It hardly ever has to;
-// where it does it ends the program on the spot.
+// threadless reports whether the runtime can start no thread. It rarely has to; if it
+// does, it ends the program.
 func (c *call) threadless() bool {
 	return c.Rlimits != nil && c.Rlimits[0].Resource == unix.RLIMIT_NPROC
 }
 
-// deny has system calls fail, as on another kernel or in a container, or worse.
+// deny has system calls fail, as on another kernel or in a container, or others.
 func (c *call) deny(e *entropy) {
-	if !e.odd(2) { // there is another way
+	if !e.odd(2) { // the helper has a fallback
 		c.Deny = one(e,
 			fusetest.Deny(unix.ENOSYS, "fsopen"), fusetest.Deny(unix.EPERM, "fsopen", "fsmount"), fusetest.Deny(unix.EACCES, "move_mount"),
 			fusetest.Deny(unix.ENOSYS, "statmount", "listmount"), fusetest.Deny(unix.ENOSYS, "faccessat2"),
@@ -153,13 +152,13 @@ func (c *call) deny(e *entropy) {
 		"fchdir", "prctl", "capset", "capget", "setresuid", "setresgid", "setsid", "unlinkat", "fsync", "readlinkat", "write", "openat"))
 }
 
-// peer is how a caller of --sync-init goes on when it has the device.
+// peer is what a caller of --sync-init does with the device.
 type peer struct {
 	name   string
 	good   bool // there will be a mount
 	serve  bool // with FUSE_DEV_IOC_SYNC_INIT, by a daemon that answers
 	answer []byte
-	shut   bool // reading: the status cannot be sent
+	shut   bool // for reading: the status cannot be sent
 	close  bool
 	die    bool // the device is closed first
 }
@@ -172,12 +171,12 @@ var peers = []peer{
 	{name: "answers too much", good: true, answer: []byte("many bytes")},
 	goesAway,
 	{name: "answers and goes away", answer: []byte{0}, close: true},
-	{name: "cannot be told", answer: []byte{0}, shut: true},
+	{name: "cannot be answered", answer: []byte{0}, shut: true},
 	{name: "dies and answers", good: true, answer: []byte{0}, die: true},
 }
 
-// strange gives an open file that carries no reply. It is closed with the
-// process: each is made once.
+// strange returns an open file that is no socket for a reply. Each is made once, and
+// closed with the process.
 func strange(e *entropy) *os.File {
 	i := e.below(len(stranges))
 	if made[i] == nil {

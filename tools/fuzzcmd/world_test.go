@@ -23,22 +23,21 @@ const (
 	bob   = helpertest.Bob   // their mounts have to stay
 )
 
-// world is what a scenario plays in: a directory of alice's with mounts of
-// others in it, and the files below /etc and /run that the helper reads or
-// writes.
+// world is the place of a scenario: a directory of alice's with mounts of others in it,
+// and the files below /etc and /run that the helper reads or writes.
 type world struct {
 	*testing.T
 	home     string
 	setting  setting
 	lines    []fusetest.Line // the mount table after the last call
-	tables   tables          // the tables of user space, likewise
+	tables   tables          // utab and mtab after the last call
 	daemons  map[string]*os.File
 	watchers []*watcher
-	births   map[string]int // how often something was mounted at a path
-	covered  string         // where root has mounted on top
+	births   map[string]int // mounts so far, by path
+	covered  string         // the mountpoint on which root has mounted
 }
 
-// newWorld makes one for a test.
+// newWorld makes the world of a test.
 func newWorld(t *testing.T, e *entropy) *world {
 	t.Helper()
 	w := &world{T: t, home: fusetest.Dir(t, alice), daemons: map[string]*os.File{}, births: map[string]int{}}
@@ -73,7 +72,7 @@ func newWorld(t *testing.T, e *entropy) *world {
 	return w
 }
 
-// mountStrangers mounts for bob and for root what alice must never get away.
+// mountStrangers mounts for bob and for root what alice must never unmount.
 func (w *world) mountStrangers() {
 	w.Helper()
 	for name, uid := range map[string]int{"bobs": bob, "roots": 0} {
@@ -84,9 +83,9 @@ func (w *world) mountStrangers() {
 	w.check(unix.Mount("tmpfs", w.at("tmpfs"), "tmpfs", 0, "mode=0777"))
 }
 
-// mountTable is what the helper may have changed: what lies on the stage, and
-// FUSE file systems of alice's wherever they are. Elsewhere a mount may go at any
-// time, when its mountpoint is removed outside.
+// mountTable returns the mounts that the helper may have changed: those on the stage,
+// and alice's FUSE file systems anywhere. Other mounts may go at any time, when their
+// mountpoint is removed outside.
 func (w *world) mountTable() []fusetest.Line {
 	return slices.DeleteFunc(fusetest.Mountinfo(w.T), func(l fusetest.Line) bool {
 		return !strings.HasPrefix(l.Mountpoint, fusetest.Stage()+"/") && !owned(l)
@@ -100,7 +99,7 @@ func (w *world) check(errs ...error) {
 
 func (w *world) at(name string) string { return filepath.Join(w.home, name) }
 
-// own makes a directory of alice's of any name.
+// own makes a directory of alice's.
 func (w *world) own(name string) string {
 	w.Helper()
 	path := w.home + "/" + name
@@ -118,7 +117,7 @@ func (w *world) kill() {
 	}
 }
 
-// mine says whether alice's own mount is topmost at this path.
+// mine reports whether alice's own mount is the only one at this path.
 func (w *world) mine(path string) bool {
 	stack := 0
 	var top fusetest.Line
@@ -154,10 +153,10 @@ func (w *world) coverOne() {
 	w.lines = w.mountTable()
 }
 
-// setting is what the administrator has set up.
+// setting is the administrator's configuration.
 type setting struct {
 	allowOther bool // users may ask for allow_other
-	full       bool // no user may mount any more
+	full       bool // mount_max is reached
 	conf       string
 }
 
@@ -176,9 +175,9 @@ var confs = []conf{
 	{text: "mount_max = 5000\nuser_allow_other", mode: 0o644, allowOther: true},
 	{text: "mount_max = -1\n", mode: 0o644},
 	{text: "mount_max = 0\nuser_allow_other\n", mode: 0o644, allowOther: true, full: true},
-	{text: "user_allow_other\n", mode: 0o666},             // writable for all: not believed
-	{text: "user_allow_other\n", mode: 0o644, uid: alice}, // hers: not believed
-	{text: "user_allow_other\n", mode: 0o600},             // closed to her
+	{text: "user_allow_other\n", mode: 0o666},             // writable for all: ignored
+	{text: "user_allow_other\n", mode: 0o644, uid: alice}, // alice's: ignored
+	{text: "user_allow_other\n", mode: 0o600},             // not readable for alice
 	{text: "user_allow_other x\n\x1b[2Jjunk\nmount_max = 08\n# user_allow_other\nuser_allow_othe", mode: 0o644},
 }
 
@@ -198,7 +197,7 @@ func newSetting(w *world, e *entropy) setting {
 	return setting{allowOther: c.allowOther, full: c.full, conf: c.text}
 }
 
-// utabs and mtabs are what may stand in a table before.
+// utabs and mtabs are tables before the first call.
 var (
 	utabs = []string{
 		"",
@@ -214,7 +213,7 @@ var (
 	}
 )
 
-// clearSetting takes away what newSetting made.
+// clearSetting removes what newSetting made.
 func clearSetting() error {
 	err := errors.Join(os.RemoveAll("/run/mount"), os.RemoveAll("/etc/fuse.conf"), removeRests())
 	var st unix.Stat_t
@@ -224,7 +223,7 @@ func clearSetting() error {
 	return err
 }
 
-// removeRests takes away what a call leaves that could not remove or write.
+// removeRests removes the files of a call that could not do so.
 func removeRests() error {
 	var errs []error
 	for _, name := range []string{"/etc/mtab~", "/etc/mtab.fusermount", "/run/mount/utab.fusermount"} {
@@ -241,13 +240,13 @@ type watcher struct {
 	line   fusetest.Line
 	birth  int  // which of the mounts at that path it is
 	broken bool // it can unmount nothing
-	// reused says that it knows its mount by an id that the next mount may get:
-	// one of hers that is dead, too, and in nothing different, goes for it.
+	// reused says that it knows its mount by an id that a later mount may get. It takes
+	// a mount of alice's that is dead, too, and differs in nothing, for its own.
 	reused bool
 }
 
-// leaves says whether a process ignores signals that no test has it ignore: a
-// watcher does so last of all.
+// leaves reports whether a process ignores signals that no test has it ignore, which is
+// the last thing that a watcher does before it waits.
 func leaves(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, mask, found := strings.Cut(string(text), "\nSigIgn:\t")
@@ -259,8 +258,8 @@ func leaves(pid int) bool {
 	return err == nil && set&some == some
 }
 
-// end takes everything away: watchers end when their sockets close, and what is
-// alice's can be unmounted by her.
+// end undoes everything: watchers end when their sockets close, and alice can unmount
+// what is alice's.
 func (w *world) end() {
 	w.Helper()
 	defer func() {
@@ -277,8 +276,8 @@ func (w *world) end() {
 	w.unmountMine()
 }
 
-// unmountMine has alice unmount whatever is hers and can be reached: whatever
-// happened to a mount, its owner can take it away.
+// unmountMine has alice unmount all of alice's mounts that can be reached. Whatever
+// happened to a mount, its owner can unmount it.
 func (w *world) unmountMine() {
 	w.Helper()
 	for l, found := w.reachable(); found; l, found = w.reachable() {
@@ -291,7 +290,7 @@ func (w *world) unmountMine() {
 	}
 }
 
-// reachable gives one of alice's mounts on which nothing of others lies.
+// reachable returns one of alice's mounts on which there is no mount of others.
 func (w *world) reachable() (l fusetest.Line, found bool) {
 	for _, l := range w.lines {
 		if owned(l) && l.Mountpoint != w.covered && !w.hidden(target{path: l.Mountpoint}) {
