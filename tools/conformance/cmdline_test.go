@@ -62,7 +62,7 @@ func lacks(flags ...string) func(commandLine, outcome, outcome) bool {
 	}
 }
 
-// outcome is what the caller sees.
+// outcome is the result of a call.
 type outcome struct {
 	exit    int
 	message string // the first line, without the program's name
@@ -129,7 +129,7 @@ var update = flag.Bool("update", false, "write the files that the tests would co
 
 const answersFile = "testdata/commandlines.txt"
 
-// knownAnswers is compiled in, since the tests also run where the tree is not.
+// knownAnswers is embedded, since the tests also run without the source tree.
 //
 //go:embed testdata/commandlines.txt
 var knownAnswers string

@@ -18,8 +18,8 @@ import (
 
 type script = testscript.TestScript
 
-// commands are what the scripts speak. Their arguments expand $NAME also
-// within quotes.
+// commands are the commands of the scripts. $NAME in their arguments is expanded, within
+// quotes, too.
 var commands = map[string]func(ts *script, neg bool, args []string){
 	"fm":        cmdRun,
 	"as":        cmdAs,
@@ -82,7 +82,7 @@ func cmdRun(ts *script, neg bool, args []string) {
 	}
 }
 
-// cmdAs: as UID sets who calls.
+// cmdAs: as UID sets the caller.
 func cmdAs(ts *script, _ bool, args []string) {
 	uid, err := strconv.ParseUint(args[0], 10, 32)
 	ts.Check(err)
@@ -237,8 +237,8 @@ func cmdPrompt(ts *script, _ bool, _ []string) {
 	}
 }
 
-// The commands that make what a script needs: directories, files, devices,
-// and mounts that are not the helper's.
+// These commands make what a script needs: directories, files, devices, and mounts that
+// are not the helper's.
 
 // cmdLoop: loop VAR FILE makes a block device of a file, until the script ends.
 func cmdLoop(ts *script, _ bool, args []string) {
@@ -265,7 +265,7 @@ func cmdDir(ts *script, _ bool, args []string) {
 	own(ts, uid, mode, path)
 }
 
-// cmdFile: file UID MODE PATH makes a regular file, and a note of its kind.
+// cmdFile: file UID MODE PATH makes a regular file, and records that it is one.
 func cmdFile(ts *script, _ bool, args []string) {
 	uid, mode, path := owned(ts, args)
 	for _, p := range []string{path, of(ts).covered(path)} {

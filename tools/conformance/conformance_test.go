@@ -17,7 +17,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// figures is what the summary at the end tells.
+// figures is the summary at the end.
 var figures string
 
 func TestMain(m *testing.M) {
@@ -35,8 +35,8 @@ const scripts = "../../testdata/script"
 // users get a name each, since the C helper looks for one; nameless has none.
 const users = "alice:x:4242:4242::/:/bin/sh\nbob:x:4343:4343::/:/bin/sh\n"
 
-// ways are the system calls that fail in one run of all scripts, so that the
-// helper has to take the other way.
+// ways are the system calls that fail in one run of all scripts, so that the helper uses
+// its fallbacks.
 var ways = map[string][]fusetest.Denied{
 	"as-it-is":            nil,
 	"mount2":              helpertest.NoFsopen,
@@ -103,7 +103,7 @@ func runScripts(t *testing.T, program string, deny []fusetest.Denied, reference 
 	})
 }
 
-// serial runs the scripts one after the other: they share /etc and /run.
+// serial runs the scripts one after the other, since they share /etc and /run.
 type serial struct{ *testing.T }
 
 func (s serial) Parallel() {}
@@ -114,9 +114,8 @@ func (s serial) Run(name string, f func(testscript.T)) {
 
 func (s serial) Verbose() bool { return testing.Verbose() }
 
-// compat is a condition that holds for the C helper: the named row of
-// COMPAT.md. What such a line says of the C helper fails once it is no longer
-// true, and with it the row.
+// compat is a condition that is true for the C helper. It names a row of COMPAT.md: a
+// line with it fails when the row is no longer true.
 var compat = regexp.MustCompile(`^compat:[a-z0-9-]+$`)
 
 // TestCompatRows holds COMPAT.md to the rows of the scripts and the command lines.
@@ -164,7 +163,7 @@ func TestCompatRows(t *testing.T) {
 	}
 }
 
-// session is what one script does and has done.
+// session is the state of one script.
 type session struct {
 	home    string // $H, a directory of alice's
 	call    fusetest.Call
@@ -192,7 +191,7 @@ func setUp(env *testscript.Env, program string, way []fusetest.Denied) error {
 	env.Setenv("PROG", program)
 	env.Defer(func() {
 		for _, server := range s.servers {
-			_ = server.Close() // its own failures are not what a script is about
+			_ = server.Close() // a script does not test the server
 		}
 		err := remove()
 		for _, path := range []string{"/etc/fuse.conf", "/run/mount"} {
@@ -205,7 +204,7 @@ func setUp(env *testscript.Env, program string, way []fusetest.Denied) error {
 	return nil
 }
 
-// run calls the helper, and serves what it mounted.
+// run calls the helper, and serves the mount.
 func (s *session) run(args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
@@ -234,12 +233,12 @@ func (s *session) run(args []string) error {
 	return nil
 }
 
-// covered is where a script keeps a file that says what kind a mountpoint is:
-// the mountpoint itself is the daemon's by now.
+// covered is a file of the same type as the mountpoint, which cannot be examined once it
+// is covered.
 func (s *session) covered(mountpoint string) string { return mountpoint + ".kind" }
 
-// messages gives the lines of standard error without the program's name, and
-// the hints among them.
+// messages returns the lines of standard error without the program's name, and the
+// hints among them.
 func (s *session) messages() (lines, hints []string) {
 	for line := range strings.SplitSeq(strings.TrimSuffix(s.result.Stderr, "\n"), "\n") {
 		text, ok := strings.CutPrefix(line, s.call.Prog+": ")

@@ -12,8 +12,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// A signal that comes when the mount table is changed comes too late: what was begun
-// is done, or taken back. These tests stop the program there by the lock of a table.
+// A signal has no effect once the mount table was changed: the helper completes the work
+// or takes it back. These tests stop it there by the lock of a table.
 
 const otherLines = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
 
@@ -30,12 +30,12 @@ func lockTable(t *testing.T) (unlock func()) {
 	lock, err := os.Create("/run/mount/utab.lock")
 	must(t, err)
 	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
-	unlock = func() { _ = lock.Close() } // the cleanup may be the second to do it
+	unlock = func() { _ = lock.Close() } // it may be closed already
 	t.Cleanup(unlock)
 	return unlock
 }
 
-// recordedCall is a call by alice for a mount that is recorded in the table.
+// recordedCall is alice's call for a mount that is recorded in utab.
 func recordedCall(t *testing.T, args ...string) (call fusetest.Call, mountpoint string) {
 	t.Helper()
 	call, mountpoint = asUser(t)
@@ -55,7 +55,7 @@ func waitMounted(t *testing.T, mountpoint string, want bool) {
 	}
 }
 
-// sendAll sends every signal that ends the program elsewhere.
+// sendAll sends every signal that ends the program at other times.
 func sendAll(t *testing.T, p *fusetest.Proc) {
 	t.Helper()
 	for _, sig := range fatal {
@@ -132,7 +132,7 @@ func TestSignalWhileUnmounting(t *testing.T) {
 	}
 }
 
-// A connection that is ended is also unmounted.
+// A connection that was aborted is also unmounted.
 func TestSignalWhileAborting(t *testing.T) {
 	call, mountpoint := recordedCall(t)
 	fusetest.Control(t)
@@ -151,8 +151,8 @@ func TestSignalWhileAborting(t *testing.T) {
 	wantTable(t, otherLines, 0)
 }
 
-// A warning waits until the device is sent: who has to read it may hang, and then a
-// signal has to end that.
+// A warning is printed after the device was sent: the reader may hang, and then a signal
+// has to end the wait.
 func TestWarningAfterHandOver(t *testing.T) {
 	for name, options := range map[string]string{"a mount": "x-a", "auto_unmount": "x-a,auto_unmount"} {
 		t.Run(name, func(t *testing.T) {
@@ -170,9 +170,9 @@ func TestWarningAfterHandOver(t *testing.T) {
 			wantSignalled(t, p, unix.SIGTERM)
 			wantThere(t, mountpoint)
 			must(t, got.Dev.Close())
-			said := make([]byte, 1<<20)
-			if n, err := pipe.Read(said); err != nil || strings.Contains(string(said[:n]), "warning") {
-				t.Errorf("%v: %q", err, said[:n])
+			output := make([]byte, 1<<20)
+			if n, err := pipe.Read(output); err != nil || strings.Contains(string(output[:n]), "warning") {
+				t.Errorf("%v: %q", err, output[:n])
 			}
 		})
 	}

@@ -31,8 +31,8 @@ func asUser(t *testing.T) (call fusetest.Call, mountpoint string) {
 	return fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{mountpoint}}, mountpoint
 }
 
-// rounds is how often a test tries something: a tenth of n, but three times at
-// least, with -short, as on the emulated processor of a guest.
+// rounds is how often a test tries something: n times, or with -short, as on an emulated
+// processor, a tenth of that and at least three times.
 func rounds(n int) int {
 	if testing.Short() {
 		return max(3, n/10)
@@ -40,7 +40,7 @@ func rounds(n int) int {
 	return n
 }
 
-// unmount runs -u and wants it to succeed.
+// unmount runs -u, which must succeed.
 func unmount(t *testing.T, call fusetest.Call, mountpoint string) {
 	t.Helper()
 	call = fusetest.Call{Prog: call.Prog, UID: call.UID, GID: call.GID, KeepRoot: call.KeepRoot, Dir: "/", Socket: fusetest.NoSocket}

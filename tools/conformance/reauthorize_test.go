@@ -13,11 +13,12 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// The caller can stop the helper for as long as he likes, by a signal or a full
-// pipe for its messages. What he has lost by then is seen before anything is
-// attached: he could kill it before it has taken anything back.
+// The caller can stop the helper for any time, by a signal or a full pipe for its
+// messages. What has changed in that time is noticed before anything is attached, since
+// the caller could kill the helper before it takes a mount back.
 func TestJudgedBeforeAttaching(t *testing.T) {
-	// In each way the last call but the look at the mountpoint, and the deed.
+	// For each API the last call before the mountpoint is examined again, and the one
+	// that attaches.
 	moments := map[string][2]string{"fsopen": {"fsmount", "move_mount"}, "mount2": {"fchdir", "mount"}}
 	for way, deny := range waysToMount {
 		for name, c := range map[string]struct {
@@ -41,7 +42,7 @@ func TestJudgedBeforeAttaching(t *testing.T) {
 				if slices.Contains(*seen, moments[way][1]) {
 					t.Error("the mount was attached, if only for a moment")
 				}
-				_ = unix.Unmount(mountpoint, unix.MNT_DETACH) // upper, where it is there
+				_ = unix.Unmount(mountpoint, unix.MNT_DETACH) // upper, if it is mounted
 				if after := len(fusetest.Mountinfo(t)); after != before {
 					t.Errorf("%d mounts before, %d after", before, after)
 				}
@@ -50,7 +51,7 @@ func TestJudgedBeforeAttaching(t *testing.T) {
 	}
 }
 
-// A daemon can keep the kernel, and with it the helper, waiting with its answer.
+// A daemon can delay its answer, and the kernel and the helper wait for it.
 func TestSyncInitJudgedAfterInit(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	s := startSync(t, call, mountpoint)
@@ -63,8 +64,8 @@ func TestSyncInitJudgedAfterInit(t *testing.T) {
 	s.wantFailed(t, "user has no write access to mountpoint ")
 }
 
-// What is mounted there in the very last moment is seen afterwards, and the mount
-// is taken back before the caller hears of it: his daemon serves it already.
+// A mount that covers ours in the last moment is noticed afterwards, and ours is taken
+// back before the caller is told of it. Its daemon serves it by then.
 func TestSyncInitTakenBackFirst(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	seen := intercept(t, &call, "move_mount", func() { cover(t, mountpoint) })
@@ -74,17 +75,17 @@ func TestSyncInitTakenBackFirst(t *testing.T) {
 	if r := s.Wait(); r.Exit != 1 || !strings.Contains(r.Stderr, "something else was mounted there meanwhile") {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
-	taken, told := slices.Index(*seen, "umount2"), slices.Index(*seen, "sendmsg")
-	if taken < 0 || taken > told {
-		t.Errorf("taken back as call %d, told as %d: %v", taken, told, *seen)
+	undone, sent := slices.Index(*seen, "umount2"), slices.Index(*seen, "sendmsg")
+	if undone < 0 || undone > sent {
+		t.Errorf("taken back as call %d, sent as %d: %v", undone, sent, *seen)
 	}
 	if line, found := fusetest.FindMount(t, mountpoint); !found || line.Source != "upper" {
 		t.Errorf("%+v", line)
 	}
 }
 
-// intercept has f run before the first call of a name, and gives the names of the
-// calls from that one on; they may be read when the helper has ended.
+// intercept runs f before the first call of a name. It returns the names of the calls
+// from that one on, to be read when the helper has ended.
 func intercept(t *testing.T, call *fusetest.Call, name string, f func()) (seen *[]string) {
 	t.Helper()
 	fusetest.NeedIntercept(t)
@@ -107,17 +108,17 @@ func intercept(t *testing.T, call *fusetest.Call, name string, f func()) (seen *
 	return seen
 }
 
-// cover mounts something of root's.
+// cover mounts a tmpfs of root's.
 func cover(t *testing.T, mountpoint string) {
 	if err := unix.Mount("upper", mountpoint, "tmpfs", 0, ""); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestSwapDuringMount exchanges the mountpoint with another mount's while the
-// helper mounts by mount(2), which gives no descriptor of what it mounted.
-// Whatever comes out: no mount without a receiver, and no line of ours in a
-// table for a mount that is not ours.
+// TestSwapDuringMount exchanges the mountpoint with that of another mount while the
+// helper mounts by mount(2), which returns no descriptor of the mount. In any case there
+// is no mount whose device was not sent, and no line in a table for a mount that is not
+// ours.
 func TestSwapDuringMount(t *testing.T) {
 	call, home := asUser(t)
 	call.Deny = helpertest.NoFsopen
@@ -169,7 +170,7 @@ func swap(a, b string, stop <-chan struct{}, stopped chan<- struct{}) {
 	}
 }
 
-// takeAway wants at most the one mount that was sent, and takes it away.
+// takeAway wants at most the mount whose device was sent, and unmounts it.
 func takeAway(t *testing.T, home string, sent bool) {
 	t.Helper()
 	found := 0

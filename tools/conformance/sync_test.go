@@ -39,7 +39,7 @@ func TestSyncInit(t *testing.T) {
 	}
 }
 
-// A daemon that asks the kernel for nothing gets its mount all the same.
+// A daemon that does not use FUSE_DEV_IOC_SYNC_INIT gets its mount all the same.
 func TestSyncInitWithoutWaiting(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	s := startSync(t, call, mountpoint)
@@ -49,8 +49,8 @@ func TestSyncInitWithoutWaiting(t *testing.T) {
 	s.wantSuccess(t)
 }
 
-// Whoever goes away before he answers leaves nothing, also where the helper
-// inherited his end of the socket.
+// A caller that ends before it answers leaves nothing, also where the helper has
+// inherited the caller's end of the socket.
 func TestSyncInitClosed(t *testing.T) {
 	for name, change := range map[string]func(*fusetest.Call){
 		"stream":    func(*fusetest.Call) {},
@@ -101,7 +101,7 @@ func TestSyncInitDaemonDies(t *testing.T) {
 	}
 }
 
-// A helper that is killed while the kernel waits takes its child along.
+// When the helper is killed while the kernel waits, its child ends, too.
 func TestSyncInitKilled(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	s := startSync(t, call, mountpoint)
@@ -118,7 +118,7 @@ func TestSyncInitKilled(t *testing.T) {
 	wantNothing(t, mountpoint)
 }
 
-// The mount lies on what was pinned, whatever lies at its path by then.
+// The mount lies on the directory that was pinned, whatever is at its path by then.
 func TestSyncInitSwapped(t *testing.T) {
 	call, home := asUser(t)
 	dir := func(path string, uid int) string {
@@ -147,7 +147,7 @@ func TestSyncInitSwapped(t *testing.T) {
 	s.wantSuccess(t)
 }
 
-// childrenOf gives the process ids of a process' children.
+// childrenOf returns the process ids of a process' children.
 func childrenOf(t *testing.T, pid int) []string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
@@ -169,8 +169,7 @@ func wantGone(t *testing.T, pid string) {
 	t.Errorf("process %s is still there", pid)
 }
 
-// twoPhase is a helper that was started with --sync-init and has sent the
-// device.
+// twoPhase is a helper with --sync-init that has sent the device.
 type twoPhase struct {
 	*fusetest.Proc
 	call       fusetest.Call
@@ -203,7 +202,7 @@ func startSync(t *testing.T, call fusetest.Call, mountpoint string) *twoPhase {
 	wantNothing(t, mountpoint)
 	s := &twoPhase{Proc: p, call: call, mountpoint: mountpoint, dev: got.Dev}
 	t.Cleanup(func() {
-		_ = s.dev.Close() // served or closed by most
+		_ = s.dev.Close() // most tests have served or closed it
 		if s.server != nil {
 			_ = s.server.Close()
 		}
@@ -211,7 +210,7 @@ func startSync(t *testing.T, call fusetest.Call, mountpoint string) *twoPhase {
 	return s
 }
 
-// serve starts the daemon, which asks the kernel to wait for it if it can.
+// serve starts the daemon, which has the kernel wait for INIT if it can.
 func (s *twoPhase) serve(t *testing.T, opts fusetest.Options) {
 	t.Helper()
 	if err := fusetest.SyncInit(s.dev); err != nil {
@@ -251,7 +250,7 @@ func (s *twoPhase) wantFailed(t *testing.T, text string) {
 	wantNothing(t, s.mountpoint)
 }
 
-// wantSuccess wants the mount, and takes it away.
+// wantSuccess wants the mount, and unmounts it.
 func (s *twoPhase) wantSuccess(t *testing.T) {
 	t.Helper()
 	if r := s.Wait(); r.Exit != 0 || r.Stderr != "" || len(r.Bytes) != 0 {
@@ -270,7 +269,7 @@ func (s *twoPhase) waitCreating(t *testing.T) (child string) {
 	t.Helper()
 	for deadline := time.Now().Add(fusetest.Patience); time.Now().Before(deadline); {
 		if children := childrenOf(t, s.Pid()); len(children) == 1 {
-			// The number of the call that it is in stands first.
+			// The file begins with the number of the system call.
 			text, err := os.ReadFile("/proc/" + children[0] + "/syscall")
 			nr, ok := testsys.SyscallNumber("fsconfig")
 			if err == nil && ok && strings.HasPrefix(string(text), strconv.FormatUint(uint64(nr), 10)+" ") {

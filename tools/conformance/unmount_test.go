@@ -17,8 +17,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// holder starts a user's shell that does something and then waits until the test
-// is over.
+// holder starts a user's shell that runs a command and then waits for the test's end.
 func holder(t *testing.T, uid uint32, script string) (pid int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -48,8 +47,8 @@ func holder(t *testing.T, uid uint32, script string) (pid int) {
 	return cmd.Process.Pid
 }
 
-// wantBusy wants -u to fail, with a hint that has some words and lacks others, and
-// which asks no daemon.
+// wantBusy wants -u to fail with a hint that has some words and lacks others, and that
+// no daemon was asked for.
 func wantBusy(t *testing.T, call fusetest.Call, mountpoint string, s *fusetest.Server, has, lacks string) {
 	t.Helper()
 	before := len(s.Asked())
@@ -67,7 +66,8 @@ func wantBusy(t *testing.T, call fusetest.Call, mountpoint string, s *fusetest.S
 	}
 }
 
-// The hint at EBUSY names who holds the mount: what the caller may see of it.
+// The hint at EBUSY names the processes that use the mount, as far as the caller may see
+// them.
 func TestBusyNamesHolders(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestBusyNamesHolders(t *testing.T) {
 			call.Deny = deny
 			theirs := holder(t, bob, "cd "+mountpoint)
 			holder(t, alice, "cd "+beside)
-			// In a mount namespace of its own this is another mount with the same name.
+			// In a mount namespace of its own this is another mount of the same name.
 			holder(t, 0, "exec unshare -m --propagation private setpriv --reuid 4242 --regid 4242 --clear-groups "+
 				"sh -c 'cd "+mountpoint+" && echo there && read -r x'")
 			wantBusy(t, call, mountpoint, s, "something still uses it", "pid")
@@ -114,8 +114,8 @@ func TestBusyNamesMountsInside(t *testing.T) {
 	}
 }
 
-// bindInside mounts a file over one inside of a user's mount, which root alone
-// cannot enter.
+// bindInside mounts a file over one inside of a user's mount. Root cannot enter that
+// mount, so a thread of the user's opens the file.
 func bindInside(t *testing.T, path string) {
 	t.Helper()
 	var fd int
@@ -152,8 +152,8 @@ func TestBusyAndHung(t *testing.T) {
 	}
 }
 
-// falseProc puts a procfs of a test's own over the real one: it has the mount table,
-// and names a profile. Then it waits.
+// falseProc mounts a false /proc over the real one. It has the mount table, and names a
+// profile.
 const falseProc = `
 table=$(while IFS= read -r line; do printf "%s\n" "$line"; done < /proc/self/mountinfo) &&
 mount -t tmpfs proc /proc && mkdir -p /proc/self/attr &&
@@ -161,9 +161,8 @@ printf "%s\n" "$table" > /proc/self/mountinfo &&
 printf "%s\n" "$1" > /proc/self/attr/current &&
 echo there && read -r x`
 
-// Where a profile of AppArmor confines the program, a mount that is refused has a
-// hint that names it. A kernel without AppArmor can show that only with a procfs
-// that says so.
+// When a profile of AppArmor confines the program, a refused mount has a hint that names
+// the profile. A kernel without AppArmor needs a false /proc for this test.
 func TestProfileHint(t *testing.T) {
 	call, mountpoint := asUser(t)
 	refused := func(profile string) fusetest.Result {
@@ -189,8 +188,8 @@ func TestProfileHint(t *testing.T) {
 	}
 }
 
-// Someone who stands in his own dead or hung mount can take it away by . and .., too:
-// with default_permissions the kernel would ask the daemon before it let him pass.
+// The owner of a dead or hung mount can also unmount it by . and .. from inside of it.
+// With default_permissions the kernel would ask the daemon to resolve these.
 func TestUnmountFromInside(t *testing.T) {
 	for state, end := range map[string]func(*fusetest.Server) error{
 		"dead": (*fusetest.Server).Close,
@@ -206,7 +205,7 @@ func TestUnmountFromInside(t *testing.T) {
 				server := fusetest.Serve(r.Dev, fusetest.Tree{})
 				t.Cleanup(func() { _ = server.Close() }) // dead in half of the cases
 				<-server.Ready()
-				rescue := time.AfterFunc(10*time.Second, func() { _ = server.Close() }) // nothing else ends who waits for it
+				rescue := time.AfterFunc(10*time.Second, func() { _ = server.Close() }) // nothing else would end the wait
 				defer rescue.Stop()
 				names := strings.NewReplacer("NAME", filepath.Base(mountpoint), "PATH", mountpoint)
 				text, err := inside(t, mountpoint, func() {
@@ -223,8 +222,8 @@ func TestUnmountFromInside(t *testing.T) {
 	}
 }
 
-// inside runs a command as alice in a directory, and before does something that would
-// keep her from going there.
+// inside runs a command as alice in a directory. It changes to the directory first and
+// then calls before, after which alice could no longer change to it.
 func inside(t *testing.T, dir string, before func(), command ...string) (text string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)

@@ -15,7 +15,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// watched is a mount whose helper stays as its watcher.
+// watched is a mount whose helper has stayed as its watcher.
 type watched struct {
 	*fusetest.Proc
 	call       fusetest.Call
@@ -27,7 +27,7 @@ type watched struct {
 func watch(t *testing.T) *watched {
 	t.Helper()
 	call, mountpoint := asUser(t)
-	// Reading it must leave nothing open that the watcher would close.
+	// The watcher must not keep this file open.
 	writeFile(t, "/etc/fuse.conf", "mount_max = 1000\n")
 	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
 	call.Args = []string{"-o", "auto_unmount,fsname=watched", mountpoint}
@@ -51,7 +51,7 @@ func startWatch(t *testing.T, call fusetest.Call, mountpoint string) *watched {
 	return w
 }
 
-// die is what a killed daemon does: all of its descriptors close.
+// die closes all that a daemon holds, as when it is killed.
 func (w *watched) die(t *testing.T) {
 	t.Helper()
 	if err := w.server.Close(); err != nil {
@@ -98,9 +98,8 @@ func TestWatchDaemonLives(t *testing.T) {
 	unmount(t, w.call, w.mountpoint)
 }
 
-// The next mount there is another one, also where the kernel gave it the same
-// old id and device number. Nobody serves it, so a watcher that asked its
-// daemon would wait.
+// The next mount there is another one, even if the kernel gives it the same old id and
+// device number. It has no daemon, so a watcher that asked it would wait.
 func TestWatchUnmountedBefore(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
@@ -119,7 +118,7 @@ func TestWatchUnmountedBefore(t *testing.T) {
 	}
 }
 
-// Something on top of the dead mount stays, and so does the mount.
+// A mount on top of the dead one stays, and so does the dead one.
 func TestWatchStacked(t *testing.T) {
 	w := watch(t)
 	if err := unix.Mount("upper", w.mountpoint, "tmpfs", 0, ""); err != nil {
@@ -181,8 +180,8 @@ func TestWatchIgnores(t *testing.T) {
 	wantNothing(t, w.mountpoint)
 }
 
-// A non-blocking stream makes the runtime poll; the watcher must not close
-// what it polls with.
+// For a non-blocking stream the runtime uses epoll; the watcher must not close that
+// descriptor.
 func TestWatchNonblockingStream(t *testing.T) {
 	call, mountpoint := asUser(t)
 	var pipe [2]int
@@ -204,7 +203,7 @@ func TestWatchNonblockingStream(t *testing.T) {
 	wantNothing(t, w.mountpoint)
 }
 
-// --auto-unmount mounts nothing and watches what is there.
+// --auto-unmount mounts nothing and watches an existing mount.
 func TestWatchAlone(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Args = []string{"--auto-unmount", "--", mountpoint}
@@ -234,8 +233,8 @@ func TestWatchAlone(t *testing.T) {
 	wantNothing(t, mountpoint)
 }
 
-// What stands in the tables is taken out when the watcher unmounts, and the
-// right to do so is all that the watcher has besides.
+// The watcher removes the lines in the tables when it unmounts. It has no other
+// privilege than that and the unmount.
 func TestWatchTables(t *testing.T) {
 	for name, path := range map[string]string{"utab": "/run/mount/utab", "mtab": "/etc/mtab"} {
 		t.Run(name, func(t *testing.T) {
@@ -266,7 +265,7 @@ func TestWatchTables(t *testing.T) {
 	}
 }
 
-// --auto-unmount takes out what an earlier call wrote.
+// --auto-unmount removes the line that an earlier call wrote.
 func TestWatchAloneTables(t *testing.T) {
 	writeFile(t, "/run/mount/utab", "")
 	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
@@ -297,8 +296,8 @@ func TestWatchAloneTables(t *testing.T) {
 	}
 }
 
-// Root's watcher keeps of his rights no more than it takes to reach a
-// mountpoint, also one in a directory that is closed to others.
+// Root's watcher retains only the capabilities that it needs to reach a mountpoint, also
+// one in a directory that is closed to others.
 func TestWatchRoot(t *testing.T) {
 	call, home := asUser(t)
 	chmod(t, home, 0o700)
@@ -319,8 +318,8 @@ func TestWatchRoot(t *testing.T) {
 	wantNothing(t, mountpoint)
 }
 
-// A stack of the user's own mounts: each watcher takes its own, when it is
-// topmost, and leaves the other.
+// In a stack of the user's own mounts each watcher unmounts its own, if it is topmost,
+// and leaves the other.
 func TestWatchStack(t *testing.T) {
 	lower := watch(t)
 	<-lower.server.Ready()
@@ -339,8 +338,8 @@ func TestWatchStack(t *testing.T) {
 	unmount(t, lower.call, lower.mountpoint)
 }
 
-// The path leads elsewhere when the daemon dies: what lies there is not
-// touched, and our mount is found where it went.
+// When the daemon dies the path leads to another mount. That one stays, and ours is
+// found at its new path.
 func TestWatchSwapped(t *testing.T) {
 	call, home := asUser(t)
 	var dirs []string
@@ -371,6 +370,6 @@ func TestWatchSwapped(t *testing.T) {
 	wantNothing(t, victim)
 }
 
-// maxPrivate is what a watcher may have to itself, in kB: a machine may have
-// hundreds of them, for as long as their mounts are there.
+// maxPrivate bounds the private memory of a watcher, in kB: a machine may have hundreds
+// of them for as long as their mounts exist.
 const maxPrivate = 1024

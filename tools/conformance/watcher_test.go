@@ -17,13 +17,13 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// waitIgnoring waits until the watcher ignores signals and waits itself: it does
-// so some time after the reply. (That it blocks them is no sign: each process
-// does, between fork and exec.)
+// waitIgnoring waits until the watcher ignores signals and waits, which is some time
+// after the reply. (Blocked signals are no sign: each process has them between fork and
+// exec.)
 func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
 	poll, _ := testsys.SyscallNumber("ppoll")
-	// It leads a session of its own by then.
+	// By then it is a session leader.
 	for deadline := time.Now().Add(fusetest.Patience); status(t, pid)["NSsid"] != strconv.Itoa(pid) || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {
 			t.Fatal("the watcher does not wait")
@@ -34,7 +34,7 @@ func waitIgnoring(t *testing.T, pid int) {
 	}
 }
 
-// inSyscall says whether the main thread of a process is in this system call.
+// inSyscall reports whether the main thread of a process is in this system call.
 func inSyscall(t *testing.T, pid int, nr uintptr) bool {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
@@ -58,7 +58,7 @@ func status(t *testing.T, pid int) map[string]string {
 	return fields
 }
 
-// otherThreads are the threads of a process but the main one.
+// otherThreads returns the threads of a process without the main one.
 func otherThreads(t *testing.T, pid int) (tids []int) {
 	t.Helper()
 	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
@@ -80,7 +80,7 @@ func otherThreads(t *testing.T, pid int) (tids []int) {
 	return tids
 }
 
-// What a watcher holds while it waits.
+// A waiting watcher holds few descriptors and privileges.
 func TestWatchHolds(t *testing.T) {
 	w := watch(t)
 	waitIgnoring(t, w.Pid())
@@ -123,7 +123,7 @@ func TestWatchHolds(t *testing.T) {
 	w.wantExit(t, 0)
 }
 
-// Two watchers of one mount do not call it a failure that the other was faster.
+// With two watchers of one mount, the slower one does not fail.
 func TestWatchTwice(t *testing.T) {
 	call, mountpoint := asUser(t)
 	for range rounds(30) {
@@ -149,7 +149,7 @@ func TestWatchTwice(t *testing.T) {
 				t.Fatal("not both of them ask")
 			}
 		}
-		// Both hear of its end at the same moment.
+		// Both notice the end at the same moment.
 		if err := w.server.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestWatchTwice(t *testing.T) {
 	}
 }
 
-// A bind mount of ours elsewhere stays: it is not the mount that is watched.
+// A bind mount of the same file system stays: it is not the watched mount.
 func TestWatchBound(t *testing.T) {
 	w := watch(t)
 	<-w.server.Ready()
@@ -175,12 +175,12 @@ func TestWatchBound(t *testing.T) {
 	wantThere(t, elsewhere)
 }
 
-// Two hundred at once (20 with -short): what each has to itself.
+// The private memory of each of two hundred watchers (20 with -short).
 func TestWatchMany(t *testing.T) {
 	call, _ := asUser(t)
 	var all []*watched
 	watchers := rounds(200)
-	for range watchers { // of one program, so that its pages are shared
+	for range watchers { // of one program file, so that its pages are shared
 		mountpoint := fusetest.Dir(t, alice)
 		call.Args = []string{"-o", "auto_unmount", mountpoint}
 		all = append(all, startWatch(t, call, mountpoint))
@@ -204,7 +204,7 @@ func TestWatchMany(t *testing.T) {
 	}
 }
 
-// The socket may be a standard stream: it stays, and the other streams go.
+// The socket may be a standard stream: it stays open, and the other streams are closed.
 func TestWatchOnStream(t *testing.T) {
 	for fd := range 3 {
 		for _, args := range [][]string{{}, {"--sync-init"}} {
@@ -233,7 +233,7 @@ func TestWatchOnStream(t *testing.T) {
 	}
 }
 
-// wantStreams wants three descriptors: the socket, and nothing.
+// wantStreams wants three descriptors: the socket, and /dev/null twice.
 func wantStreams(t *testing.T, pid, socket int) {
 	t.Helper()
 	waitIgnoring(t, pid)
