@@ -2,10 +2,17 @@ package fusetest
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // SocketKind is what a [Call] gives its program as the comm socket.
@@ -122,6 +129,62 @@ func (c Call) Run(ctx context.Context) Result {
 	return p.Wait()
 }
 
+// Start starts the program. The caller must call Wait. When the context ends
+// the program is killed.
+func (c Call) Start(ctx context.Context) (*Proc, error) {
+	if c.shimmed() && !Restartable() {
+		return nil, errors.New("fusetest: a call with failing system calls or limits needs RunTests or MaybeShim first")
+	}
+	watch, err := newInterceptor(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &Proc{ctx: ctx, watch: watch, exited: make(chan struct{}), killErr: make(chan error, 1), shimmed: c.shimmed()}
+	files := newFileTable(c)
+	defer files.close()
+	var control *os.File // what the listener comes by
+	p.sock, control, err = files.setup(c)
+	p.out, p.errs = files.stdout, files.stderr
+	if err == nil {
+		p.start = time.Now()
+		p.process, err = c.startProcess(files)
+	}
+	if err != nil {
+		if control != nil {
+			testsys.MustClose(control)
+		}
+		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Prog, err), p.out.abandon(), p.errs.abandon(), p.CloseSocket())
+	}
+	if watch != nil {
+		go watch.run(p.process, control)
+	}
+	p.out.run()
+	p.errs.run()
+	go p.reap()
+	return p, nil
+}
+
+// startProcess starts the program, or the shim that becomes it.
+func (c Call) startProcess(files *fileTable) (*os.Process, error) {
+	attr := &os.ProcAttr{Dir: c.Dir, Files: files.list, Env: c.environ(), Sys: &syscall.SysProcAttr{Setpgid: c.Group}}
+	if c.shimmed() {
+		spec := c.shimSpec()
+		spec.Control = files.control
+		value, err := spec.encode()
+		if err != nil {
+			return nil, err
+		}
+		attr.Env = []string{shimEnv + "=" + value, "GOMAXPROCS=1"} // it has no use for more, and starts faster
+		return os.StartProcess("/proc/self/exe", []string{"fusetest-shim"}, attr)
+	}
+	if !c.KeepRoot {
+		attr.Sys.Credential = &syscall.Credential{
+			Uid: c.UID, Gid: c.GID, Groups: c.Groups, NoSetGroups: Have() != Root,
+		}
+	}
+	return os.StartProcess(c.Prog, c.argv(), attr)
+}
+
 // shimmed tells whether the program must be started by way of the shim.
 func (c Call) shimmed() bool {
 	return c.Intercept != nil || len(c.Deny)+len(c.Rlimits)+len(c.Block)+len(c.Ignore)+len(c.CloseFDs)+
@@ -146,3 +209,122 @@ func (c Call) commFD() int {
 }
 
 func (c Call) hasComm() bool { return c.Comm != nil || c.Socket != NoSocket }
+
+// fileTable is what a program gets as its descriptors.
+type fileTable struct {
+	list           []*os.File // by number; nil is closed
+	own            []*os.File // those of ours, closed after the start
+	stdout, stderr *capture
+	control        int // the number of the shim's control socket; 0: there is none
+}
+
+func newFileTable(c Call) *fileTable {
+	size := 3
+	if c.hasComm() {
+		size = max(size, c.commFD()+1)
+	}
+	return &fileTable{list: make([]*os.File, size)}
+}
+
+// setup opens the streams, the comm socket and the control socket, and returns
+// the test's ends of the sockets, nil for one that is not there.
+func (t *fileTable) setup(c Call) (sock, control *os.File, err error) {
+	if err := t.streams(c); err != nil {
+		return nil, nil, err
+	}
+	if sock, err = t.comm(c); err != nil || c.Intercept == nil {
+		return sock, nil, err
+	}
+	control, theirs, err := testsys.Socketpair(unix.SOCK_STREAM)
+	if err != nil {
+		return sock, nil, err
+	}
+	t.own = append(t.own, theirs)
+	t.control = len(t.list) // beyond all that the program is to have
+	t.list = append(t.list, theirs)
+	return sock, control, nil
+}
+
+func (t *fileTable) comm(c Call) (sock *os.File, err error) {
+	if c.Comm != nil {
+		t.list[c.commFD()] = c.Comm
+		return nil, nil
+	}
+	if c.Socket == NoSocket {
+		return nil, nil
+	}
+	mine, theirs, err := testsys.Socketpair(socketTypes[c.Socket])
+	if err != nil {
+		return nil, err
+	}
+	t.own = append(t.own, theirs)
+	t.list[c.commFD()] = theirs
+	if c.Prefill {
+		if err := fill(theirs); err != nil {
+			return nil, errors.Join(err, mine.Close())
+		}
+	}
+	if c.HangUp {
+		return nil, mine.Close()
+	}
+	if c.InheritPeer {
+		t.list = append(t.list, mine)
+	}
+	return mine, nil
+}
+
+// streams opens standard input, output and error. What the comm socket takes
+// the place of is closed again with the others.
+func (t *fileTable) streams(c Call) error {
+	in := c.Stdin
+	if in == nil {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return err
+		}
+		t.own = append(t.own, null)
+		in = null
+	}
+	t.list[0] = in
+	for _, s := range []struct {
+		fd    int
+		given *os.File
+		taken **capture
+	}{{1, c.Stdout, &t.stdout}, {2, c.Stderr, &t.stderr}} {
+		if s.given != nil {
+			t.list[s.fd] = s.given
+			continue
+		}
+		read, write, err := newCapture()
+		if err != nil {
+			return err
+		}
+		*s.taken = read
+		t.own = append(t.own, write)
+		t.list[s.fd] = write
+	}
+	return nil
+}
+
+// close closes the program's ends in this process.
+func (t *fileTable) close() {
+	for _, f := range t.own {
+		testsys.MustClose(f)
+	}
+}
+
+// environ returns the program's environment.
+func (c Call) environ() []string {
+	env := slices.Clone(c.Env)
+	given := slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "_FUSE_COMMFD=") })
+	if c.hasComm() && !c.NoCommEnv && !given {
+		env = append(env, fmt.Sprintf("_FUSE_COMMFD=%d", c.commFD()))
+	}
+	if c.InheritPeer {
+		env = append(env, fmt.Sprintf("_FUSE_COMMFD2=%d", c.commFD()+1))
+	}
+	if env == nil {
+		env = []string{} // nil would be the test's own
+	}
+	return env
+}

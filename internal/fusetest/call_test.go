@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 func TestCallReceives(t *testing.T) {
@@ -23,7 +25,7 @@ func TestCallReceives(t *testing.T) {
 			if r.Dev == nil || r.NFDs != 1 || r.Messages != 1 || string(r.Bytes) != "\x00" || r.Truncated {
 				t.Fatalf("kind %d: %+v", kind, r)
 			}
-			mustClose(r.Dev)
+			testsys.MustClose(r.Dev)
 		}
 	}
 }
@@ -34,7 +36,7 @@ func TestCallStreams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mustClose(read)
+	defer testsys.MustClose(read)
 	for _, given := range []string{"stdout", "stderr"} {
 		c := probe(t, "argv")
 		c.Socket, c.Args = NoSocket, []string{"there"}
@@ -47,7 +49,7 @@ func TestCallStreams(t *testing.T) {
 			t.Errorf("%s: %+v", given, r)
 		}
 	}
-	mustClose(write)
+	testsys.MustClose(write)
 	if text, err := io.ReadAll(read); err != nil || strings.Count(string(text), "there") != 1 {
 		t.Errorf("%q, %v", text, err)
 	}
@@ -61,7 +63,7 @@ func TestCallCommStdin(t *testing.T) {
 	if r.Dev == nil {
 		t.Fatalf("%+v", r)
 	}
-	mustClose(r.Dev)
+	testsys.MustClose(r.Dev)
 }
 
 func TestCallBadSockets(t *testing.T) {
@@ -87,7 +89,7 @@ func TestCallComm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mustClose(null)
+	defer testsys.MustClose(null)
 	c := probe(t, "sendfd")
 	c.Comm = null
 	if r := c.Run(within(t)); r.Exit != 1 || r.Stderr != "88\n" { // ENOTSOCK
@@ -148,7 +150,7 @@ func TestCallReceiveWaits(t *testing.T) {
 	if err != nil || got.NFDs != 1 {
 		t.Fatal(got, err)
 	}
-	mustClose(got.Dev)
+	testsys.MustClose(got.Dev)
 	if r := p.Wait(); r.Exit != 0 || r.NFDs != 0 || !r.EOF {
 		t.Errorf("%+v", r)
 	}

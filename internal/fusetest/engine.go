@@ -4,10 +4,14 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // engine answers the kernel's requests, in the server's process.
@@ -85,3 +89,158 @@ func (e *engine) end() (errno unix.Errno, text string) {
 	errors.As(e.err, &errno)
 	return errno, e.err.Error()
 }
+
+// wakeSignal interrupts the loop's wait. The Go runtime handles SIGURG in
+// every program, for its own preemption, and ignores one that it did not send.
+const wakeSignal = unix.SIGURG
+
+// loop reads and answers requests until the device ends or the engine is
+// closed. It keeps one thread for itself, which dies with it.
+//
+// The thread blocks the wake signal except inside ppoll, so a wake is never
+// lost between the look at the mode and the wait. (An eventfd beside the
+// device would not do: with FUSE_DEV_IOC_SYNC_INIT the device's own poll
+// blocks until the mount, and only a signal ends that.)
+func (e *engine) loop(started chan<- struct{}) {
+	runtime.LockOSThread()
+	err := maskWake()
+	e.mu.Lock()
+	e.tid = unix.Gettid()
+	e.mu.Unlock()
+	close(started)
+
+	buf := make([]byte, readBytes)
+	for err == nil {
+		err = e.step(buf)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.mode, e.tid = Dead, 0
+	e.err = errors.Join(ending(err), os.NewSyscallError("close", unix.Close(e.fd)))
+	close(e.finished)
+}
+
+// ending turns the error that ended the loop into that of Wait.
+func ending(err error) error {
+	switch {
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ECONNABORTED):
+		return nil
+	case errors.Is(err, fs.ErrClosed):
+		return fs.ErrClosed
+	}
+	return err
+}
+
+// step waits for one event and deals with it.
+func (e *engine) step(buf []byte) error {
+	e.mu.Lock()
+	mode, closing := e.mode, e.closing
+	e.mu.Unlock()
+	if closing {
+		return fs.ErrClosed
+	}
+	if mode == Healthy {
+		if err := e.release(); err != nil {
+			return err
+		}
+	}
+	woken, err := waitDevice(e.fd, mode != Frozen)
+	if err != nil || woken {
+		return err
+	}
+	n, err := unix.Read(e.fd, buf)
+	switch {
+	case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN), errors.Is(err, unix.ENOENT):
+		return nil // ENOENT: the request was interrupted while it was read
+	case err != nil:
+		return os.NewSyscallError("read", err)
+	}
+	return e.serve(buf[:n])
+}
+
+// release answers what was held back.
+func (e *engine) release() error {
+	for len(e.held) > 0 {
+		if err := e.send(e.held[0]); err != nil {
+			return err
+		}
+		e.held = e.held[1:]
+	}
+	return nil
+}
+
+// write hands one reply to the kernel. ENOENT says that nobody waits for it
+// any more, EINTR that nothing was written.
+func (e *engine) write(reply []byte) error {
+	for {
+		_, err := unix.Write(e.fd, reply)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil, errors.Is(err, unix.ENOENT):
+			return nil
+		}
+		return os.NewSyscallError("write", err)
+	}
+}
+
+// wake interrupts the loop's wait. The caller holds e.mu, under which the loop
+// takes its thread's number back before the thread dies.
+func (e *engine) wake() {
+	if e.tid == 0 {
+		return
+	}
+	if err := unix.Tgkill(unix.Getpid(), e.tid, wakeSignal); err != nil {
+		panic("fusetest: tgkill of the server's thread: " + err.Error())
+	}
+}
+
+// maskWake blocks the wake signal on this thread.
+func maskWake() error {
+	set := testsys.Sigset(wakeSignal)
+	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
+}
+
+// waitDevice waits for the device, with all signals let in. Without want only
+// its end (POLLERR) counts. It says whether a signal ended the wait.
+func waitDevice(fd int, want bool) (woken bool, err error) {
+	p := unix.PollFd{Fd: int32(fd)}
+	if want {
+		p.Events = unix.POLLIN
+	}
+	var none unix.Sigset_t
+	// Not unix.Ppoll, which gives the kernel no size of the mask.
+	_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, 0,
+		uintptr(unsafe.Pointer(&none)), kernelSigsetBytes, 0)
+	switch {
+	case errno == unix.EINTR:
+		return true, nil
+	case errno != 0:
+		return false, os.NewSyscallError("ppoll", errno)
+	case p.Revents&unix.POLLIN != 0:
+		return false, nil
+	}
+	return takeWake()
+}
+
+// takeWake tells an error of the device, which a read will name, from a wait
+// that a wake ended: before a synchronous INIT the device's poll reports that
+// as an error, too, the signal stays pending, and a read would block.
+func takeWake() (woken bool, err error) {
+	var pending unix.Sigset_t
+	_, _, errno := unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&pending)), kernelSigsetBytes, 0)
+	if errno != 0 {
+		return false, os.NewSyscallError("rt_sigpending", errno)
+	}
+	set := testsys.Sigset(wakeSignal)
+	if pending.Val[0]&set.Val[0] == 0 {
+		return false, nil
+	}
+	if err := unix.PthreadSigmask(unix.SIG_UNBLOCK, &set, nil); err != nil {
+		return false, os.NewSyscallError("rt_sigprocmask", err)
+	}
+	return true, maskWake()
+}
+
+// kernelSigsetBytes is _NSIG/8 of every architecture that Go has but MIPS.
+const kernelSigsetBytes = 8

@@ -1,9 +1,14 @@
 package fusetest
 
 import (
+	"errors"
 	"os"
+	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // AsUser runs fn on a thread of its own whose real, effective and saved ids
@@ -23,28 +28,59 @@ func AsUser(uid, gid uint32, fn func() error) error {
 	return t.Do(fn)
 }
 
-// setThreadIDs gives this thread all three ids and the groups. Without
-// groups (a user namespace forbids them) these stay.
-func setThreadIDs(uid, gid int, groups []int, noGroups bool) error {
-	if !noGroups {
-		if err := unix.Setgroups(groups); err != nil {
-			return os.NewSyscallError("setgroups", err)
-		}
-	}
-	// Not unix.Setresgid, which changes all threads of the process.
-	if _, _, errno := unix.RawSyscall(sysSetresgid, uintptr(gid), uintptr(gid), uintptr(gid)); errno != 0 {
-		return os.NewSyscallError("setresgid", errno)
-	}
-	if _, _, errno := unix.RawSyscall(sysSetresuid, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
-		return os.NewSyscallError("setresuid", errno)
-	}
-	return nil
+// Thread is a thread of one user's, on which a test does one thing after the
+// other as he would.
+type Thread struct {
+	work    chan func() error
+	results chan error
+	stop    sync.Once
 }
 
-// onlySysAdmin leaves this thread CAP_SYS_ADMIN and nothing else.
-func onlySysAdmin() error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	bit := uint32(1) << unix.CAP_SYS_ADMIN
-	data := [2]unix.CapUserData{{Effective: bit, Permitted: bit}}
-	return os.NewSyscallError("capset", unix.Capset(&header, &data[0]))
+// NewThread starts a thread whose ids and only group are these. With elsewhere
+// it has a mount namespace of its own, a copy of what is mounted at this
+// moment: what is mounted later is no mountpoint there, so its directory can be
+// renamed. Anybody can have that (unshare -Urm).
+func NewThread(uid, gid uint32, elsewhere bool) (*Thread, error) {
+	t := &Thread{work: make(chan func() error), results: make(chan error)}
+	go t.run(func() error {
+		if elsewhere {
+			if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+				return os.NewSyscallError("unshare", err)
+			}
+		}
+		return testsys.SetThreadIDs(int(uid), int(gid), []int{int(gid)}, Have() != Root)
+	})
+	if err := <-t.results; err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *Thread) run(begin func() error) {
+	runtime.LockOSThread() // for good: the thread must never run anything else
+	defer close(t.results)
+	t.results <- begin()
+	for f := range t.work {
+		t.results <- f()
+	}
+}
+
+// Do runs f on the thread.
+func (t *Thread) Do(f func() error) error {
+	t.work <- f
+	err, ok := <-t.results
+	if !ok {
+		return errors.New("the function did not return, and its thread has ended") // as of t.Fatal
+	}
+	return err
+}
+
+// Close ends the thread, and its namespace with it.
+func (t *Thread) Close() {
+	t.stop.Do(func() {
+		close(t.work)
+		for range t.results { // until it is gone
+		}
+	})
 }

@@ -3,6 +3,7 @@ package fusetest
 import (
 	"os"
 	"testing"
+	"time"
 )
 
 // noSkipEnv, set to 1, makes a failure of each skip: for the runs that are to
@@ -43,3 +44,7 @@ func NeedDevice(t testing.TB) {
 		Skip(t, deviceRemedy)
 	}
 }
+
+// Patience is how long a test waits for what will come, on a machine that may be
+// busy with something else, or stand still for a while. Only a failure takes it.
+const Patience = time.Minute

@@ -35,62 +35,6 @@ type Proc struct {
 	watch   *interceptor    // nil without Intercept
 }
 
-// Start starts the program. The caller must call Wait. When the context ends
-// the program is killed.
-func (c Call) Start(ctx context.Context) (*Proc, error) {
-	if c.shimmed() && !shimReady {
-		return nil, errors.New("fusetest: a call with failing system calls or limits needs RunTests or MaybeShim first")
-	}
-	watch, err := newInterceptor(c)
-	if err != nil {
-		return nil, err
-	}
-	p := &Proc{ctx: ctx, watch: watch, exited: make(chan struct{}), killErr: make(chan error, 1), shimmed: c.shimmed()}
-	files := newFileTable(c)
-	defer files.close()
-	var control *os.File // what the listener comes by
-	p.sock, control, err = files.setup(c)
-	p.out, p.errs = files.stdout, files.stderr
-	if err == nil {
-		p.start = time.Now()
-		p.process, err = c.startProcess(files)
-	}
-	if err != nil {
-		if control != nil {
-			mustClose(control)
-		}
-		return nil, errors.Join(fmt.Errorf("start %s: %w", c.Prog, err), p.out.abandon(), p.errs.abandon(), p.CloseSocket())
-	}
-	if watch != nil {
-		go watch.run(p.process, control)
-	}
-	p.out.run()
-	p.errs.run()
-	go p.reap()
-	return p, nil
-}
-
-// startProcess starts the program, or the shim that becomes it.
-func (c Call) startProcess(files *fileTable) (*os.Process, error) {
-	attr := &os.ProcAttr{Dir: c.Dir, Files: files.list, Env: c.environ(), Sys: &syscall.SysProcAttr{Setpgid: c.Group}}
-	if c.shimmed() {
-		spec := c.shimSpec()
-		spec.Control = files.control
-		value, err := spec.encode()
-		if err != nil {
-			return nil, err
-		}
-		attr.Env = []string{shimEnv + "=" + value, "GOMAXPROCS=1"} // it has no use for more, and starts faster
-		return os.StartProcess("/proc/self/exe", []string{"fusetest-shim"}, attr)
-	}
-	if !c.KeepRoot {
-		attr.Sys.Credential = &syscall.Credential{
-			Uid: c.UID, Gid: c.GID, Groups: c.Groups, NoSetGroups: Have() != Root,
-		}
-	}
-	return os.StartProcess(c.Prog, c.argv(), attr)
-}
-
 // reap kills the program when the context ends, and waits for its exit.
 func (p *Proc) reap() {
 	stop := context.AfterFunc(p.ctx, func() {
@@ -211,4 +155,103 @@ func (p *Proc) finish(r *Result) error {
 		err = errors.Join(err, recvErr, p.CloseSocket())
 	}
 	return err
+}
+
+// capture collects what a program writes to one of its streams. It is read
+// while the program runs, so that a full pipe never blocks it; after the exit
+// the rest is taken without waiting for others who still hold the pipe.
+type capture struct {
+	r    *os.File
+	data []byte
+	err  error
+	done chan struct{}
+	held bool
+}
+
+// newCapture returns a capture, and the pipe's end for the program.
+func newCapture() (*capture, *os.File, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &capture{r: r, done: make(chan struct{})}, w, nil
+}
+
+// run starts the reading.
+func (c *capture) run() {
+	if c == nil {
+		return
+	}
+	go func() {
+		defer close(c.done)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := c.r.Read(buf)
+			c.data = append(c.data, buf[:n]...)
+			if err != nil {
+				return // EOF, or the deadline of finish
+			}
+		}
+	}()
+}
+
+// finish stops the reading and takes what is left. It closes the pipe.
+func (c *capture) finish() error {
+	if c == nil {
+		return nil
+	}
+	if err := c.r.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return fmt.Errorf("output pipe: %w", err)
+	}
+	<-c.done
+	if err := c.r.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("output pipe: %w", err)
+	}
+	raw, err := c.r.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("output pipe: %w", err)
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		c.rest(int(fd))
+		return true
+	})
+	return errors.Join(err, c.err, c.r.Close())
+}
+
+// rest reads until the pipe is empty or at its end.
+func (c *capture) rest(fd int) {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := unix.Read(fd, buf)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EAGAIN):
+			c.held = true
+			return
+		case err != nil || n == 0:
+			c.err = os.NewSyscallError("read", err)
+			return
+		}
+		c.data = append(c.data, buf[:n]...)
+	}
+}
+
+// abandon closes a pipe that nobody will write to.
+func (c *capture) abandon() error {
+	if c == nil {
+		return nil
+	}
+	return c.r.Close()
+}
+
+// isHeld says whether another process still has the stream open.
+func (c *capture) isHeld() bool { return c != nil && c.held }
+
+// String returns what was collected.
+func (c *capture) String() string {
+	if c == nil {
+		return ""
+	}
+	return string(c.data)
 }

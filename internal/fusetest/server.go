@@ -8,6 +8,10 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // Mode is how a [Server] treats the requests of the kernel.
@@ -90,7 +94,7 @@ func ServeOptions(dev *os.File, tree Tree, opts Options) *Server {
 		mode:     opts.mode(),
 	}
 	err := s.start(dev)
-	mustClose(dev)
+	testsys.MustClose(dev)
 	if err != nil {
 		s.finish(nil, fmt.Errorf("start the server: %w", err))
 		return s
@@ -215,4 +219,15 @@ func (s *Server) Count(op Opcode) int {
 // DESTROY, FORGET and INTERRUPT. Empty, it says that nobody asked the daemon.
 func (s *Server) Asked() []Opcode {
 	return slices.DeleteFunc(s.Requests(), Opcode.isHousekeeping)
+}
+
+// AwaitAsked waits until accesses have caused more than so many requests (see
+// Asked), and fails the test when none comes.
+func (s *Server) AwaitAsked(t testing.TB, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); len(s.Asked()) <= n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("nobody has asked within %v", Patience)
+		}
+	}
 }

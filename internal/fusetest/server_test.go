@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 var hello = Tree{Files: map[string][]byte{"hello": []byte("hello, world\n"), "big": make([]byte, 300<<10), "empty": {}}}
@@ -42,7 +44,7 @@ func await(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-within(t).Done():
+	case <-time.After(Patience):
 		t.Fatal("never happened: " + what)
 	}
 }
@@ -124,7 +126,7 @@ func TestServerHung(t *testing.T) {
 		select {
 		case err := <-done:
 			t.Fatal("answered while hung:", err)
-		case <-within(t).Done():
+		case <-time.After(Patience):
 			t.Fatal("no request came")
 		default:
 		}
@@ -144,11 +146,7 @@ func TestServerHungDies(t *testing.T) {
 		_, err := os.Stat(dir)
 		done <- err
 	}()
-	for len(s.Asked()) == 0 {
-		if within(t).Err() != nil {
-			t.Fatal("no request came")
-		}
-	}
+	s.AwaitAsked(t, 0)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
@@ -221,7 +219,7 @@ func TestServerSilent(t *testing.T) {
 	go func() {
 		asked <- AsUser(4242, 4242, func() error { return unix.Statfs(dir, &unix.Statfs_t{}) })
 	}()
-	for s.Count(OpStatfs) == 0 && within(t).Err() == nil {
+	for end := time.Now().Add(Patience); s.Count(OpStatfs) == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	select {
@@ -266,7 +264,7 @@ func TestServerSyncInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := SyncInit(dev); err != nil {
-		mustClose(dev)
+		testsys.MustClose(dev)
 		Skip(t, "boot Linux 6.18 or newer: "+err.Error())
 	}
 	if err := Serve(dev, hello).Close(); err != nil {

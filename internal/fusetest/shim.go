@@ -7,18 +7,17 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 const (
 	shimEnv    = "FUSETEST_SHIM"
 	shimFailed = 125 // the exit status of a shim that could not do its work
 )
-
-// shimReady says that this program would act as a shim or server when it is
-// executed again; without that it would run the tests once more.
-var shimReady bool
 
 // shimSpec is what the shim does before it becomes the program. Text is kept as
 // bytes, since JSON would mend what is not UTF-8.
@@ -62,32 +61,17 @@ func (s shimSpec) encode() (string, error) {
 	return string(b), nil
 }
 
-// MaybeShim must be the first call of main or TestMain of every program that
-// has a [Server], or makes a [Call] with failing system calls, limits and the
-// like; [RunTests] does it. In a process that was started as one of these it
-// does their work and never returns.
-func MaybeShim() {
-	shimReady = true
-	if _, ok := os.LookupEnv(serverEnv); ok {
-		endServer(serverMain())
-	}
-	if value, ok := os.LookupEnv(shimEnv); ok {
-		var s shimSpec
-		err := json.Unmarshal([]byte(value), &s)
-		if err == nil {
-			err = s.become()
-		}
-		fmt.Fprintln(os.Stderr, "fusetest shim:", err)
-		os.Exit(shimFailed)
-	}
-}
+func init() { Role(shimEnv, shimMain) }
 
-func endServer(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "fusetest server:", err)
-		os.Exit(1)
+// shimMain is the process that becomes the program of a [Call].
+func shimMain(value string) {
+	var s shimSpec
+	err := json.Unmarshal([]byte(value), &s)
+	if err == nil {
+		err = s.become()
 	}
-	os.Exit(0)
+	fmt.Fprintln(os.Stderr, "fusetest shim:", err)
+	os.Exit(shimFailed)
 }
 
 // become changes this thread, and lets it execute the program. The order
@@ -122,7 +106,7 @@ func (s shimSpec) process() error {
 			return os.NewSyscallError("prctl(PR_CAPBSET_DROP)", err)
 		}
 	}
-	set := sigset(s.Block...)
+	set := testsys.Sigset(s.Block...)
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 }
 
@@ -157,13 +141,13 @@ func (s shimSpec) drop() error {
 	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl(PR_SET_KEEPCAPS)", err)
 	}
-	if err := setThreadIDs(s.UID, s.GID, s.Groups, s.NoGroups); err != nil {
+	if err := testsys.SetThreadIDs(s.UID, s.GID, s.Groups, s.NoGroups); err != nil {
 		return err
 	}
 	if s.UID == 0 || (len(s.Deny) == 0 && s.Control == 0) {
 		return nil
 	}
-	return onlySysAdmin()
+	return testsys.KeepOnlySysAdmin()
 }
 
 func (s shimSpec) closeAll() error {
@@ -204,4 +188,136 @@ func toStrings(list [][]byte) []string {
 		out[i] = string(v)
 	}
 	return out
+}
+
+// Denied is a system call that fails in the program and in all its children.
+type Denied struct {
+	Name  string // one of testsys.SyscallNumber's, or empty
+	Nr    uintptr
+	Errno unix.Errno
+	// Kill ends the process with SIGSYS at the call, in place of an error.
+	Kill bool
+}
+
+// Deny lists calls that all fail with one error.
+func Deny(errno unix.Errno, names ...string) []Denied {
+	var list []Denied
+	for _, name := range names {
+		list = append(list, Denied{Name: name, Errno: errno})
+	}
+	return slices.Clip(list)
+}
+
+// auditArchs are the values of seccomp_data.arch by GOARCH.
+var auditArchs = map[string]uint32{
+	"amd64": unix.AUDIT_ARCH_X86_64, "386": unix.AUDIT_ARCH_I386,
+	"arm64": unix.AUDIT_ARCH_AARCH64, "arm": unix.AUDIT_ARCH_ARM,
+	"riscv64": unix.AUDIT_ARCH_RISCV64, "loong64": unix.AUDIT_ARCH_LOONGARCH64,
+	"ppc64le": unix.AUDIT_ARCH_PPC64LE, "s390x": unix.AUDIT_ARCH_S390X,
+}
+
+// installFilter makes the filter count for this thread and what it executes. It
+// sets no no_new_privs, which would take the effect from a setuid bit, and so
+// needs CAP_SYS_ADMIN. A program of another architecture is let alone.
+func installFilter(prog []unix.SockFilter) error {
+	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
+	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
+	runtime.KeepAlive(prog)
+	if errno != 0 {
+		return os.NewSyscallError("seccomp", errno)
+	}
+	return nil
+}
+
+// The instructions of classic BPF that are used.
+const (
+	opLoad  = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	opEqual = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	opHas   = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+	opRet   = unix.BPF_RET | unix.BPF_K
+)
+
+var allow = unix.SockFilter{Code: opRet, K: unix.SECCOMP_RET_ALLOW}
+
+// filterProgram compares the architecture, then one number after the other. What
+// is left is allowed, or told to a listener, but for what is to be hidden from it.
+func filterProgram(deny []Denied, listen bool, hide []string) ([]unix.SockFilter, error) {
+	arch, ok := auditArchs[runtime.GOARCH]
+	if !ok {
+		return nil, fmt.Errorf("seccomp: no audit architecture known for %s", runtime.GOARCH)
+	}
+	const nrAt, archAt = 0, 4 // in struct seccomp_data
+	prog := []unix.SockFilter{
+		{Code: opLoad, K: archAt},
+		{Code: opEqual, K: arch, Jt: 1},
+		allow,
+		{Code: opLoad, K: nrAt},
+	}
+	for _, d := range deny {
+		nr, action, err := d.rule()
+		if err != nil {
+			return nil, err
+		}
+		prog = append(prog, unix.SockFilter{Code: opEqual, K: uint32(nr), Jf: 1}, unix.SockFilter{Code: opRet, K: action})
+	}
+	if !listen {
+		return append(prog, allow), nil
+	}
+	rest, err := tell(hide)
+	return append(prog, rest...), err
+}
+
+// tell is the part for a listener: housekeeping, threads and what else is to be
+// hidden pass, and the rest is told.
+func tell(hide []string) (prog []unix.SockFilter, err error) {
+	hidden := slices.Clone(housekeeping)
+	for _, name := range hide {
+		nr, err := number(name)
+		if err != nil {
+			return nil, err
+		}
+		hidden = append(hidden, nr)
+	}
+	for _, nr := range hidden {
+		prog = append(prog, unix.SockFilter{Code: opEqual, K: uint32(nr), Jf: 1}, allow)
+	}
+	return append(prog,
+		unix.SockFilter{Code: opEqual, K: unix.SYS_CLONE, Jf: 3},
+		unix.SockFilter{Code: opLoad, K: cloneFlagsAt()},
+		unix.SockFilter{Code: opHas, K: unix.CLONE_THREAD, Jf: 1},
+		allow,
+		unix.SockFilter{Code: opRet, K: unix.SECCOMP_RET_USER_NOTIF},
+	), nil
+}
+
+// cloneFlagsAt is where struct seccomp_data has the lower half of clone's flags:
+// the first argument, but for s390x, where they are the second.
+func cloneFlagsAt() uint32 {
+	const argsAt, argBytes = 16, 8
+	if runtime.GOARCH == "s390x" {
+		return argsAt + argBytes + 4 // big-endian
+	}
+	return argsAt
+}
+
+// rule resolves the name and makes the filter's verdict.
+func (d Denied) rule() (nr uintptr, action uint32, err error) {
+	nr = d.Nr
+	if d.Name != "" {
+		if nr, err = number(d.Name); err != nil {
+			return 0, 0, err
+		}
+	}
+	if d.Kill {
+		return nr, unix.SECCOMP_RET_KILL_PROCESS, nil
+	}
+	return nr, unix.SECCOMP_RET_ERRNO | uint32(d.Errno)&unix.SECCOMP_RET_DATA, nil
+}
+
+func number(name string) (uintptr, error) {
+	nr, ok := testsys.SyscallNumber(name)
+	if !ok {
+		return 0, fmt.Errorf("seccomp: no number known for %q", name)
+	}
+	return nr, nil
 }

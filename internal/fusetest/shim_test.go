@@ -1,9 +1,6 @@
 package fusetest
 
 import (
-	"errors"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,49 +81,5 @@ func TestShimCloses(t *testing.T) {
 	c.CloseFDs = []int{77}
 	if r := c.Run(within(t)); r.Exit != shimFailed || r.Err == nil {
 		t.Errorf("%+v", r)
-	}
-}
-
-func TestAsUser(t *testing.T) {
-	NeedRoot(t)
-	dir := Dir(t, 1000)
-	err := AsUser(1000, 1001, func() error {
-		r, e, s := unix.Getresuid()
-		groups, err := unix.Getgroups()
-		if r != 1000 || e != 1000 || s != 1000 || unix.Getegid() != 1001 || len(groups) != 1 || groups[0] != 1001 {
-			t.Error(r, e, s, unix.Getegid(), groups, err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600); err != nil {
-			t.Error(err)
-		}
-		return unix.Chroot("/")
-	})
-	if !errors.Is(err, unix.EPERM) {
-		t.Error(err)
-	}
-	if os.Getuid() != 0 {
-		t.Error("the ids leaked to another thread")
-	}
-}
-
-// TestAsUserMount: the kernel lets nobody but the owner in, not even root.
-func TestAsUserMount(t *testing.T) {
-	NeedRoot(t)
-	NeedDevice(t)
-	path := Dir(t, 1000)
-	srv, err := Mount(path, hello, MountOptions{UID: 1000, GID: 1000})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rootErr := os.ReadDir(path)
-	userErr := AsUser(1000, 1000, func() error {
-		_, err := os.ReadDir(path)
-		return err
-	})
-	if !errors.Is(rootErr, unix.EACCES) || userErr != nil {
-		t.Errorf("root %v, owner %v", rootErr, userErr)
-	}
-	if err := srv.Close(); err != nil {
-		t.Error(err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // Received is what came out of a comm socket.
@@ -29,7 +31,7 @@ func (r *Received) merge(m Received) {
 	if r.Dev == nil {
 		r.Dev = m.Dev
 	} else if m.Dev != nil {
-		mustClose(m.Dev)
+		testsys.MustClose(m.Dev)
 	}
 	r.NFDs += m.NFDs
 	r.Bytes = append(r.Bytes, m.Bytes...)
@@ -38,27 +40,8 @@ func (r *Received) merge(m Received) {
 	r.EOF = r.EOF || m.EOF
 }
 
-// mustClose closes a descriptor to which nothing was written, so that a failure
-// is a bug of a test: somebody else closed it.
-func mustClose(f *os.File) {
-	if err := f.Close(); err != nil {
-		panic("fusetest: " + err.Error())
-	}
-}
-
-// socketpair returns a close-on-exec pair. The first end, the test's, is
-// non-blocking and known to the poller, so that deadlines work on it.
-func socketpair(kind SocketKind) (mine, theirs *os.File, err error) {
-	types := map[SocketKind]int{Stream: unix.SOCK_STREAM, Seqpacket: unix.SOCK_SEQPACKET, Dgram: unix.SOCK_DGRAM}
-	fds, err := unix.Socketpair(unix.AF_UNIX, types[kind]|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
-	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(fds[0]), unix.Close(fds[1]))
-	}
-	return os.NewFile(uintptr(fds[0]), "comm socket"), os.NewFile(uintptr(fds[1]), "comm socket"), nil
-}
+// socketTypes are the kinds as socketpair(2) takes them.
+var socketTypes = map[SocketKind]int{Stream: unix.SOCK_STREAM, Seqpacket: unix.SOCK_SEQPACKET, Dgram: unix.SOCK_DGRAM}
 
 // fill writes to f until it takes no more.
 func fill(f *os.File) error {

@@ -2,18 +2,17 @@ package fusetest
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
 // stageDir lies on a tmpfs of its own, inside the namespace's own /run.
 const stageDir = "/run/fusetest"
-
-// deviceRemedy says why there is no fuse device, empty if there is one.
-var deviceRemedy string
 
 // Stage returns the directory in which tests may create what they like: a
 // tmpfs of mode 0755, owned by root, on which setuid bits and (for root)
@@ -76,30 +75,141 @@ func mkdirMode(dir string, mode os.FileMode) error {
 	return os.Chmod(dir, mode)
 }
 
-// setupDevice puts a node that everybody may open over /dev/fuse, and falls
-// back on the one that is there. It returns what to do if neither works.
-func setupDevice() (remedy string) {
-	if _, err := os.Stat(DevicePath); err != nil {
-		return "load the fuse module (modprobe fuse), or give the container its device: " + err.Error()
-	}
-	nodeErr := replaceDevice(filepath.Join(stageDir, "fuse"))
-	dev, err := OpenDevice()
-	if err != nil {
-		return fmt.Sprintf("run as root, or chmod 0666 %s: %v", DevicePath, errors.Join(err, nodeErr))
-	}
-	mustClose(dev)
-	return ""
+// etcNames are what programs need of /etc; fuse.conf is for each test to
+// write. Names that are not there are left out.
+var etcNames = []string{
+	"passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
+	"mtab", "resolv.conf", "hosts", "alternatives", "localtime",
+	"groff", "manpath.config",
 }
 
-func replaceDevice(node string) error {
-	if err := unix.Mknod(node, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 229))); err != nil {
-		return &os.PathError{Op: "mknod", Path: node, Err: err}
+// etcEntry is one copied file: a link as a link, never what it leads to.
+type etcEntry struct {
+	path string
+	mode fs.FileMode
+	link string
+	data []byte
+}
+
+// readEtc reads what the private /etc is to have, parents before children.
+func readEtc() ([]etcEntry, error) {
+	var entries []etcEntry
+	for _, name := range etcNames {
+		err := filepath.WalkDir(filepath.Join("/etc", name), func(path string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			e, err := readEntry(path)
+			if err == nil {
+				entries = append(entries, e)
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	if err := os.Chmod(node, 0o666); err != nil {
-		return err
+	return entries, nil
+}
+
+func readEntry(path string) (etcEntry, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return etcEntry{}, err
 	}
-	if err := unix.Mount(node, DevicePath, "", unix.MS_BIND, ""); err != nil {
-		return &os.PathError{Op: "bind", Path: DevicePath, Err: err}
+	e := etcEntry{path: path, mode: info.Mode()}
+	switch {
+	case e.mode&fs.ModeSymlink != 0:
+		e.link, err = os.Readlink(path)
+	case e.mode.IsRegular():
+		e.data, err = os.ReadFile(path)
+	}
+	return e, err
+}
+
+// writeEtc fills the private /etc.
+func writeEtc(entries []etcEntry) error {
+	for _, e := range entries {
+		var err error
+		switch {
+		case e.link != "":
+			err = os.Symlink(e.link, e.path)
+		case e.mode.IsDir():
+			err = mkdirMode(e.path, e.mode.Perm())
+		case e.mode.IsRegular():
+			err = os.WriteFile(e.path, e.data, e.mode.Perm())
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// Dir returns a fresh directory on the stage, of mode 0755 and owned by uid,
+// with the gid of the same number. At the test's end all mounts in it are
+// detached and it is removed. It skips the test where there is no stage.
+func Dir(t testing.TB, uid uint32) string {
+	t.Helper()
+	NeedNamespace(t)
+	if uid != 0 {
+		NeedRoot(t)
+	}
+	dir, remove, err := MakeDir(uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := remove(); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// MakeDir is Dir for a program that is no test; remove cleans up.
+func MakeDir(uid uint32) (dir string, remove func() error, err error) {
+	dir, err = os.MkdirTemp(filepath.Join(stageDir, "dir"), "t")
+	if err != nil {
+		return "", nil, err
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chown(dir, int(uid), int(uid))); err != nil {
+		return "", nil, errors.Join(err, os.Remove(dir))
+	}
+	return dir, func() error { return errors.Join(DetachBelow(dir), os.RemoveAll(dir)) }, nil
+}
+
+// DetachBelow lazily unmounts everything at and below dir, whatever state its
+// daemons are in.
+func DetachBelow(dir string) error {
+	for {
+		lines, err := readMountinfo()
+		if err != nil {
+			return err
+		}
+		target := outermost(lines, dir)
+		if target == "" {
+			return nil
+		}
+		if err := unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			return &os.PathError{Op: "umount", Path: target, Err: err}
+		}
+	}
+}
+
+// outermost returns the shortest mountpoint at or below dir: no other mount
+// lies on the way to it, so that no daemon is asked, and what is mounted
+// inside goes with it.
+func outermost(lines []Line, dir string) string {
+	best := ""
+	for _, l := range lines {
+		inside := l.Mountpoint == dir || strings.HasPrefix(l.Mountpoint, dir+"/")
+		if inside && (best == "" || len(l.Mountpoint) < len(best)) {
+			best = l.Mountpoint
+		}
+	}
+	return best
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // includesEnv names what profiles include, in a guest with AppArmor.
@@ -22,12 +23,12 @@ const includesEnv = "FUSERMOUNT_GUEST_APPARMOR"
 const (
 	profileFile = "../../packaging/apparmor/fusermount3"
 	attachment  = "/usr/bin/fusermount{,3}"
-	// onStage is where the tests install the helper, too.
+	// onStage is where the tests install the helper.
 	onStage = "/{usr/bin,run/fusetest/bin/*}/fusermount{,3}"
 )
 
-// foreignProfile stands for what a distribution wrote for another helper: it
-// has no rule for move_mount, and no capability but the one to mount.
+// foreignProfile is like a distribution's profile for another helper: it has no rule for
+// move_mount, and only the capability to mount.
 const foreignProfile = `abi <abi/3.0>,
 include <tunables/global>
 profile fusermount3 ` + attachment + ` {
@@ -65,8 +66,7 @@ func confineBy(t *testing.T, profile string) {
 	t.Cleanup(func() { parse("--remove") })
 }
 
-// kernelLog opens the log of the kernel at its end. What AppArmor refuses
-// stands there.
+// kernelLog opens the kernel's log at its end. AppArmor logs its refusals there.
 func kernelLog(t *testing.T) (fd int) {
 	t.Helper()
 	fd, err := unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -80,10 +80,10 @@ func kernelLog(t *testing.T) (fd int) {
 	return fd
 }
 
-// who is what differs between two refusals of one kind.
-var who = regexp.MustCompile(` (?:pid|fsuid|ouid)=[0-9]+|fusetest/dir/t[0-9]+`)
+// varying is what differs between two refusals of one kind.
+var varying = regexp.MustCompile(` (?:pid|fsuid|ouid)=[0-9]+|fusetest/dir/t[0-9]+`)
 
-// denials reads what was refused since then, each kind once.
+// denials reads the refusals since kernelLog, each kind once.
 func denials(t *testing.T, log int) (lines []string) {
 	t.Helper()
 	buf := make([]byte, 8192)
@@ -98,22 +98,22 @@ func denials(t *testing.T, log int) (lines []string) {
 			t.Fatal(err) // EPIPE: messages were lost
 		}
 		if _, line, found := strings.Cut(string(buf[:max(n, 0)]), `apparmor="DENIED" `); found {
-			lines = append(lines, who.ReplaceAllString(line, ""))
+			lines = append(lines, varying.ReplaceAllString(line, ""))
 		}
 	}
 }
 
-// wantConfined wants a running helper under the profile.
+// wantConfined wants the running helper to be under the profile.
 func wantConfined(t *testing.T, pid int) {
 	t.Helper()
-	if label := readFile(t, "/proc/"+strconv.Itoa(pid)+"/attr/current"); label != "fusermount3 (enforce)\n" {
+	if label := helpertest.ReadFile(t, "/proc/"+strconv.Itoa(pid)+"/attr/current"); label != "fusermount3 (enforce)\n" {
 		t.Errorf("the helper runs under %q", label)
 	}
 }
 
-// All that the helper does, it does under our profile without a refusal.
+// Under our profile the helper works without a refusal.
 func TestAppArmorOwnProfile(t *testing.T) {
-	confineBy(t, readFile(t, profileFile))
+	confineBy(t, helpertest.ReadFile(t, profileFile))
 	log := kernelLog(t)
 	t.Run("confined", func(t *testing.T) {
 		w := watch(t)
@@ -138,8 +138,8 @@ func TestAppArmorOwnProfile(t *testing.T) {
 	}
 }
 
-// Under a profile for another helper the way to mount is the one that the
-// profile knows.
+// Under a profile for another helper, the helper mounts by the call that the profile
+// allows.
 func TestAppArmorForeignProfile(t *testing.T) {
 	confineBy(t, foreignProfile)
 	call, mountpoint := asUser(t)

@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	_ "embed"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -8,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // commandLine is a call by an ordinary user in a directory of their own. It has no
@@ -55,7 +58,7 @@ func lacks(flags ...string) func(commandLine, outcome, outcome) bool {
 	}
 }
 
-// outcome is what the caller sees.
+// outcome is the result of a call.
 type outcome struct {
 	exit    int
 	message string // the first line, without the program's name
@@ -98,17 +101,52 @@ func (b *bench) try(program string, c commandLine) outcome {
 	return outcome{r.Exit, strings.ReplaceAll(message, b.dir, "$H")}
 }
 
+// TestCommandLines holds our answer to each command line to testdata/commandlines.txt,
+// which -update writes, and to the table where it has one.
 func TestCommandLines(t *testing.T) {
 	b := newBench(t)
-	program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+	program := helpertest.Install(t)
 	before := len(fusetest.Mountinfo(t))
+	var answers []string
 	for _, c := range commandLines() {
-		if got := b.try(program, c); c.want != "" && got.String() != c.want {
+		got := b.try(program, c).String()
+		if c.want != "" && got != c.want {
 			t.Errorf("%v:\n got %q\nwant %q", c, got, c.want)
 		}
+		answers = append(answers, fmt.Sprintf("%v: %s\n", c, got))
 	}
+	wantAnswers(t, slices.Compact(answers))
 	if after := len(fusetest.Mountinfo(t)); after != before {
 		t.Errorf("%d mounts before, %d after", before, after)
+	}
+}
+
+var update = flag.Bool("update", false, "write the files that the tests would compare")
+
+const answersFile = "testdata/commandlines.txt"
+
+// knownAnswers is embedded, since the tests also run without the source tree.
+//
+//go:embed testdata/commandlines.txt
+var knownAnswers string
+
+// wantAnswers compares the answers with the known ones.
+func wantAnswers(t *testing.T, got []string) {
+	t.Helper()
+	if *update {
+		must(t, os.WriteFile(answersFile, []byte(strings.Join(got, "")), 0o644))
+		return
+	}
+	want := slices.Collect(strings.Lines(knownAnswers))
+	for _, line := range got {
+		if !slices.Contains(want, line) {
+			t.Errorf("not in %s: %s", answersFile, line)
+		}
+	}
+	for _, line := range want {
+		if !slices.Contains(got, line) {
+			t.Errorf("only in %s: %s", answersFile, line)
+		}
 	}
 }
 
@@ -120,7 +158,7 @@ func TestReferenceCommandLines(t *testing.T) {
 		t.Skip("compares with the C helper: run 'make test-reference'")
 	}
 	b := newBench(t)
-	program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+	program := helpertest.Install(t)
 	reference = fusetest.InstallHelper(t, reference, fusetest.Setuid)
 	shown := make([]int, len(differences))
 	all := commandLines()

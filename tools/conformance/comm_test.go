@@ -8,15 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // waysToMount are the two ways, forced in turn.
 var waysToMount = map[string][]fusetest.Denied{
 	"fsopen": nil,
-	"mount2": fusetest.Deny(unix.ENOSYS, "fsopen"),
+	"mount2": helpertest.NoFsopen,
 }
 
-// A mount without a receiver is taken back, whatever the reason.
+// A mount whose device cannot be sent is taken back, whatever the reason.
 func TestSendFails(t *testing.T) {
 	for way, deny := range waysToMount {
 		causes := map[string]func(*fusetest.Call){
@@ -27,7 +28,7 @@ func TestSendFails(t *testing.T) {
 			"sendmsg denied":  func(c *fusetest.Call) { c.Deny = append(c.Deny, fusetest.Deny(unix.ENOBUFS, "sendmsg")...) },
 		}
 		if runtime.GOARCH == "386" {
-			delete(causes, "sendmsg denied") // there it is socketcall(2), whose arguments no filter sees
+			delete(causes, "sendmsg denied") // 386 uses socketcall(2), whose arguments no filter sees
 		}
 		for name, spoil := range causes {
 			t.Run(way+"/"+name, func(t *testing.T) {
@@ -82,13 +83,13 @@ func TestCommNumbers(t *testing.T) {
 	for _, fd := range []int{0, 1, 2} {
 		call, mountpoint := asUser(t)
 		call.CommFD, call.CommStdin = fd, fd == 0
-		call.Args = []string{"-o", "suid", mountpoint} // a message must not get between
+		call.Args = []string{"-o", "suid", mountpoint} // a message must not be mixed with the reply
 		wantMounted(t, run(t, call), mountpoint)
 		unmount(t, call, mountpoint)
 	}
 }
 
-// Missing standard streams change nothing.
+// Missing standard streams make no difference.
 func TestClosedStreams(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.CloseFDs = []int{0, 1, 2}
@@ -96,7 +97,7 @@ func TestClosedStreams(t *testing.T) {
 	unmount(t, call, mountpoint)
 }
 
-// A datagram pair is refused: its end cannot be noticed.
+// A datagram pair is refused: the peer's end cannot be noticed.
 func TestDatagram(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Socket = fusetest.Dgram

@@ -10,8 +10,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// wantFiltered wants all threads of a process under seccomp filters, and none
-// able to gain privileges.
+// wantFiltered wants all threads of a process to have seccomp filters and no_new_privs.
 func wantFiltered(t *testing.T, pid int) {
 	t.Helper()
 	tasks, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*")
@@ -23,15 +22,14 @@ func wantFiltered(t *testing.T, pid int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A thread's status can be read by its number like a process'.
+		// /proc/TID works for a thread, too.
 		if s := status(t, tid); s["Seccomp"] != "2" || s["NoNewPrivs"] != "1" {
 			t.Errorf("thread %d: Seccomp %s, NoNewPrivs %s", tid, s["Seccomp"], s["NoNewPrivs"])
 		}
 	}
 }
 
-// While it waits for an answer, too, the helper can make no call but those that
-// it needs.
+// The helper can only make the calls that it needs, also while it waits for an answer.
 func TestConfinedWhileWaiting(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	s := startSync(t, call, mountpoint)
@@ -42,8 +40,8 @@ func TestConfinedWhileWaiting(t *testing.T) {
 	s.wantFailed(t, "the caller closed the socket")
 }
 
-// Where filters are refused the helper goes on without; where one should be had
-// and fails, it ends before it has done anything.
+// Where filters are refused or unknown, the helper works without one. After any other
+// failure it ends before it has done anything.
 func TestFilterRefused(t *testing.T) {
 	for errno, works := range map[unix.Errno]bool{
 		unix.ENOSYS: true, unix.EINVAL: true, unix.EPERM: true, unix.EACCES: true, unix.ENOMEM: false, unix.EFAULT: false,

@@ -1,19 +1,23 @@
 package conformance
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// figures is what the summary at the end tells.
+// figures is the summary at the end.
 var figures string
 
 func TestMain(m *testing.M) {
@@ -31,14 +35,14 @@ const scripts = "../../testdata/script"
 // users get a name each, since the C helper looks for one; nameless has none.
 const users = "alice:x:4242:4242::/:/bin/sh\nbob:x:4343:4343::/:/bin/sh\n"
 
-// ways are the system calls that fail in one run of all scripts, so that the
-// helper has to take the other way.
+// ways are the system calls that fail in one run of all scripts, so that the helper uses
+// its fallbacks.
 var ways = map[string][]fusetest.Denied{
 	"as-it-is":            nil,
-	"mount2":              fusetest.Deny(unix.ENOSYS, "fsopen"),
+	"mount2":              helpertest.NoFsopen,
 	"mount2-eperm":        fusetest.Deny(unix.EPERM, "fsopen", "fsmount"),
 	"late-eacces":         fusetest.Deny(unix.EACCES, "move_mount"),
-	"mountinfo":           fusetest.Deny(unix.ENOSYS, "statmount", "listmount"),
+	"mountinfo":           helpertest.NoStatmount,
 	"mount2-mountinfo":    fusetest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"),
 	"old-faccessat-statx": append(fusetest.Deny(unix.ENOSYS, "faccessat2"), fusetest.Deny(unix.EPERM, "statmount")...),
 }
@@ -99,7 +103,7 @@ func runScripts(t *testing.T, program string, deny []fusetest.Denied, reference 
 	})
 }
 
-// serial runs the scripts one after the other: they share /etc and /run.
+// serial runs the scripts one after the other, since they share /etc and /run.
 type serial struct{ *testing.T }
 
 func (s serial) Parallel() {}
@@ -110,9 +114,8 @@ func (s serial) Run(name string, f func(testscript.T)) {
 
 func (s serial) Verbose() bool { return testing.Verbose() }
 
-// compat is a condition that holds for the C helper: the named row of
-// COMPAT.md. What such a line says of the C helper fails once it is no longer
-// true, and with it the row.
+// compat is a condition that is true for the C helper. It names a row of COMPAT.md: a
+// line with it fails when the row is no longer true.
 var compat = regexp.MustCompile(`^compat:[a-z0-9-]+$`)
 
 // TestCompatRows holds COMPAT.md to the rows of the scripts and the command lines.
@@ -158,4 +161,95 @@ func TestCompatRows(t *testing.T) {
 	if len(rows) == 0 {
 		t.Error("COMPAT.md has no rows")
 	}
+}
+
+// session is the state of one script.
+type session struct {
+	home    string // $H, a directory of alice's
+	call    fusetest.Call
+	way     []fusetest.Denied
+	result  fusetest.Result
+	servers map[string]*fusetest.Server
+}
+
+type sessionKey struct{}
+
+func of(ts *testscript.TestScript) *session { return ts.Value(sessionKey{}).(*session) }
+
+func setUp(env *testscript.Env, program string, way []fusetest.Denied) error {
+	home, remove, err := fusetest.MakeDir(alice)
+	if err != nil {
+		return err
+	}
+	s := &session{home: home, way: way, servers: map[string]*fusetest.Server{}}
+	s.call = fusetest.Call{
+		Prog: program, UID: alice, GID: alice, Dir: home,
+		Socket: fusetest.Stream, Deny: way,
+	}
+	env.Values[sessionKey{}] = s
+	env.Setenv("H", home)
+	env.Setenv("PROG", program)
+	env.Defer(func() {
+		for _, server := range s.servers {
+			_ = server.Close() // a script does not test the server
+		}
+		err := remove()
+		for _, path := range []string{"/etc/fuse.conf", "/run/mount"} {
+			err = errors.Join(err, os.RemoveAll(path))
+		}
+		if err != nil {
+			panic(err) // the next script would not start from nothing
+		}
+	})
+	return nil
+}
+
+// run calls the helper, and serves the mount.
+func (s *session) run(args []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
+	defer cancel()
+	call := s.call
+	call.Args = args
+	s.result = call.Run(ctx)
+	if s.result.Err != nil {
+		return s.result.Err
+	}
+	if s.result.Dev == nil {
+		return nil
+	}
+	if s.result.NFDs != 1 || string(s.result.Bytes) != "\x00" {
+		return errors.New("not one byte and one descriptor")
+	}
+	tree := fusetest.Tree{Files: map[string][]byte{"hello": []byte("hello, world\n")}}
+	mountpoint := args[len(args)-1]
+	if !filepath.IsAbs(mountpoint) {
+		mountpoint = filepath.Join(s.call.Dir, mountpoint)
+	}
+	mountpoint = filepath.Clean(mountpoint)
+	if st, err := os.Lstat(s.covered(mountpoint)); err == nil && st.Mode().IsRegular() {
+		tree = fusetest.Tree{FileRoot: []byte("hello, world\n")}
+	}
+	s.servers[mountpoint] = fusetest.Serve(s.result.Dev, tree)
+	return nil
+}
+
+// covered is a file of the same type as the mountpoint, which cannot be examined once it
+// is covered.
+func (s *session) covered(mountpoint string) string { return mountpoint + ".kind" }
+
+// messages returns the lines of standard error without the program's name, and the
+// hints among them.
+func (s *session) messages() (lines, hints []string) {
+	for line := range strings.SplitSeq(strings.TrimSuffix(s.result.Stderr, "\n"), "\n") {
+		text, ok := strings.CutPrefix(line, s.call.Prog+": ")
+		if !ok {
+			text = line
+		}
+		if hint, ok := strings.CutPrefix(text, "hint: "); ok {
+			hints = append(hints, hint)
+		} else if line != "" {
+			lines = append(lines, text)
+		}
+	}
+	return lines, hints
 }

@@ -19,7 +19,7 @@ const (
 	fuseMinor    = 229
 )
 
-// privateDev puts an empty /dev over the test's own, with null alone in it.
+// privateDev mounts a /dev over the test's own that has only null.
 func privateDev(t *testing.T) {
 	t.Helper()
 	if err := unix.Mount("dev", "/dev", "tmpfs", 0, "mode=0755"); err != nil {
@@ -43,8 +43,8 @@ func makeNode(t *testing.T, path string, major, minor uint32, mode uint32) {
 	}
 }
 
-// unusedNumber gives a number below 256 that no line of a table names first,
-// looking from the end: the kernel hands out the small ones.
+// unusedNumber returns the largest number below 256 with which no line of a table
+// begins. The kernel assigns the small ones.
 func unusedNumber(t *testing.T, table string) uint32 {
 	t.Helper()
 	text, err := os.ReadFile(table)
@@ -105,7 +105,7 @@ func TestNoDevice(t *testing.T) {
 	}
 }
 
-// Where even /proc is missing, nothing is claimed about the kernel.
+// Without /proc, the message claims nothing about the kernel.
 func TestNoDeviceNoProc(t *testing.T) {
 	call, mountpoint := asUser(t)
 	privateDev(t)
@@ -114,7 +114,7 @@ func TestNoDeviceNoProc(t *testing.T) {
 	wantHint(t, r, "whether the kernel has FUSE shows when /proc is mounted")
 }
 
-// A device for one group opens to its members, as the kernel has it.
+// A device that one group may open is opened for its members.
 func TestDeviceGroup(t *testing.T) {
 	const group = 4747
 	call, mountpoint := asUser(t)
@@ -148,7 +148,7 @@ func TestDeviceFromEnvironment(t *testing.T) {
 	}
 }
 
-// Who gets no rights from the program may choose one below /dev.
+// A caller who gets no privileges from the program may choose a device below /dev.
 func TestDeviceOfRoot(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.KeepRoot = true
@@ -166,8 +166,8 @@ func TestDeviceOfRoot(t *testing.T) {
 	}
 }
 
-// What the caller named comes first, then the device, then what the
-// administrator allows and the options.
+// Errors in the caller's arguments come first, then those of the device, then those of
+// fuse.conf and the options.
 func TestDeviceOrder(t *testing.T) {
 	call, mountpoint := asUser(t)
 	privateDev(t)
@@ -184,7 +184,7 @@ func TestDeviceOrder(t *testing.T) {
 		call.Args = args
 		wantRefusal(t, run(t, call), mountpoint, absentDevice)
 	}
-	// A place that cannot be a mountpoint is judged after the device.
+	// A path that cannot be a mountpoint is refused after the device.
 	call.Args = []string{"/proc"}
 	wantRefusal(t, run(t, call), mountpoint, absentDevice)
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// bait stands in every value of the hostile environment: a path with it comes
-// from nowhere else.
+// bait is part of every value of the hostile environment. A path with it can only come
+// from there.
 const bait = "bait-of-the-caller"
 
-// hostileEnvironment names what dynamic linkers, libmount, modprobe, Go and C
-// libraries look at. Each file and directory that it names exists.
+// hostileEnvironment sets the variables of dynamic linkers, libmount, modprobe, Go and C
+// libraries. Each file and directory that it names exists.
 func hostileEnvironment(t *testing.T) []string {
 	t.Helper()
 	dir := filepath.Join(fusetest.Dir(t, alice), bait)
@@ -57,8 +57,8 @@ func newTracer(t *testing.T) tracer {
 	return tracer{program, filepath.Join(fusetest.Dir(t, 0), "trace")}
 }
 
-// wrap puts strace around a call. It runs as root, so that a setuid bit counts
-// under it, and only the helper gets the environment.
+// wrap runs a call under strace, as root, so that a setuid bit has its effect. Only the
+// helper gets the environment.
 func (tr tracer) wrap(call fusetest.Call, user string) fusetest.Call {
 	args := []string{"-f", "-s", "4096", "-o", tr.output, "-e", "trace=%file,%process,epoll_create,epoll_create1,eventfd,eventfd2"}
 	if user != "" {
@@ -73,7 +73,7 @@ func (tr tracer) wrap(call fusetest.Call, user string) fusetest.Call {
 	return call
 }
 
-// lines gives the traced calls, without the pid and what is no call.
+// lines returns the traced calls without the pid, and leaves out lines that are no call.
 func (tr tracer) lines(t *testing.T) (lines []string) {
 	t.Helper()
 	text, err := os.ReadFile(tr.output)
@@ -94,15 +94,15 @@ var (
 	quoted = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"`)
 	starts = regexp.MustCompile(`^(?:execve|execveat|fork|vfork|clone|clone3)\(`)
 
-	// opened are the calls that make, open, change or remove a file. Others of
-	// the trace look at one, or mount.
+	// opened are the calls that make, open, change or remove a file. Other calls of the
+	// trace examine one, or mount.
 	opened = regexp.MustCompile(`^(?:open|openat|openat2|creat|unlink\w*|rename\w*|link\w*|symlink\w*|mk\w+|chmod|f?chown\w*|truncate|chdir|execve)\(`)
 
-	// runtimePaths are what the Go runtime opens before main.
+	// runtimePaths are the files that the Go runtime opens before main.
 	runtimePaths = regexp.MustCompile(`^/sys/kernel/mm/transparent_hugepage/hpage_pmd_size$|^/proc/self/(?:cgroup|mountinfo|auxv)$|/cpu\.(?:max|cfs_(?:quota|period)_us)$`)
 )
 
-// helperPaths are what the helper itself may open for a mountpoint.
+// helperPaths are the files that the helper may open for a mountpoint.
 func helperPaths(call fusetest.Call, mountpoint string) []string {
 	return []string{
 		call.Prog, filepath.Dir(mountpoint), filepath.Base(mountpoint), "/", "/dev/fuse", "/dev/null",
@@ -111,8 +111,8 @@ func helperPaths(call fusetest.Call, mountpoint string) []string {
 	}
 }
 
-// wantQuiet wants the trace of a helper that ran nothing, and opened nothing
-// beyond its list.
+// wantQuiet wants a trace in which the helper runs no program, and opens nothing that is
+// not on its list.
 func (tr tracer) wantQuiet(t *testing.T, allowed []string) {
 	t.Helper()
 	programs, device := 0, false
@@ -120,7 +120,7 @@ func (tr tracer) wantQuiet(t *testing.T, allowed []string) {
 		switch {
 		case strings.HasPrefix(line, "execve(") && programs == 0:
 			programs++
-			continue // its arguments hold the environment, in a way
+			continue // its arguments include the environment
 		case starts.MatchString(line) && !strings.Contains(line, "CLONE_THREAD"):
 			t.Errorf("started: %s", line)
 		case strings.Contains(line, bait):
@@ -162,9 +162,8 @@ func without(list []string, drop string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == drop })
 }
 
-// CVE-2015-3202 and its kind: no program is run, and the environment leads to
-// no file. As the user the helper is really setuid here, as root it trusts its
-// caller more.
+// CVE-2015-3202 and the like: no program is run, and the environment leads to no file.
+// For the user the helper is set-uid here; for root it trusts its caller more.
 func TestRunsAndOpensNothing(t *testing.T) {
 	ways := map[string][]fusetest.Denied{
 		"as-it-is": nil, "mount2-mountinfo": fusetest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"),
@@ -190,8 +189,8 @@ func TestRunsAndOpensNothing(t *testing.T) {
 	}
 }
 
-// The watcher's whole life, likewise. Nothing that the helper does itself may
-// start the Go runtime's poller: it would be a descriptor to keep, for days.
+// The same for a watcher until its end. The helper must not start the Go runtime's
+// poller, whose descriptor would stay open for days.
 func TestWatcherRunsNothing(t *testing.T) {
 	tr := newTracer(t)
 	call, mountpoint := traced(t, alice)
@@ -209,7 +208,7 @@ func TestWatcherRunsNothing(t *testing.T) {
 	}
 }
 
-// To have the module loaded is the kernel's work.
+// Only the kernel loads the module.
 func TestAbsentDeviceRunsNothing(t *testing.T) {
 	tr := newTracer(t)
 	call, mountpoint := traced(t, alice)

@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 )
 
 // foreign is a helper for arm64, run by qemu's emulation of that machine, which
-// prints the system calls. qemu is setuid in its place, and refuses seccomp
-// filters: what a list in package confine lacks does no harm, and shows.
+// prints the system calls. qemu is set-uid instead, and refuses seccomp filters: a call
+// that a list in package seccomp lacks does no harm here, and is printed.
 type foreign struct {
 	qemu, helper, trace string
 	numbers             map[string]string // of arm64's calls, by name
@@ -47,14 +48,14 @@ func newForeign(t *testing.T) *foreign {
 	}
 }
 
-// arm64Numbers reads the numbers where the program's source has them.
+// arm64Numbers reads the numbers from the source of x/sys.
 func arm64Numbers(t *testing.T) map[string]string {
 	t.Helper()
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := readFile(t, filepath.Join(strings.TrimSpace(string(dir)), "unix/zsysnum_linux_arm64.go"))
+	text := helpertest.ReadFile(t, filepath.Join(strings.TrimSpace(string(dir)), "unix/zsysnum_linux_arm64.go"))
 	numbers := map[string]string{}
 	for _, m := range regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)`).FindAllStringSubmatch(text, -1) {
 		numbers[strings.ToLower(m[1])] = m[2]
@@ -62,9 +63,9 @@ func arm64Numbers(t *testing.T) map[string]string {
 	return numbers
 }
 
-// call makes qemu run the helper for alice. Of mount ids qemu passes on half or
-// nothing, so the helper has to find them elsewhere. The error is the one by which
-// a watcher knows that a daemon is dead.
+// call has qemu run the helper for alice. qemu passes on only half of a mount id, or
+// nothing, so the helper has to use its fallback. The error is the one by which a
+// watcher recognizes a dead daemon.
 func (f *foreign) call(args ...string) fusetest.Call {
 	return fusetest.Call{
 		Prog: f.qemu, UID: alice, GID: alice, Dir: "/",
@@ -73,8 +74,8 @@ func (f *foreign) call(args ...string) fusetest.Call {
 	}
 }
 
-// keepingTrace runs a call whose helper closes all descriptors that it does not
-// know, among them the one on which qemu prints: strace has that one fail.
+// keepingTrace runs a call whose helper closes all descriptors that it does not know.
+// Among them is the one to which qemu prints: strace has that close fail.
 func (f *foreign) keepingTrace(t *testing.T, call fusetest.Call) fusetest.Call {
 	t.Helper()
 	call.Args = slices.Concat([]string{
@@ -84,16 +85,16 @@ func (f *foreign) keepingTrace(t *testing.T, call fusetest.Call) fusetest.Call {
 	return call
 }
 
-// printed are the calls in a trace, of all threads, some on one line. Those that
-// qemu does not know have only a number.
+// printed matches the calls in a trace, of all threads, some on one line. A call that
+// qemu does not know has only a number.
 var printed = regexp.MustCompile(`\b\d+ (?:([a-z_0-9]+)\(|Unknown syscall (\d+))`)
 
-// confined takes the calls from the trace that a filter would have judged: the
-// first for the first tasks, and so on.
+// confined returns the calls of the trace that a filter would have judged, by the tasks
+// of that filter.
 func (f *foreign) confined(t *testing.T, filters ...seccomp.Task) {
 	t.Helper()
 	seen := 0
-	for _, m := range printed.FindAllStringSubmatch(readFile(t, f.trace), -1) {
+	for _, m := range printed.FindAllStringSubmatch(helpertest.ReadFile(t, f.trace), -1) {
 		name, number := m[1], m[2]
 		if name != "" {
 			var known bool
@@ -130,8 +131,8 @@ func (f *foreign) mountAndUnmount(t *testing.T, mountpoint, options, how string,
 }
 
 // TestForeignCalls writes the calls that the helper makes on arm64 to the file
-// FUSERMOUNT_CALLS, for a test of package confine, built for that machine, to
-// compare with its lists.
+// FUSERMOUNT_CALLS. A test of package seccomp, built for that machine, compares them
+// with its lists.
 func TestForeignCalls(t *testing.T) {
 	f := newForeign(t)
 	mountpoint := fusetest.Dir(t, alice)
@@ -184,7 +185,7 @@ func (f *foreign) printing(t *testing.T, mountpoint string) {
 	wantNothing(t, mountpoint)
 }
 
-// watching has the helper clean up after a daemon that dies.
+// watching has the helper unmount after its daemon dies.
 func (f *foreign) watching(t *testing.T, mountpoint string, tables seccomp.Task) {
 	t.Helper()
 	options := "auto_unmount"

@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// A signal that comes when the mount table is changed comes too late: what was begun
-// is done, or taken back. These tests stop the program there by the lock of a table.
+// A signal has no effect once the mount table was changed: the helper completes the work
+// or takes it back. These tests stop it there by the lock of a table.
 
 const otherLines = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
 
@@ -29,12 +30,12 @@ func lockTable(t *testing.T) (unlock func()) {
 	lock, err := os.Create("/run/mount/utab.lock")
 	must(t, err)
 	must(t, unix.Flock(int(lock.Fd()), unix.LOCK_EX))
-	unlock = func() { _ = lock.Close() } // the cleanup may be the second to do it
+	unlock = func() { _ = lock.Close() } // it may be closed already
 	t.Cleanup(unlock)
 	return unlock
 }
 
-// recordedCall is a call by alice for a mount that is recorded in the table.
+// recordedCall is alice's call for a mount that is recorded in utab.
 func recordedCall(t *testing.T, args ...string) (call fusetest.Call, mountpoint string) {
 	t.Helper()
 	call, mountpoint = asUser(t)
@@ -54,7 +55,7 @@ func waitMounted(t *testing.T, mountpoint string, want bool) {
 	}
 }
 
-// sendAll sends every signal that ends the program elsewhere.
+// sendAll sends every signal that ends the program at other times.
 func sendAll(t *testing.T, p *fusetest.Proc) {
 	t.Helper()
 	for _, sig := range fatal {
@@ -68,7 +69,7 @@ func TestSignalWhileMounting(t *testing.T) {
 			call, mountpoint := recordedCall(t)
 			call.Deny = deny
 			unlock := lockedTable(t)
-			p := start(t, call)
+			p := helpertest.Start(t, call)
 			waitMounted(t, mountpoint, true)
 			sendAll(t, p)
 			unlock()
@@ -88,7 +89,7 @@ func TestSignalWhileMountingInVain(t *testing.T) {
 			call, mountpoint := recordedCall(t)
 			call.Deny, call.HangUp = deny, true
 			unlock := lockedTable(t)
-			p := start(t, call)
+			p := helpertest.Start(t, call)
 			waitMounted(t, mountpoint, true)
 			sendAll(t, p)
 			unlock()
@@ -119,7 +120,7 @@ func TestSignalWhileUnmounting(t *testing.T) {
 			wantMounted(t, run(t, call), mountpoint)
 			wantTable(t, otherLines, 1)
 			unlock := lockTable(t)
-			p := start(t, unmountCall(call, append(args, mountpoint)...))
+			p := helpertest.Start(t, unmountCall(call, append(args, mountpoint)...))
 			waitMounted(t, mountpoint, false)
 			sendAll(t, p)
 			unlock()
@@ -131,8 +132,8 @@ func TestSignalWhileUnmounting(t *testing.T) {
 	}
 }
 
-// A warning waits until the device is sent: who has to read it may hang, and then a
-// signal has to end that.
+// A warning is printed after the device was sent: the reader may hang, and then a signal
+// has to end the wait.
 func TestWarningAfterHandOver(t *testing.T) {
 	for name, options := range map[string]string{"a mount": "x-a", "auto_unmount": "x-a,auto_unmount"} {
 		t.Run(name, func(t *testing.T) {
@@ -140,7 +141,7 @@ func TestWarningAfterHandOver(t *testing.T) {
 			call.Args = []string{"-o", options, mountpoint}
 			lockedTable(t)
 			call, pipe := redirected(t, call, unix.Stderr)
-			p := start(t, call)
+			p := helpertest.Start(t, call)
 			got, err := p.Receive(time.Now().Add(fusetest.Patience))
 			if err != nil || got.Dev == nil {
 				t.Fatalf("%+v, %v", got, err)
@@ -150,9 +151,9 @@ func TestWarningAfterHandOver(t *testing.T) {
 			wantSignalled(t, p, unix.SIGTERM)
 			wantThere(t, mountpoint)
 			must(t, got.Dev.Close())
-			said := make([]byte, 1<<20)
-			if n, err := pipe.Read(said); err != nil || strings.Contains(string(said[:n]), "warning") {
-				t.Errorf("%v: %q", err, said[:n])
+			output := make([]byte, 1<<20)
+			if n, err := pipe.Read(output); err != nil || strings.Contains(string(output[:n]), "warning") {
+				t.Errorf("%v: %q", err, output[:n])
 			}
 		})
 	}

@@ -1,37 +1,38 @@
 package conformance
 
 import (
-	"context"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// helperProgram is the program under test, as 'make test' built it.
-func helperProgram(t *testing.T) string {
-	t.Helper()
-	program := os.Getenv("FUSERMOUNT_HELPER")
-	if program == "" {
-		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test' does")
-	}
-	return program
-}
+const (
+	alice = helpertest.Alice
+	bob   = helpertest.Bob
+)
+
+// Short names for what most tests do.
+var (
+	helperProgram = helpertest.Program
+	must          = helpertest.Must
+	run           = helpertest.Run
+)
 
 // asUser prepares a call of the setuid helper by an ordinary user, and a
-// mountpoint of his.
+// mountpoint of theirs.
 func asUser(t *testing.T) (call fusetest.Call, mountpoint string) {
 	t.Helper()
 	fusetest.NeedRoot(t)
 	fusetest.NeedDevice(t)
-	program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+	program := helpertest.Install(t)
 	mountpoint = fusetest.Dir(t, alice)
 	return fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{mountpoint}}, mountpoint
 }
 
-// rounds is how often a test tries something: a tenth of n, but three times at
-// least, with -short, as on the emulated processor of a guest.
+// rounds is how often a test tries something: n times, or with -short, as on an emulated
+// processor, a tenth of that and at least three times.
 func rounds(n int) int {
 	if testing.Short() {
 		return max(3, n/10)
@@ -39,21 +40,7 @@ func rounds(n int) int {
 	return n
 }
 
-func run(t *testing.T, call fusetest.Call) fusetest.Result {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
-	defer cancel()
-	result := call.Run(ctx)
-	if result.Err != nil {
-		t.Fatal(result.Err)
-	}
-	if result.Dev != nil {
-		t.Cleanup(func() { _ = result.Dev.Close() }) // a server may have closed it
-	}
-	return result
-}
-
-// unmount runs -u and wants it to succeed.
+// unmount runs -u, which must succeed.
 func unmount(t *testing.T, call fusetest.Call, mountpoint string) {
 	t.Helper()
 	call = fusetest.Call{Prog: call.Prog, UID: call.UID, GID: call.GID, KeepRoot: call.KeepRoot, Dir: "/", Socket: fusetest.NoSocket}
@@ -94,11 +81,4 @@ func wantRefusal(t *testing.T, r fusetest.Result, mountpoint, text string) {
 		t.Errorf("more than an error and a hint: %q", r.Stderr)
 	}
 	wantNothing(t, mountpoint)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// No environment changes what the helper does, beyond breaking its own start.
+// No environment changes what the helper does. It can only keep it from starting.
 func TestEnvironment(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Env = []string{
@@ -25,14 +25,14 @@ func TestEnvironment(t *testing.T) {
 	unmount(t, call, mountpoint)
 }
 
-// argc 0 is a missing argument, not a crash.
+// An empty argv is a missing argument, not a crash.
 func TestNoArguments(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Argv = []string{}
 	wantRefusal(t, run(t, call), mountpoint, "missing mountpoint argument")
 }
 
-// The program's own name reaches a terminal as text.
+// The program's name is escaped in messages.
 func TestProgramName(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Argv = []string{"\x1b]0;x\a\n"}
@@ -46,8 +46,8 @@ func TestProgramName(t *testing.T) {
 	}
 }
 
-// Limits, masks and umask of the caller's do not tear a table, nor leave a
-// mount without a receiver.
+// The caller's limits, signal mask and umask cannot tear a table, nor leave a mount
+// whose device was not sent.
 func TestLimits(t *testing.T) {
 	writeOdd := 0o777
 	for name, change := range map[string]func(*fusetest.Call){
@@ -78,7 +78,7 @@ func TestLimits(t *testing.T) {
 			if strings.Contains(r.Stderr, "/run/mount/utab not updated: write temporary table: file too large") {
 				added = 0 // root itself may not raise limits here
 			} else if r.Stderr != "" {
-				t.Errorf("said %q", r.Stderr)
+				t.Errorf("standard error is %q", r.Stderr)
 			}
 			wantTable(t, before, added)
 			unmount(t, call, mountpoint)
@@ -87,8 +87,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// wantTable wants utab to be what it was and more lines of ours, owned by
-// root, readable for all, writable for nobody else.
+// wantTable wants utab to have its old text and some lines of ours, to belong to root,
+// and to be readable for all and writable for root alone.
 func wantTable(t *testing.T, before string, more int) {
 	t.Helper()
 	text, err := os.ReadFile("/run/mount/utab")
@@ -116,8 +116,8 @@ func wantTable(t *testing.T, before string, more int) {
 	}
 }
 
-// Limits that leave no room: an error, and nothing mounted. The limit of memory is
-// raised, where root may.
+// Limits that are too low: an error, and nothing mounted. The helper raises the limit of
+// memory where it may.
 func TestNoRoom(t *testing.T) {
 	for name, limit := range map[string]fusetest.Rlimit{
 		"descriptors": {Resource: unix.RLIMIT_NOFILE, Value: 4},
@@ -141,8 +141,8 @@ func TestNoRoom(t *testing.T) {
 	}
 }
 
-// rootRaisesLimits says whether a set-uid program of root has CAP_SYS_RESOURCE, with
-// which the helper raises what the caller has lowered.
+// rootRaisesLimits reports whether a set-uid program of root has CAP_SYS_RESOURCE, with
+// which the helper raises limits that the caller has lowered.
 func rootRaisesLimits(t *testing.T) bool {
 	t.Helper()
 	in, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_RESOURCE, 0, 0, 0)
@@ -152,8 +152,8 @@ func rootRaisesLimits(t *testing.T) bool {
 	return in == 1
 }
 
-// wantNoThread wants the end of a process that cannot have the threads that the Go
-// runtime starts with: before it has done anything.
+// wantNoThread wants the process to end before it has done anything, since it cannot
+// have the threads with which the Go runtime starts.
 func wantNoThread(t *testing.T, r fusetest.Result, mountpoint string) {
 	t.Helper()
 	if r.Exit != 2 || !strings.Contains(r.Stderr, "may need to increase max user processes") || r.NFDs != 0 {
@@ -162,8 +162,8 @@ func wantNoThread(t *testing.T, r fusetest.Result, mountpoint string) {
 	wantNothing(t, mountpoint)
 }
 
-// A caller who may start few processes, or none, gets a mount or nothing; also where
-// the environment asks the Go runtime to collect garbage all the time.
+// A caller who may start few processes, or none, gets a mount or nothing, also where the
+// environment has the Go runtime collect garbage all the time.
 func TestFewThreads(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Env = []string{"GOGC=1", "GOMEMLIMIT=1B"}
@@ -183,7 +183,7 @@ func TestFewThreads(t *testing.T) {
 	}
 }
 
-// A lock that somebody holds for ever costs a bounded wait and a warning.
+// A lock that is never released costs a bounded wait and a warning.
 func TestHeldLock(t *testing.T) {
 	call, mountpoint := asUser(t)
 	writeFile(t, "/run/mount/utab", "")

@@ -10,16 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// What differs between kernels is asked of the kernel here, in another way than
-// the helper does it, and the helper is then held to it. 'make test-vm' puts
-// the attributes that these tests set into a table, by kernel.
+// These tests find out what the kernel can do, in another way than the helper, and then
+// check that the helper uses it. 'make test-vm' writes the attributes that they set into
+// a table, by kernel.
 
-// kernelHas says whether a system call exists. Its arguments are nonsense.
+// kernelHas reports whether a system call exists. It passes invalid arguments.
 func kernelHas(t *testing.T, name string) bool {
 	t.Helper()
-	nr, ok := fusetest.SyscallNumber(name)
+	nr, ok := testsys.SyscallNumber(name)
 	if !ok {
 		t.Fatalf("no number known for %s", name)
 	}
@@ -53,8 +54,8 @@ func TestKernel(t *testing.T) {
 	t.Attr("fuse", fuse)
 }
 
-// The helper mounts with the new API where the kernel has it: mount(2) would
-// end it. A kernel without it is held to mount(2) alone.
+// Where the kernel has the new mount API, the helper uses it: mount(2) would kill it
+// here. On other kernels the calls of the new API would.
 func TestWayToMount(t *testing.T) {
 	taken, other := []string{"mount"}, []string{"fsopen", "fsconfig", "fsmount", "move_mount"}
 	name := "mount(2)"
@@ -72,8 +73,7 @@ func TestWayToMount(t *testing.T) {
 	t.Attr("mounts-with", name)
 }
 
-// The helper reads the table with statmount where the kernel has it, and does
-// not even try where it has not.
+// The helper reads the table with statmount where the kernel has it.
 func TestWayToRead(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Deny = kill("statmount")
@@ -96,8 +96,7 @@ func TestWayToRead(t *testing.T) {
 	t.Attr("reads-with", "statmount")
 }
 
-// withoutProc calls the helper where there is no /proc. The namespace of the
-// test is left as it is: /proc is gone in a copy.
+// withoutProc calls the helper in a copy of the mount namespace that has no /proc.
 func withoutProc(t *testing.T, call fusetest.Call) fusetest.Result {
 	t.Helper()
 	ids := strconv.Itoa(int(call.UID))
@@ -128,12 +127,12 @@ func TestWithoutProc(t *testing.T) {
 		if r := withoutProc(t, unmountCall(call, flag, mountpoint)); r.Exit != 0 || r.Stderr != "" {
 			t.Errorf("%s: exit %d, %s", flag, r.Exit, r.Stderr)
 		}
-		unmount(t, call, mountpoint) // the mount was gone in the copy alone
+		unmount(t, call, mountpoint) // it was only unmounted in the copy
 	}
 }
 
-// Where it does not, nothing is mounted that could not be taken back, and the
-// reason is said. The calls that attach a mount would end the helper.
+// Without statmount and /proc the helper could not take a mount back. It reports that
+// and mounts nothing: the calls that attach a mount would kill it here.
 func TestWithoutTable(t *testing.T) {
 	const unreadable = ": the mount table cannot be read: /proc/self/mountinfo: no such file or directory\n"
 	call, mountpoint := asUser(t)
@@ -155,8 +154,8 @@ func TestWithoutTable(t *testing.T) {
 	unmount(t, call, mountpoint)
 }
 
-// fsmount does not know nosymfollow on every kernel where mount(2) does. What
-// it says then is not taken for anything else.
+// On some kernels mount(2) knows nosymfollow and fsmount does not. Its error is not
+// mistaken for another one.
 func TestNosymfollowOfOldKernels(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Deny = fusetest.Deny(unix.EINVAL, "fsmount")
@@ -167,4 +166,68 @@ func TestNosymfollowOfOldKernels(t *testing.T) {
 		t.Errorf("mounted with %s", line.Options)
 	}
 	unmount(t, call, mountpoint)
+}
+
+// A security module or a seccomp filter that was written for mount(2) may refuse any
+// call of the new mount API, with any error. The mount is then made by mount(2).
+func TestFallbackToMount2(t *testing.T) {
+	errnos := []unix.Errno{unix.ENOSYS, unix.EPERM, unix.EACCES}
+	if testing.Short() {
+		errnos = errnos[:1]
+	}
+	for _, name := range []string{"fsopen", "fsconfig", "fsmount", "move_mount"} {
+		for _, errno := range errnos {
+			t.Run(name+"/"+unix.ErrnoName(errno), func(t *testing.T) {
+				call, mountpoint := asUser(t)
+				call.Deny = fusetest.Deny(errno, name)
+				call.Args = []string{"-o", "ro,fsname=a,subtype=b", mountpoint}
+				wantMounted(t, run(t, call), mountpoint)
+				wantUnmounted(t, call, mountpoint)
+
+				call.Deny = slices.Concat(call.Deny, kill("mount"))
+				wantKilled(t, run(t, call), mountpoint)
+
+				call.Deny = slices.Concat(fusetest.Deny(errno, name), fusetest.Deny(unix.EACCES, "mount"))
+				wantRefusal(t, run(t, call), mountpoint, "mount failed: Permission denied")
+			})
+		}
+	}
+}
+
+// On a kernel without subtypes mount(2) fails with ENODEV. The source then begins with
+// the subtype, unless it is the subtype.
+func TestWithoutSubtypes(t *testing.T) {
+	fusetest.NeedIntercept(t)
+	for options, source := range map[string]string{"subtype=b,fsname=a": "b#a", "subtype=b": "b"} {
+		for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES} {
+			t.Run(options+"/"+unix.ErrnoName(errno), func(t *testing.T) {
+				call, mountpoint := asUser(t)
+				call.Args = []string{"-o", options, mountpoint}
+				call.Deny = fusetest.Deny(errno, "fsopen")
+				var types []string
+				call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+					if s.Name != "mount" {
+						return fusetest.Continue
+					}
+					fstype, err := s.Text(2)
+					if err != nil {
+						t.Error(err)
+					}
+					if types = append(types, fstype); len(types) > 1 {
+						return fusetest.Continue
+					}
+					return fusetest.Fail(unix.ENODEV)
+				}
+				wantMounted(t, run(t, call), mountpoint)
+				if !slices.Equal(types, []string{"fuse.b", "fuse"}) {
+					t.Errorf("tried the types %q", types)
+				}
+				if line, _ := fusetest.FindMount(t, mountpoint); line.FSType != "fuse" || line.Source != source {
+					t.Errorf("type %q, source %q; want fuse, %q", line.FSType, line.Source, source)
+				}
+				call.Intercept = nil
+				wantUnmounted(t, call, mountpoint)
+			})
+		}
+	}
 }

@@ -55,8 +55,8 @@ func parallel(t *testing.T, calls []fusetest.Call) []fusetest.Result {
 	return results
 }
 
-// mount_max holds for all users together: those who look at the same time may
-// exceed it, those who come later do not.
+// mount_max is a limit for all users together. Callers that count at the same time may
+// exceed it, later ones do not.
 func TestMountMaxParallel(t *testing.T) {
 	const limit, atOnce, firstUID = 5, 10, 5000
 	waves := 3
@@ -89,8 +89,7 @@ func TestMountMaxParallel(t *testing.T) {
 	}
 }
 
-// wantWithinLimit wants each call to have mounted, or to have met the limit;
-// at rest, above the limit, all of them meet it.
+// wantWithinLimit wants each call to have mounted, or to have been refused by the limit.
 func wantWithinLimit(t *testing.T, results []fusetest.Result, above bool) {
 	t.Helper()
 	for _, r := range results {
@@ -103,7 +102,7 @@ func wantWithinLimit(t *testing.T, results []fusetest.Result, above bool) {
 	}
 }
 
-// One place that becomes free is given once; root needs none.
+// An unmount makes room for one mount; the limit is not for root.
 func TestMountMaxAtRest(t *testing.T) {
 	call, first := asUser(t)
 	base := fuseCount(t)

@@ -3,6 +3,7 @@ package conformance
 import (
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -11,7 +12,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// Success and refusal are both logged, on one line each.
+// Each success and each refusal is logged on one line.
 func TestLog(t *testing.T) {
 	call, mountpoint := asUser(t)
 	privateDev(t)
@@ -33,14 +34,14 @@ func TestLog(t *testing.T) {
 		strings.Repeat(`\001`, 512-len("unknown option '"))+"[...]")
 }
 
-// Who kills the helper as it hands the device over, makes the handing over fail, or
-// asks for what cannot be found, is logged as well.
+// Calls are also logged where the caller kills the helper as it sends the device, where
+// the send fails, and where nothing is found.
 func TestLogBefore(t *testing.T) {
 	call, mountpoint := asUser(t)
 	privateDev(t)
 	makeNode(t, "/dev/fuse", fuseMajor, fuseMinor, 0o666)
 	socket := logSocket(t)
-	if runtime.GOARCH != "386" { // there it is socketcall(2), whose arguments no filter sees
+	if runtime.GOARCH != "386" { // 386 uses socketcall(2), whose arguments no filter sees
 		killed := call
 		killed.Deny = kill("sendmsg")
 		if r := run(t, killed); r.Signal == 0 || r.NFDs != 0 {
@@ -65,7 +66,7 @@ func TestLogBefore(t *testing.T) {
 	wantLogged(t, socket, "uid 4242: unmount of "+absent+" refused: entry for "+absent+" not found in /etc/mtab")
 }
 
-// What a watcher takes away is logged, too.
+// The unmount of a watcher is logged, too.
 func TestLogWatch(t *testing.T) {
 	call, mountpoint := asUser(t)
 	privateDev(t)
@@ -79,7 +80,7 @@ func TestLogWatch(t *testing.T) {
 	wantLogged(t, socket, "uid 4242: automatically unmounted "+mountpoint+" type fuse source watched")
 }
 
-// logSocket is what syslog listens on, in a /dev of the test's own.
+// logSocket is syslog's socket, in a /dev of the test's own.
 func logSocket(t *testing.T) *net.UnixConn {
 	t.Helper()
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: "/dev/log", Net: "unixgram"})
@@ -109,5 +110,26 @@ func wantLogged(t *testing.T, socket *net.UnixConn, want string) {
 	}
 	if got := string(buf[:n]); !strings.HasPrefix(got, "<85>fusermount3[") || !strings.HasSuffix(got, "]: "+want) {
 		t.Errorf("logged %q; want %q", got, want)
+	}
+}
+
+// Scripts parse the version in these ways. Each must get libfuse's version, whatever our
+// own looks like.
+func TestVersionInScripts(t *testing.T) {
+	for _, version := range []string{"v1.2.3-4-g0123456-dirty", "1.2.3-1ubuntu0.1"} {
+		program := build(t, "0", "-X main.version="+version)
+		for _, script := range []string{
+			`awk '{print $3}'`,
+			`cut -d' ' -f3`,
+			`grep -oE '[0-9]+(\.[0-9]+)+'`,
+			`grep -oE '[0-9]+\.[0-9]+'  | sed 's/$/.0/'`,
+			`sed -E 's/[^0-9]*[0-9]*[^0-9]*([0-9]+(\.[0-9]+)*).*/\1/'`,
+			`while read -r _ _ version _; do echo "$version"; done`,
+		} {
+			out, err := exec.Command("sh", "-c", `"$0" -V | `+script, program).CombinedOutput()
+			if err != nil || string(out) != "3.19.0\n" {
+				t.Errorf("%s, %s: %q, %v", version, script, out, err)
+			}
+		}
 	}
 }

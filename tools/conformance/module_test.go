@@ -13,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// These tests load and unload the module fuse, so they need a machine of their
-// own ('make test-vm'), which tells where its kernel's modules are and what was
-// asked of its modprobe.
+// These tests load and unload the module fuse, so they need a machine of their own
+// ('make test-vm'). The environment names the kernel's modules and modprobe's log.
 const (
 	guestEnv       = "FUSERMOUNT_GUEST_MODULES"
 	modprobeLogEnv = "FUSERMOUNT_GUEST_MODPROBE_LOG"
@@ -30,27 +30,27 @@ func needGuest(t *testing.T) {
 	}
 }
 
-// unloaded prepares a call where fuse is not loaded and has no device. At the
-// end it is so again.
+// unloaded prepares a call where fuse is not loaded and has no device, and restores that
+// at the end.
 func unloaded(t *testing.T) (fusetest.Call, string) {
 	t.Helper()
 	needGuest(t)
 	if _, err := os.Stat(os.Getenv(guestEnv) + "/fuse.ko"); errors.Is(err, fs.ErrNotExist) {
 		fusetest.Skip(t, "run a kernel with fuse as a module")
 	}
-	if strings.Contains(readFile(t, "/proc/filesystems"), "fuse") {
+	if strings.Contains(helpertest.ReadFile(t, "/proc/filesystems"), "fuse") {
 		t.Fatal("fuse is loaded already")
 	}
 	_ = os.Remove(os.Getenv(modprobeLogEnv)) // absent before the first request
 	t.Cleanup(func() { unload(t) })
 	mountpoint := fusetest.Dir(t, alice)
 	return fusetest.Call{
-		Prog: fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid),
+		Prog: helpertest.Install(t),
 		UID:  alice, GID: alice, Dir: "/", Args: []string{mountpoint},
 	}, mountpoint
 }
 
-// unload waits for what the kernel still has to clean up.
+// unload unloads the module, once the kernel has cleaned up.
 func unload(t *testing.T) {
 	t.Helper()
 	err := unix.DeleteModule("fuse", unix.O_NONBLOCK)
@@ -68,13 +68,13 @@ func unload(t *testing.T) {
 	}
 }
 
-// wantLoadedBy wants the kernel itself to have called modprobe, once, for this
-// name: a thread of its own, which has no command line, and not the helper.
+// wantLoadedBy wants the kernel, and not the helper, to have called modprobe, once, for
+// this name. A thread of the kernel has no command line.
 func wantLoadedBy(t *testing.T, name string) {
 	t.Helper()
 	want := `for "", uid 0: -q -- ` + name + "\n"
 	var got []string
-	for line := range strings.Lines(readFile(t, os.Getenv(modprobeLogEnv))) {
+	for line := range strings.Lines(helpertest.ReadFile(t, os.Getenv(modprobeLogEnv))) {
 		if strings.Contains(line, "fuse") || strings.Contains(line, "char-major-10-") {
 			got = append(got, line)
 		}
@@ -84,8 +84,7 @@ func wantLoadedBy(t *testing.T, name string) {
 	}
 }
 
-// udev and systemd-tmpfiles keep a node from the start on, and to open it loads
-// the module.
+// udev and systemd-tmpfiles make a node at boot, and opening it loads the module.
 func TestModuleStaticNode(t *testing.T) {
 	call, mountpoint := unloaded(t)
 	makeNode(t, "/dev/fuse", fuseMajor, fuseMinor, 0o666)
@@ -94,8 +93,8 @@ func TestModuleStaticNode(t *testing.T) {
 	unmount(t, call, mountpoint)
 }
 
-// Without a node the helper has the kernel load the module. The kernel makes
-// the node for root alone, and the rules of the system open it a moment later.
+// Without a node the helper has the kernel load the module. The kernel makes the node for
+// root alone, and udev changes its mode a moment later.
 func TestModuleRules(t *testing.T) {
 	call, mountpoint := unloaded(t)
 	events := kernelEvents(t)
@@ -118,7 +117,7 @@ func TestModuleRules(t *testing.T) {
 	}
 }
 
-// kernelEvents hears what udev hears.
+// kernelEvents receives the events that udev receives.
 func kernelEvents(t *testing.T) (socket int) {
 	t.Helper()
 	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_KOBJECT_UEVENT)
@@ -151,18 +150,18 @@ func awaitDevice(t *testing.T, events int) {
 	}
 }
 
-// awaitSleep waits until the helper waits.
+// awaitSleep waits until the helper sleeps.
 func awaitSleep(t *testing.T, pid int) {
 	t.Helper()
 	nanosleep := strconv.Itoa(unix.SYS_NANOSLEEP) + " "
-	for deadline := time.Now().Add(fusetest.Patience); !strings.HasPrefix(readFile(t, "/proc/"+strconv.Itoa(pid)+"/syscall"), nanosleep); {
+	for deadline := time.Now().Add(fusetest.Patience); !strings.HasPrefix(helpertest.ReadFile(t, "/proc/"+strconv.Itoa(pid)+"/syscall"), nanosleep); {
 		if time.Now().After(deadline) {
 			t.Fatal("the helper does not wait for the device")
 		}
 	}
 }
 
-// Where nobody opens the device, or it never appears, the wait has an end.
+// The wait is bounded if udev does not change the mode, or the device never appears.
 func TestModuleClosedNode(t *testing.T) {
 	for name, c := range map[string]struct {
 		prepare   func(t *testing.T)
@@ -182,7 +181,7 @@ func TestModuleClosedNode(t *testing.T) {
 	}
 }
 
-// Where the administrator has switched the kernel's module loader off.
+// The administrator can switch the kernel's module loader off.
 func TestModuleLoadingOff(t *testing.T) {
 	const setting = "/proc/sys/kernel/modprobe"
 	for name, prepare := range map[string]func(t *testing.T){
@@ -191,7 +190,7 @@ func TestModuleLoadingOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := unloaded(t)
-			before := readFile(t, setting)
+			before := helpertest.ReadFile(t, setting)
 			writeFile(t, setting, "\n")
 			t.Cleanup(func() { writeFile(t, setting, before) })
 			prepare(t)
@@ -202,8 +201,8 @@ func TestModuleLoadingOff(t *testing.T) {
 	}
 }
 
-// To have the module loaded is the kernel's work: the helper runs nothing, and
-// opens nothing beyond its list.
+// Only the kernel loads the module: the helper runs no program, and opens nothing that is
+// not on its list.
 func TestModuleRunsNothing(t *testing.T) {
 	call, mountpoint := unloaded(t)
 	addUsers(t)

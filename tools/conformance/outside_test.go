@@ -17,9 +17,9 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// looseTree makes a mount that lies in no namespace, as any user can in a user
-// namespace of his own, with a directory m of alice's. The new mount API attaches
-// to such a tree from Linux 6.15 on, and nobody could take that back.
+// looseTree makes a mount that lies in no namespace, as any user can in a user namespace
+// of their own, with a directory m of alice's. Since Linux 6.15 the new mount API
+// attaches to such a tree, and nothing could take that back.
 func looseTree(t *testing.T) (fd int) {
 	t.Helper()
 	context, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
@@ -44,10 +44,9 @@ func looseTree(t *testing.T) (fd int) {
 	return fd
 }
 
-// A mount belongs where its caller could see and unmount it: not into a tree that
-// lies in no namespace, to be carried into another one later, past mount_max and
-// with the refusal in the log. Before Linux 6.8 it is the kernel that refuses, in
-// sync-init after the caller has got the device.
+// A mount must lie where its caller can see and unmount it. A tree in no namespace could
+// be attached in another one later, past mount_max and with a refusal in the log. Before
+// Linux 6.8 the kernel refuses, with sync-init after the caller has the device.
 func TestLooseTree(t *testing.T) {
 	for table, deny := range waysToRead {
 		for way, denied := range waysToMount {
@@ -78,8 +77,8 @@ func mountOf(t *testing.T, dir int, name string) uint64 {
 	return st.Mnt_id
 }
 
-// In a chroot, with a working directory that lies outside of it, what was mounted
-// does not show in the table. It is taken back all the same.
+// In a chroot, with a working directory outside of it, the mount is not in the table. It
+// is taken back all the same.
 func TestOutsideOfChroot(t *testing.T) {
 	for _, args := range [][]string{{"m"}, {"--sync-init", "m"}} {
 		call, mountpoint := asUser(t)
@@ -105,8 +104,8 @@ func TestOutsideOfChroot(t *testing.T) {
 	}
 }
 
-// runAnswering runs the helper; in sync-init it says of the device that it is served.
-// No device is left open, nor may one come without sync-init.
+// runAnswering runs the helper and, with sync-init, answers that the device is served.
+// It closes the device, which may only come with sync-init.
 func runAnswering(t *testing.T, call fusetest.Call) fusetest.Result {
 	t.Helper()
 	if !slices.Contains(call.Args, "--sync-init") {

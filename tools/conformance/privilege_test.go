@@ -24,7 +24,8 @@ func TestFileCapability(t *testing.T) {
 	t.Run("tables", func(t *testing.T) { wantNoTables(t, call, mountpoint) })
 }
 
-// Tables need root's files: a warning that says so, and the mount stays.
+// Without root's permissions the tables cannot be written: a warning reports that, and
+// the mount stays.
 func wantNoTables(t *testing.T, call fusetest.Call, mountpoint string) {
 	t.Helper()
 	const why = " not written: the program has the file capability alone, and not the setuid bit\n"
@@ -51,8 +52,8 @@ func wantNoTables(t *testing.T, call fusetest.Call, mountpoint string) {
 	}
 }
 
-// As root of a user namespace, without any bit on the file. This is what an
-// ordinary user's run of the tests can show.
+// As root of a user namespace, without a bit on the file. An ordinary user can run this
+// test.
 func TestUserNamespaceRoot(t *testing.T) {
 	fusetest.NeedNamespace(t)
 	fusetest.NeedDevice(t)
@@ -61,7 +62,7 @@ func TestUserNamespaceRoot(t *testing.T) {
 	call := fusetest.Call{Prog: program, KeepRoot: true, Dir: "/", Args: []string{mountpoint}}
 	for way, deny := range waysToMount {
 		if fusetest.Have() != fusetest.Root && deny != nil {
-			continue // a filter needs privileges over this machine
+			continue // a filter needs CAP_SYS_ADMIN on this machine
 		}
 		wantMounted(t, run(t, call), mountpoint)
 		unmount(t, call, mountpoint)
@@ -69,7 +70,7 @@ func TestUserNamespaceRoot(t *testing.T) {
 	}
 }
 
-// When the privilege is missing, the message says why.
+// Without the privilege, the message gives the reason.
 func TestMissingPrivilege(t *testing.T) {
 	call, mountpoint := asUser(t)
 	plain := fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
@@ -108,8 +109,8 @@ func TestMissingPrivilegeToUnmount(t *testing.T) {
 	unmount(t, call, mountpoint)
 }
 
-// In a user namespace where the caller is nobody, or owns no mount of those that
-// came along, the message says that.
+// In a user namespace where the caller is unmapped, or owns none of the inherited mounts,
+// the message says that.
 func TestOtherNamespaces(t *testing.T) {
 	call, mountpoint := asUser(t)
 	wantMounted(t, run(t, call), mountpoint)
@@ -159,7 +160,7 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// setMtabAside makes room for a file: /etc/mtab is a link, as a rule.
+// setMtabAside moves /etc/mtab, which is usually a link, away until the test's end.
 func setMtabAside(t *testing.T) {
 	t.Helper()
 	const path, saved = "/etc/mtab", "/etc/mtab.saved"

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,23 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// ending are the signals that end the program wherever it waits.
+// ending are the signals that end the program in every wait.
 var ending = []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGALRM}
 
-// dumping are those that end it where the wait is no kernel's for a daemon: they are
-// not fatal before that.
+// dumping are signals that end it unless it waits in the kernel for a daemon, where they
+// are not fatal.
 var dumping = []unix.Signal{unix.SIGQUIT, unix.SIGABRT}
 
 var fatal = append(slices.Clone(ending), dumping...)
 
-// sticky is a mount of alice's with a file and a directory, whose daemon can stop
-// reading requests.
+// sticky is alice's mount with a file and a directory. Its daemon can stop reading
+// requests.
 type sticky struct {
 	*fusetest.Server
 	path    string
-	waiting string // a file with the number of requests that were not answered
+	waiting string // the file with the number of unanswered requests
 	frozen  chan struct{}
 }
 
@@ -63,7 +64,7 @@ func (m *sticky) freeze() {
 	close(m.frozen)
 }
 
-// await waits until the daemon has stopped and somebody waits for it.
+// await waits until the daemon has stopped and a request waits for it.
 func (m *sticky) await(t *testing.T) {
 	t.Helper()
 	select {
@@ -86,9 +87,8 @@ func (m *sticky) await(t *testing.T) {
 // tick is longer than any kernel's (HZ is 100 at least).
 const tick = 30 * time.Millisecond
 
-// freezesAt gives an interceptor that stops the daemon right before a system call,
-// when the program waits for nothing else. What the daemon has answered counts for the
-// rest of the kernel's tick, which has to be over.
+// freezesAt returns an interceptor that stops the daemon right before a system call. The
+// kernel caches earlier answers until its next tick, so it waits for that.
 func (m *sticky) freezesAt(name string) func(fusetest.Syscall) fusetest.Verdict {
 	return func(c fusetest.Syscall) fusetest.Verdict {
 		if c.Name == name {
@@ -99,17 +99,8 @@ func (m *sticky) freezesAt(name string) func(fusetest.Syscall) fusetest.Verdict 
 	}
 }
 
-func start(t *testing.T, call fusetest.Call) *fusetest.Proc {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
-	t.Cleanup(cancel)
-	p, err := call.Start(ctx)
-	must(t, err)
-	return p
-}
-
-// wantSignalled wants a program to be ended by a signal, without a word and without
-// sending a device.
+// wantSignalled wants a signal to have ended the program, without output and without a
+// device.
 func wantSignalled(t *testing.T, p *fusetest.Proc, sig unix.Signal) {
 	t.Helper()
 	r := p.Wait()
@@ -118,7 +109,7 @@ func wantSignalled(t *testing.T, p *fusetest.Proc, sig unix.Signal) {
 	}
 }
 
-// wantSame wants the mount table to be what it was.
+// wantSame wants the mount table unchanged.
 func wantSame(t *testing.T, before []fusetest.Line) {
 	t.Helper()
 	show := func(lines []fusetest.Line) string { return fmt.Sprintf("%+v", lines) }
@@ -127,14 +118,14 @@ func wantSame(t *testing.T, before []fusetest.Line) {
 	}
 }
 
-// waysToSend send a signal to the program alone, and to its process group as a
-// terminal does.
+// waysToSend send a signal to the program alone, or to its process group, as a terminal
+// does.
 var waysToSend = map[string]func(*fusetest.Proc, unix.Signal) error{
 	"process": (*fusetest.Proc).Signal,
 	"group":   (*fusetest.Proc).SignalGroup,
 }
 
-// A signal ends every wait for a daemon that hangs, the caller's own.
+// A signal ends every wait for a hung daemon of the caller.
 func TestSignalEndsWait(t *testing.T) {
 	for name, args := range map[string][]string{
 		"mount on top":             {""},
@@ -158,12 +149,12 @@ func TestSignalEndsWait(t *testing.T) {
 			call.Args = append(slices.Clone(args[:last]), m.path+args[last])
 			call.Group = true
 			if strings.Contains(name, "mount(2)") {
-				call.Deny = fusetest.Deny(unix.ENOSYS, "fsopen")
+				call.Deny = helpertest.NoFsopen
 			}
 			for _, sig := range ending {
 				for way, send := range waysToSend {
 					before := fusetest.Mountinfo(t)
-					p := start(t, call)
+					p := helpertest.Start(t, call)
 					m.await(t)
 					must(t, send(p, sig))
 					wantSignalled(t, p, sig)
@@ -177,28 +168,28 @@ func TestSignalEndsWait(t *testing.T) {
 	}
 }
 
-// Who waits for a daemon that has read the request can not be ended before the daemon
-// or its connection is; then the signal counts.
+// A wait for a daemon that has read the request only ends with the daemon or its
+// connection. Then the signal has its effect.
 func TestSignalAfterWait(t *testing.T) {
 	call, _ := asUser(t)
 	m := stickyMount(t, call)
 	m.Hang()
 	asked := len(m.Asked())
-	p := start(t, unmountCall(call, m.path+"/file"))
+	p := helpertest.Start(t, unmountCall(call, m.path+"/file"))
 	m.AwaitAsked(t, asked)
 	must(t, p.Signal(unix.SIGTERM))
 	must(t, m.Close())
 	wantSignalled(t, p, unix.SIGTERM)
 }
 
-// The last look before a mount is attached may wait, too.
+// The last examination before a mount is attached may wait, too.
 func TestSignalEndsLastLook(t *testing.T) {
 	for way, at := range map[string]struct {
 		call, name string
 		deny       []fusetest.Denied
 	}{
 		"new API":  {"fsmount", "/file", nil},
-		"mount(2)": {"fchdir", "/dir", fusetest.Deny(unix.ENOSYS, "fsopen")},
+		"mount(2)": {"fchdir", "/dir", helpertest.NoFsopen},
 	} {
 		t.Run(way, func(t *testing.T) {
 			fusetest.NeedIntercept(t)
@@ -207,7 +198,7 @@ func TestSignalEndsLastLook(t *testing.T) {
 			call.Deny, call.Args = at.deny, []string{m.path + at.name}
 			call.Intercept = m.freezesAt(at.call)
 			before := fusetest.Mountinfo(t)
-			p := start(t, call)
+			p := helpertest.Start(t, call)
 			m.await(t)
 			must(t, p.Signal(unix.SIGTERM))
 			wantSignalled(t, p, unix.SIGTERM)
@@ -231,7 +222,7 @@ func TestSignalEndsUnmountInside(t *testing.T) {
 	unmounting := unmountCall(call, inner)
 	unmounting.Intercept = m.freezesAt("umount2")
 	before := fusetest.Mountinfo(t)
-	p := start(t, unmounting)
+	p := helpertest.Start(t, unmounting)
 	m.await(t)
 	must(t, p.Signal(unix.SIGINT))
 	wantSignalled(t, p, unix.SIGINT)
@@ -239,9 +230,9 @@ func TestSignalEndsUnmountInside(t *testing.T) {
 	wantTable(t, others, 1)
 }
 
-// Where nobody receives the device, the mount is looked for to be taken back. That
-// waits for the daemon in which the mountpoint lies, and a signal ends it. The mount
-// that is left has no daemon, and its owner can unmount it.
+// When the device cannot be sent, the mount is looked up to be taken back. That waits
+// for the daemon in which the mountpoint lies, and a signal ends it. The mount that is
+// left has no daemon, and its owner can unmount it.
 func TestSignalEndsTakingBack(t *testing.T) {
 	fusetest.NeedIntercept(t)
 	call, _ := asUser(t)
@@ -249,7 +240,7 @@ func TestSignalEndsTakingBack(t *testing.T) {
 	inner := m.path + "/file"
 	call.Args, call.HangUp = []string{inner}, true
 	call.Intercept = m.freezesAt("sendmsg")
-	p := start(t, call)
+	p := helpertest.Start(t, call)
 	m.await(t)
 	must(t, p.Signal(unix.SIGTERM))
 	wantSignalled(t, p, unix.SIGTERM)
@@ -257,7 +248,7 @@ func TestSignalEndsTakingBack(t *testing.T) {
 	unmount(t, call, inner)
 }
 
-// A signal ends sync-init wherever it waits, and takes its child along.
+// A signal ends sync-init in every wait, and its child with it.
 func TestSignalEndsSyncInit(t *testing.T) {
 	for way, send := range waysToSend {
 		for _, sig := range fatal {
@@ -282,7 +273,7 @@ func TestSignalEndsSyncInit(t *testing.T) {
 	}
 }
 
-// redirected has one of the program's streams go into a pipe that is full.
+// redirected connects one of the program's streams with a full pipe.
 func redirected(t *testing.T, call fusetest.Call, stream int) (fusetest.Call, *os.File) {
 	t.Helper()
 	path := filepath.Join(fusetest.Dir(t, alice), "pipe")
@@ -305,7 +296,7 @@ func redirected(t *testing.T, call fusetest.Call, stream int) (fusetest.Call, *o
 // waitIn waits until a program sleeps in a system call.
 func waitIn(t *testing.T, p *fusetest.Proc, name string) {
 	t.Helper()
-	nr, ok := fusetest.SyscallNumber(name)
+	nr, ok := testsys.SyscallNumber(name)
 	if !ok {
 		t.Fatal(name)
 	}
@@ -320,7 +311,7 @@ func waitIn(t *testing.T, p *fusetest.Proc, name string) {
 	}
 }
 
-// Nor does it wait for who reads what it says.
+// A signal also ends the wait for the reader of its output.
 func TestSignalEndsWrite(t *testing.T) {
 	for name, c := range map[string]struct {
 		args   []string
@@ -338,7 +329,7 @@ func TestSignalEndsWrite(t *testing.T) {
 			}
 			call, _ = redirected(t, call, c.stream)
 			for _, sig := range fatal {
-				p := start(t, call)
+				p := helpertest.Start(t, call)
 				waitIn(t, p, "write")
 				must(t, p.Signal(sig))
 				wantSignalled(t, p, sig)
@@ -347,28 +338,28 @@ func TestSignalEndsWrite(t *testing.T) {
 	}
 }
 
-// What the caller ignores stays ignored, as nohup and shells have it.
+// A signal that the caller ignores stays ignored, as nohup and shells expect.
 func TestSignalsIgnored(t *testing.T) {
 	call, _ := asUser(t)
 	m := stickyMount(t, call)
 	m.freeze()
 	call.Args, call.Ignore = []string{m.path}, []unix.Signal{unix.SIGHUP, unix.SIGINT}
-	p := start(t, call)
+	p := helpertest.Start(t, call)
 	m.await(t)
-	for _, sig := range append(slices.Clone(call.Ignore), unix.SIGTERM) { // of several, the lowest number comes first
+	for _, sig := range append(slices.Clone(call.Ignore), unix.SIGTERM) { // the kernel delivers the lowest number first
 		must(t, p.Signal(sig))
 	}
 	wantSignalled(t, p, unix.SIGTERM)
 }
 
-// A mask of the caller's does not keep a signal away.
+// The caller's signal mask does not block a signal.
 func TestSignalsBlocked(t *testing.T) {
 	call, _ := asUser(t)
 	m := stickyMount(t, call)
 	m.freeze()
 	call.Args, call.Block = []string{m.path}, ending
 	for _, sig := range ending {
-		p := start(t, call)
+		p := helpertest.Start(t, call)
 		m.await(t)
 		must(t, p.Signal(sig))
 		wantSignalled(t, p, sig)

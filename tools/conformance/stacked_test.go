@@ -10,8 +10,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// doorstep makes a mountpoint the root of a mount of root's that belongs to
-// alice, as /run/user/UID is.
+// doorstep makes the mountpoint the root of a tmpfs that root has mounted and alice
+// owns, like /run/user/UID.
 func doorstep(t *testing.T, mountpoint string) {
 	t.Helper()
 	if err := unix.Mount("doorstep", mountpoint, "tmpfs", 0, "mode=0755,uid=4242,gid=4242"); err != nil {
@@ -26,7 +26,7 @@ func wantDoorstep(t *testing.T, mountpoint string) {
 	}
 }
 
-// meanwhile runs -u, once or more often, before a call of another run of the
+// meanwhile runs -u, once or more often, before a system call of another run of the
 // helper.
 func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, times int, before func(fusetest.Syscall) bool) fusetest.Result {
 	t.Helper()
@@ -51,8 +51,8 @@ func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, times int, b
 	return r
 }
 
-// Runs of -u at the same time take away the caller's mounts, one or a stack of
-// them, and not what is below.
+// Concurrent runs of -u unmount the caller's mounts, one or a stack of them, and not what
+// is below.
 func TestUnmountTwice(t *testing.T) {
 	depths := []int{3, 2, 1}
 	if testing.Short() {
@@ -77,15 +77,15 @@ func TestUnmountTwice(t *testing.T) {
 	}
 }
 
-// The caller takes his new mount away before the helper, which mounted by
-// mount(2), has found it: what is below stays.
+// The caller unmounts the new mount before the helper, which mounted by mount(2), has
+// found it. What is below stays.
 func TestUnmountedBeforeFound(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
 			call, mountpoint := asUser(t)
 			call.Deny = deny
 			doorstep(t, mountpoint)
-			call.Args = []string{"-o", "fsname=" + strings.Repeat("x", 300), mountpoint} // the caller chooses the way
+			call.Args = []string{"-o", "fsname=" + strings.Repeat("x", 300), mountpoint} // too long for fsconfig
 			mounted := false
 			r := meanwhile(t, call, mountpoint, 1, func(s fusetest.Syscall) bool {
 				was := mounted
@@ -100,8 +100,8 @@ func TestUnmountedBeforeFound(t *testing.T) {
 	}
 }
 
-// A mount on the root of another one goes though it is in use: only so can it be
-// known what goes. What is mounted inside keeps it.
+// A mount on the root of another one is unmounted though it is in use: only a lazy
+// unmount works by descriptor. A mount inside of it prevents that.
 func TestUnmountStacked(t *testing.T) {
 	call, mountpoint := asUser(t)
 	doorstep(t, mountpoint)
@@ -126,7 +126,7 @@ func TestUnmountStacked(t *testing.T) {
 	wantDoorstep(t, mountpoint)
 }
 
-// The watcher takes its own mount alone: another dead one on top stays.
+// The watcher unmounts only its own mount: another dead one on top stays.
 func TestWatchDeadOnTop(t *testing.T) {
 	lower := watch(t)
 	<-lower.server.Ready()
@@ -145,7 +145,7 @@ func TestWatchDeadOnTop(t *testing.T) {
 	unmount(t, lower.call, lower.mountpoint)
 }
 
-// On a mount of the caller's own a mount that is in use stays, as anywhere.
+// On a mount of the caller's own, a mount that is in use stays.
 func TestUnmountStackedOnOwn(t *testing.T) {
 	call, mountpoint := asUser(t)
 	mounted(t, call, fusetest.Tree{})

@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// build builds a helper of its own.
+// build builds a helper with other settings.
 func build(t *testing.T, cgo, settings string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "fusermount3")
@@ -28,8 +29,8 @@ func build(t *testing.T, cgo, settings string) string {
 	return program
 }
 
-// The caller, and his daemon, have only so much time. The short limit of the
-// test's build counts where the program gives no rights, and nowhere else.
+// The time of the caller and the daemon is limited. The short limit of the test's build
+// has an effect only where the program gives no privileges.
 func TestSyncInitLimit(t *testing.T) {
 	short := build(t, "0", "-E fusermount_entry -X github.com/go-fusermount/fusermount/internal/helper.testLimit=1s")
 	call, mountpoint := syncCall(t, "")
@@ -46,7 +47,7 @@ func TestSyncInitLimit(t *testing.T) {
 	if err := fusetest.SyncInit(hung.dev); err != nil {
 		fusetest.Skip(t, "run a kernel with FUSE_DEV_IOC_SYNC_INIT (Linux 6.18): "+err.Error())
 	}
-	hung.answer(t) // and nobody reads what the kernel asks
+	hung.answer(t) // and the daemon does not read INIT
 	child := hung.waitCreating(t)
 	never.wantStatus(t, unix.ETIMEDOUT)
 	never.wantFailed(t, "mount given up: the caller did not answer: connection timed out")
@@ -54,7 +55,7 @@ func TestSyncInitLimit(t *testing.T) {
 	hung.wantFailed(t, "mount given up: the daemon did not answer the kernel: connection timed out")
 	wantGone(t, child)
 
-	patient.answer(t) // it started first, and has waited longer than both
+	patient.answer(t) // it has waited longer than both
 	patient.wantStatus(t, 0)
 	patient.server = fusetest.Serve(patient.dev, fusetest.Tree{})
 	patient.wantSuccess(t)
@@ -71,7 +72,7 @@ func TestBuiltWithC(t *testing.T) {
 	call.Prog = fusetest.InstallHelper(t, program, fusetest.Setuid)
 	wantRefusal(t, run(t, call), mountpoint, "cannot become the caller: this program was built without its entry point")
 	call.UID, call.GID, call.KeepRoot = 0, 0, true
-	for range 20 { // threads start when they like
+	for range 20 { // the start of threads is not deterministic
 		mountpoint := fusetest.Dir(t, 0)
 		call.Args = []string{"-o", "auto_unmount", mountpoint}
 		w := startWatch(t, call, mountpoint)
@@ -82,7 +83,7 @@ func TestBuiltWithC(t *testing.T) {
 	}
 }
 
-// A status that nobody can be told takes the mount back.
+// When the status cannot be sent, the mount is taken back.
 func TestSyncInitStatusUnsent(t *testing.T) {
 	for name, kind := range map[string]fusetest.SocketKind{"stream": fusetest.Stream, "seqpacket": fusetest.Seqpacket} {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +105,7 @@ func TestSyncInitStatusUnsent(t *testing.T) {
 	}
 }
 
-// What fails after the device was sent is told as a number, too.
+// A failure after the device was sent is also sent as a number.
 func TestSyncInitRefusedLater(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(t *testing.T, s *twoPhase)
@@ -162,9 +163,9 @@ func TestSyncInitRefusedLater(t *testing.T) {
 	}
 }
 
-// usedDevice is what the kernel says to a new file system with a device that has
-// one. Before Linux 6.6 it cannot be told that it is to be a new one, and some
-// take the old one then, if it is of the same user namespace.
+// usedDevice returns the kernel's error for a new file system with a device that already
+// has one. Before Linux 6.6 fsconfig cannot ask for a new one, and some kernels take the
+// old one, if it is of the same user namespace.
 func usedDevice(t *testing.T) unix.Errno {
 	t.Helper()
 	context, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
@@ -216,11 +217,11 @@ func tryMountWith(t *testing.T, dev *os.File, dir string) (failed error) {
 	return errors.Join(err, failed)
 }
 
-// Where the new mount API is absent, or cannot carry a name, the caller hears
-// of it before he gets the device, and can call again without --sync-init.
+// Without the new mount API, or with a name too long for it, the call fails before the
+// device is sent, and the caller can try again without --sync-init.
 func TestSyncInitNotPossible(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
-	call.Deny = fusetest.Deny(unix.ENOSYS, "fsopen")
+	call.Deny = helpertest.NoFsopen
 	wantRefusal(t, run(t, call), mountpoint, "mount failed: Function not implemented")
 
 	call, mountpoint = syncCall(t, "fsname="+strings.Repeat("x", 300))
@@ -244,7 +245,7 @@ func TestSyncInitThenWatch(t *testing.T) {
 	s.answer(t)
 	s.wantStatus(t, 0)
 	waitIgnoring(t, s.Pid())
-	if links := descriptors(t, s.Pid()); len(links) != 4 {
+	if links := helpertest.Descriptors(t, s.Pid()); len(links) != 4 {
 		t.Errorf("descriptors %v, want the streams and the socket", links)
 	}
 	if err := s.server.Close(); err != nil {

@@ -1,9 +1,12 @@
 package conformance
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // The kernel mounts only when the daemon has answered INIT.
@@ -35,7 +39,7 @@ func TestSyncInit(t *testing.T) {
 	}
 }
 
-// A daemon that asks the kernel for nothing gets its mount all the same.
+// A daemon that does not use FUSE_DEV_IOC_SYNC_INIT gets its mount all the same.
 func TestSyncInitWithoutWaiting(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	s := startSync(t, call, mountpoint)
@@ -45,8 +49,8 @@ func TestSyncInitWithoutWaiting(t *testing.T) {
 	s.wantSuccess(t)
 }
 
-// Whoever goes away before he answers leaves nothing, also where the helper
-// inherited his end of the socket.
+// A caller that ends before it answers leaves nothing, also where the helper has
+// inherited the caller's end of the socket.
 func TestSyncInitClosed(t *testing.T) {
 	for name, change := range map[string]func(*fusetest.Call){
 		"stream":    func(*fusetest.Call) {},
@@ -97,7 +101,7 @@ func TestSyncInitDaemonDies(t *testing.T) {
 	}
 }
 
-// A helper that is killed while the kernel waits takes its child along.
+// When the helper is killed while the kernel waits, its child ends, too.
 func TestSyncInitKilled(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	s := startSync(t, call, mountpoint)
@@ -114,7 +118,7 @@ func TestSyncInitKilled(t *testing.T) {
 	wantNothing(t, mountpoint)
 }
 
-// The mount lies on what was pinned, whatever lies at its path by then.
+// The mount lies on the directory that was pinned, whatever is at its path by then.
 func TestSyncInitSwapped(t *testing.T) {
 	call, home := asUser(t)
 	dir := func(path string, uid int) string {
@@ -143,7 +147,7 @@ func TestSyncInitSwapped(t *testing.T) {
 	s.wantSuccess(t)
 }
 
-// childrenOf gives the process ids of a process' children.
+// childrenOf returns the process ids of a process' children.
 func childrenOf(t *testing.T, pid int) []string {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
@@ -163,4 +167,116 @@ func wantGone(t *testing.T, pid string) {
 		}
 	}
 	t.Errorf("process %s is still there", pid)
+}
+
+// twoPhase is a helper with --sync-init that has sent the device.
+type twoPhase struct {
+	*fusetest.Proc
+	call       fusetest.Call
+	mountpoint string
+	dev        *os.File // until it is served
+	server     *fusetest.Server
+}
+
+// syncCall prepares a call with --sync-init.
+func syncCall(t *testing.T, options string) (fusetest.Call, string) {
+	t.Helper()
+	call, mountpoint := asUser(t)
+	call.Args = []string{"--sync-init", "-o", options, "--", mountpoint}
+	return call, mountpoint
+}
+
+// startSync runs the first phase.
+func startSync(t *testing.T, call fusetest.Call, mountpoint string) *twoPhase {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	t.Cleanup(cancel)
+	p, err := call.Start(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
+	if err != nil || got.NFDs != 1 || string(got.Bytes) != "\x00" {
+		t.Fatalf("%+v, %v: %s", got, err, p.Wait().Stderr)
+	}
+	wantNothing(t, mountpoint)
+	s := &twoPhase{Proc: p, call: call, mountpoint: mountpoint, dev: got.Dev}
+	t.Cleanup(func() {
+		_ = s.dev.Close() // most tests have served or closed it
+		if s.server != nil {
+			_ = s.server.Close()
+		}
+	})
+	return s
+}
+
+// serve starts the daemon, which has the kernel wait for INIT if it can.
+func (s *twoPhase) serve(t *testing.T, opts fusetest.Options) {
+	t.Helper()
+	if err := fusetest.SyncInit(s.dev); err != nil {
+		fusetest.Skip(t, "run a kernel with FUSE_DEV_IOC_SYNC_INIT (Linux 6.18): "+err.Error())
+	}
+	s.server = fusetest.ServeOptions(s.dev, fusetest.Tree{}, opts)
+}
+
+// answer sends the byte.
+func (s *twoPhase) answer(t *testing.T) {
+	t.Helper()
+	if err := s.Send([]byte{0}); err != nil {
+		t.Fatalf("%v: %+v", err, s.Wait())
+	}
+}
+
+// wantStatus wants the four bytes.
+func (s *twoPhase) wantStatus(t *testing.T, want unix.Errno) {
+	t.Helper()
+	got, err := s.Receive(time.Now().Add(fusetest.Patience))
+	if err != nil || len(got.Bytes) != 4 || got.NFDs != 0 {
+		t.Fatalf("status: %+v, %v: %s", got, err, s.Wait().Stderr)
+	}
+	if status := int32(binary.NativeEndian.Uint32(got.Bytes)); status != -int32(want) {
+		t.Errorf("status %d, want %d", status, -int32(want))
+	}
+}
+
+// wantFailed wants exit 1 with one line that has text, and nothing mounted.
+func (s *twoPhase) wantFailed(t *testing.T, text string) {
+	t.Helper()
+	r := s.Wait()
+	first, rest, _ := strings.Cut(r.Stderr, "\n")
+	if r.Exit != 1 || !strings.Contains(first, text) || (rest != "" && !strings.Contains(rest, ": hint: ")) {
+		t.Errorf("exit %d, signal %v, %v: %q; want 1, %q", r.Exit, r.Signal, r.Err, r.Stderr, text)
+	}
+	wantNothing(t, s.mountpoint)
+}
+
+// wantSuccess wants the mount, and unmounts it.
+func (s *twoPhase) wantSuccess(t *testing.T) {
+	t.Helper()
+	if r := s.Wait(); r.Exit != 0 || r.Stderr != "" || len(r.Bytes) != 0 {
+		t.Errorf("exit %d, %q, %d bytes more", r.Exit, r.Stderr, len(r.Bytes))
+	}
+	line, found := fusetest.FindMount(t, s.mountpoint)
+	if !found || !line.HasOption("nosuid") || !line.HasOption("nodev") {
+		t.Errorf("mounted %v: %+v", found, line)
+	}
+	unmount(t, s.call, s.mountpoint)
+}
+
+// waitCreating waits until the helper has the kernel create the file system,
+// in a child of its own.
+func (s *twoPhase) waitCreating(t *testing.T) (child string) {
+	t.Helper()
+	for deadline := time.Now().Add(fusetest.Patience); time.Now().Before(deadline); {
+		if children := childrenOf(t, s.Pid()); len(children) == 1 {
+			// The file begins with the number of the system call.
+			text, err := os.ReadFile("/proc/" + children[0] + "/syscall")
+			nr, ok := testsys.SyscallNumber("fsconfig")
+			if err == nil && ok && strings.HasPrefix(string(text), strconv.FormatUint(uint64(nr), 10)+" ") {
+				return children[0]
+			}
+		}
+	}
+	t.Fatal("no child waits in fsconfig")
+	return ""
 }

@@ -10,17 +10,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
-
-const bob = 4343
 
 // waysToRead are the two ways to read the mount table, forced in turn.
 var waysToRead = map[string][]fusetest.Denied{
 	"statmount": nil,
-	"mountinfo": fusetest.Deny(unix.ENOSYS, "statmount", "listmount"),
+	"mountinfo": helpertest.NoStatmount,
 }
 
-// A mount without a receiver is taken back, also where the table is a text.
+// A mount whose device cannot be sent is taken back, whichever way it was made and the
+// table is read.
 func TestSendFailsEveryWay(t *testing.T) {
 	for mount, denyMount := range waysToMount {
 		for read, denyRead := range waysToRead {
@@ -39,7 +39,7 @@ func TestSendFailsEveryWay(t *testing.T) {
 	}
 }
 
-// Nor is anything left in the tables.
+// Nothing is left in utab and mtab, either.
 func TestSendFailsTables(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestSendFailsTables(t *testing.T) {
 	}
 }
 
-// unmountCall is -u, or -u -z, by the caller and in the way of call.
+// unmountCall is -u, or -u -z, by the same caller and with the same failing system calls.
 func unmountCall(call fusetest.Call, args ...string) fusetest.Call {
 	return fusetest.Call{
 		Prog: call.Prog, UID: call.UID, GID: call.GID, Dir: "/", Socket: fusetest.NoSocket,
@@ -71,7 +71,7 @@ func wantUnmounted(t *testing.T, call fusetest.Call, mountpoint string) {
 	wantNothing(t, mountpoint)
 }
 
-// wantKept wants an unmount to be refused, and the mounts to stay.
+// wantKept wants an unmount to be refused and the mounts to stay.
 func wantKept(t *testing.T, call fusetest.Call, text string, mountpoints ...string) {
 	t.Helper()
 	if r := run(t, call); r.Exit != 1 || !strings.Contains(r.Stderr, text) {
@@ -124,7 +124,7 @@ func TestLazyKeepsOthers(t *testing.T) {
 	}
 }
 
-// One's own mounts inside go along.
+// The caller's own mounts inside are unmounted with it.
 func TestLazyTakesOwn(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
@@ -172,8 +172,8 @@ func mustRename(t *testing.T, from, to string) {
 	}
 }
 
-// A mount moves with its parent: the new path leads to it, the old one to
-// nothing, or to what lies there now.
+// A mount moves with its parent: the new path leads to it, the old one to nothing or to
+// what is there now.
 func TestParentRenamed(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {

@@ -5,15 +5,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// watched is a mount whose helper stays as its watcher.
+// watched is a mount whose helper has stayed as its watcher.
 type watched struct {
 	*fusetest.Proc
 	call       fusetest.Call
@@ -25,7 +27,7 @@ type watched struct {
 func watch(t *testing.T) *watched {
 	t.Helper()
 	call, mountpoint := asUser(t)
-	// Reading it must leave nothing open that the watcher would close.
+	// The watcher must not keep this file open.
 	writeFile(t, "/etc/fuse.conf", "mount_max = 1000\n")
 	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
 	call.Args = []string{"-o", "auto_unmount,fsname=watched", mountpoint}
@@ -49,7 +51,7 @@ func startWatch(t *testing.T, call fusetest.Call, mountpoint string) *watched {
 	return w
 }
 
-// die is what a killed daemon does: all of its descriptors close.
+// die closes all that a daemon holds, as when it is killed.
 func (w *watched) die(t *testing.T) {
 	t.Helper()
 	if err := w.server.Close(); err != nil {
@@ -96,9 +98,8 @@ func TestWatchDaemonLives(t *testing.T) {
 	unmount(t, w.call, w.mountpoint)
 }
 
-// The next mount there is another one, also where the kernel gave it the same
-// old id and device number. Nobody serves it, so a watcher that asked its
-// daemon would wait.
+// The next mount there is another one, even if the kernel gives it the same old id and
+// device number. It has no daemon, so a watcher that asked it would wait.
 func TestWatchUnmountedBefore(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
@@ -117,7 +118,7 @@ func TestWatchUnmountedBefore(t *testing.T) {
 	}
 }
 
-// Something on top of the dead mount stays, and so does the mount.
+// A mount on top of the dead one stays, and so does the dead one.
 func TestWatchStacked(t *testing.T) {
 	w := watch(t)
 	if err := unix.Mount("upper", w.mountpoint, "tmpfs", 0, ""); err != nil {
@@ -179,8 +180,8 @@ func TestWatchIgnores(t *testing.T) {
 	wantNothing(t, w.mountpoint)
 }
 
-// A non-blocking stream makes the runtime poll; the watcher must not close
-// what it polls with.
+// For a non-blocking stream the runtime uses epoll; the watcher must not close that
+// descriptor.
 func TestWatchNonblockingStream(t *testing.T) {
 	call, mountpoint := asUser(t)
 	var pipe [2]int
@@ -194,7 +195,7 @@ func TestWatchNonblockingStream(t *testing.T) {
 	call.Args = []string{"-o", "auto_unmount", mountpoint}
 	w := startWatch(t, call, mountpoint)
 	waitIgnoring(t, w.Pid())
-	if links := descriptors(t, w.Pid()); !slices.Contains(links, "anon_inode:[eventpoll]") {
+	if links := helpertest.Descriptors(t, w.Pid()); !slices.Contains(links, "anon_inode:[eventpoll]") {
 		t.Errorf("the runtime's poller is closed, or was never there: %v", links)
 	}
 	w.die(t)
@@ -202,7 +203,7 @@ func TestWatchNonblockingStream(t *testing.T) {
 	wantNothing(t, w.mountpoint)
 }
 
-// --auto-unmount mounts nothing and watches what is there.
+// --auto-unmount mounts nothing and watches an existing mount.
 func TestWatchAlone(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Args = []string{"--auto-unmount", "--", mountpoint}
@@ -231,3 +232,144 @@ func TestWatchAlone(t *testing.T) {
 	}
 	wantNothing(t, mountpoint)
 }
+
+// The watcher removes the lines in the tables when it unmounts. It has no other
+// privilege than that and the unmount.
+func TestWatchTables(t *testing.T) {
+	for name, path := range map[string]string{"utab": "/run/mount/utab", "mtab": "/etc/mtab"} {
+		t.Run(name, func(t *testing.T) {
+			const before = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
+			if path == "/etc/mtab" {
+				setMtabAside(t)
+			}
+			writeFile(t, path, before)
+			t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
+			call, mountpoint := asUser(t)
+			call.Args = []string{"-o", "auto_unmount,x-a", mountpoint}
+			w := startWatch(t, call, mountpoint)
+			waitIgnoring(t, w.Pid())
+			if text := helpertest.ReadFile(t, path); !strings.HasPrefix(text, before) || !strings.Contains(text, mountpoint) {
+				t.Errorf("%s holds %q", path, text)
+			}
+			const sysAdminSetIDs = "00000000002000c0"
+			if s := status(t, w.Pid()); s["CapPrm"] != sysAdminSetIDs || s["CapEff"] != "0000000000000000" || s["Uid"] != "4242\t4242\t4242\t4242" {
+				t.Errorf("CapPrm %s, CapEff %s, Uid %s", s["CapPrm"], s["CapEff"], s["Uid"])
+			}
+			w.die(t)
+			w.wantExit(t, 0)
+			wantNothing(t, mountpoint)
+			if text := helpertest.ReadFile(t, path); text != before {
+				t.Errorf("%s holds %q, want %q", path, text, before)
+			}
+		})
+	}
+}
+
+// --auto-unmount removes the line that an earlier call wrote.
+func TestWatchAloneTables(t *testing.T) {
+	writeFile(t, "/run/mount/utab", "")
+	t.Cleanup(func() { _ = os.RemoveAll("/run/mount") })
+	call, mountpoint := asUser(t)
+	first := call
+	first.Args = []string{"-o", "x-a", mountpoint}
+	r := run(t, first)
+	wantMounted(t, r, mountpoint)
+	server := fusetest.Serve(r.Dev, fusetest.Tree{})
+	call.Args = []string{"--auto-unmount", mountpoint}
+	p, err := call.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitIgnoring(t, p.Pid())
+	if err := server.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := p.CloseSocket(); err != nil {
+		t.Error(err)
+	}
+	if r := p.Wait(); r.Exit != 0 {
+		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
+	}
+	wantNothing(t, mountpoint)
+	if text := helpertest.ReadFile(t, "/run/mount/utab"); text != "" {
+		t.Errorf("utab holds %q", text)
+	}
+}
+
+// Root's watcher retains only the capabilities that it needs to reach a mountpoint, also
+// one in a directory that is closed to others.
+func TestWatchRoot(t *testing.T) {
+	call, home := asUser(t)
+	chmod(t, home, 0o700)
+	mountpoint := filepath.Join(home, "m")
+	if err := os.Mkdir(mountpoint, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	call.UID, call.GID = 0, 0
+	call.Args = []string{"-o", "auto_unmount", mountpoint}
+	w := startWatch(t, call, mountpoint)
+	waitIgnoring(t, w.Pid())
+	if s := status(t, w.Pid()); s["CapPrm"] != "0000000000200004" || s["CapEff"] != "0000000000000004" {
+		t.Errorf("CapPrm %s, CapEff %s", s["CapPrm"], s["CapEff"])
+	}
+	wantFiltered(t, w.Pid())
+	w.die(t)
+	w.wantExit(t, 0)
+	wantNothing(t, mountpoint)
+}
+
+// In a stack of the user's own mounts each watcher unmounts its own, if it is topmost,
+// and leaves the other.
+func TestWatchStack(t *testing.T) {
+	lower := watch(t)
+	<-lower.server.Ready()
+	upper := startWatch(t, lower.call, lower.mountpoint)
+	<-upper.server.Ready()
+	lower.die(t)
+	lower.wantExit(t, 0) // covered: left alone
+	if n := len(fusetest.MountsAt(t, lower.mountpoint)); n != 2 {
+		t.Errorf("%d mounts, want both", n)
+	}
+	upper.die(t)
+	upper.wantExit(t, 0)
+	if n := len(fusetest.MountsAt(t, lower.mountpoint)); n != 1 {
+		t.Errorf("%d mounts, want the lower one", n)
+	}
+	unmount(t, lower.call, lower.mountpoint)
+}
+
+// When the daemon dies the path leads to another mount. That one stays, and ours is
+// found at its new path.
+func TestWatchSwapped(t *testing.T) {
+	call, home := asUser(t)
+	var dirs []string
+	for _, name := range []string{"parent", "parent/m", "other", "other/m"} {
+		dir := filepath.Join(home, name)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(dir, alice, alice); err != nil {
+			t.Fatal(err)
+		}
+		dirs = append(dirs, dir)
+	}
+	mountpoint, victim := dirs[1], dirs[3]
+	if err := unix.Mount("roots", victim, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	call.Args = []string{"-o", "auto_unmount", mountpoint}
+	w := startWatch(t, call, mountpoint)
+	if err := unix.Renameat2(unix.AT_FDCWD, dirs[0], unix.AT_FDCWD, dirs[2], unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
+	w.die(t)
+	w.wantExit(t, 0)
+	if line, found := fusetest.FindMount(t, mountpoint); !found || line.FSType != "tmpfs" {
+		t.Errorf("root's mount: %v %+v", found, line)
+	}
+	wantNothing(t, victim)
+}
+
+// maxPrivate bounds the private memory of a watcher, in kB: a machine may have hundreds
+// of them for as long as their mounts exist.
+const maxPrivate = 1024

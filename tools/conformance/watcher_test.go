@@ -2,22 +2,28 @@ package conformance
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// waitIgnoring waits until the watcher ignores signals and waits itself: it does
-// so some time after the reply. (That it blocks them is no sign: each process
-// does, between fork and exec.)
+// waitIgnoring waits until the watcher ignores signals and waits, which is some time
+// after the reply. (Blocked signals are no sign: each process has them between fork and
+// exec.)
 func waitIgnoring(t *testing.T, pid int) {
 	t.Helper()
-	poll, _ := fusetest.SyscallNumber("ppoll")
-	// It leads a session of its own by then.
+	poll, _ := testsys.SyscallNumber("ppoll")
+	// By then it is a session leader.
 	for deadline := time.Now().Add(fusetest.Patience); status(t, pid)["NSsid"] != strconv.Itoa(pid) || !inSyscall(t, pid, poll); {
 		if time.Now().After(deadline) {
 			t.Fatal("the watcher does not wait")
@@ -28,7 +34,7 @@ func waitIgnoring(t *testing.T, pid int) {
 	}
 }
 
-// inSyscall says whether the main thread of a process is in this system call.
+// inSyscall reports whether the main thread of a process is in this system call.
 func inSyscall(t *testing.T, pid int, nr uintptr) bool {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
@@ -52,7 +58,7 @@ func status(t *testing.T, pid int) map[string]string {
 	return fields
 }
 
-// otherThreads are the threads of a process but the main one.
+// otherThreads returns the threads of a process without the main one.
 func otherThreads(t *testing.T, pid int) (tids []int) {
 	t.Helper()
 	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
@@ -74,25 +80,7 @@ func otherThreads(t *testing.T, pid int) (tids []int) {
 	return tids
 }
 
-// descriptors gives what the descriptors of a process lead to.
-func descriptors(t *testing.T, pid int) (links []string) {
-	t.Helper()
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd/"
-	fds, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		link, err := os.Readlink(dir + fd.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		links = append(links, link)
-	}
-	return links
-}
-
-// What a watcher holds while it waits.
+// A waiting watcher holds few descriptors and privileges.
 func TestWatchHolds(t *testing.T) {
 	w := watch(t)
 	waitIgnoring(t, w.Pid())
@@ -122,7 +110,7 @@ func TestWatchHolds(t *testing.T) {
 	if cwd, err := os.Readlink(dir + "/cwd"); err != nil || cwd != "/" {
 		t.Errorf("directory %q, %v", cwd, err)
 	}
-	links := descriptors(t, w.Pid())
+	links := helpertest.Descriptors(t, w.Pid())
 	for _, link := range links {
 		if link != "/dev/null" && !strings.HasPrefix(link, "socket:") {
 			t.Errorf("a descriptor is %s", link)
@@ -135,7 +123,7 @@ func TestWatchHolds(t *testing.T) {
 	w.wantExit(t, 0)
 }
 
-// Two watchers of one mount do not call it a failure that the other was faster.
+// With two watchers of one mount, the slower one does not fail.
 func TestWatchTwice(t *testing.T) {
 	call, mountpoint := asUser(t)
 	for range rounds(30) {
@@ -161,7 +149,7 @@ func TestWatchTwice(t *testing.T) {
 				t.Fatal("not both of them ask")
 			}
 		}
-		// Both hear of its end at the same moment.
+		// Both notice the end at the same moment.
 		if err := w.server.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -170,5 +158,92 @@ func TestWatchTwice(t *testing.T) {
 			t.Fatalf("the second watcher: exit %d", r.Exit)
 		}
 		wantNothing(t, mountpoint)
+	}
+}
+
+// A bind mount of the same file system stays: it is not the watched mount.
+func TestWatchBound(t *testing.T) {
+	w := watch(t)
+	<-w.server.Ready()
+	elsewhere := fusetest.Dir(t, alice)
+	if err := unix.Mount(w.mountpoint, elsewhere, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.die(t)
+	w.wantExit(t, 0)
+	wantNothing(t, w.mountpoint)
+	wantThere(t, elsewhere)
+}
+
+// The private memory of each of two hundred watchers (20 with -short).
+func TestWatchMany(t *testing.T) {
+	call, _ := asUser(t)
+	var all []*watched
+	watchers := rounds(200)
+	for range watchers { // of one program file, so that its pages are shared
+		mountpoint := fusetest.Dir(t, alice)
+		call.Args = []string{"-o", "auto_unmount", mountpoint}
+		all = append(all, startWatch(t, call, mountpoint))
+	}
+	most, sum := 0, 0
+	for _, w := range all {
+		waitIgnoring(t, w.Pid())
+		private := helpertest.PrivateMemory(t, w.Pid())
+		most, sum = max(most, private), sum+private
+	}
+	figures = fmt.Sprintf("%d watchers: private memory %d kB at most, %d kB on average", len(all), most, sum/len(all))
+	if most > maxPrivate {
+		t.Errorf("%s; want %d kB at most", figures, maxPrivate)
+	}
+	for _, w := range all {
+		w.die(t)
+	}
+	for _, w := range all {
+		w.wantExit(t, 0)
+		wantNothing(t, w.mountpoint)
+	}
+}
+
+// The socket may be a standard stream: it stays open, and the other streams are closed.
+func TestWatchOnStream(t *testing.T) {
+	for fd := range 3 {
+		for _, args := range [][]string{{}, {"--sync-init"}} {
+			call, mountpoint := asUser(t)
+			call.CommFD, call.CommStdin = fd, fd == 0
+			call.Args = append(args, "-o", "auto_unmount", mountpoint)
+			if len(args) == 0 {
+				w := startWatch(t, call, mountpoint)
+				wantStreams(t, w.Pid(), fd)
+				w.die(t)
+				w.wantExit(t, 0)
+			} else {
+				s := startSync(t, call, mountpoint)
+				s.answer(t)
+				s.wantStatus(t, 0)
+				wantStreams(t, s.Pid(), fd)
+				if err := errors.Join(s.dev.Close(), s.CloseSocket()); err != nil {
+					t.Fatal(err)
+				}
+				if r := s.Wait(); r.Exit != 0 {
+					t.Errorf("exit %d", r.Exit)
+				}
+			}
+			wantNothing(t, mountpoint)
+		}
+	}
+}
+
+// wantStreams wants three descriptors: the socket, and /dev/null twice.
+func wantStreams(t *testing.T, pid, socket int) {
+	t.Helper()
+	waitIgnoring(t, pid)
+	links := helpertest.Descriptors(t, pid)
+	if len(links) != 3 {
+		t.Fatalf("descriptors %v", links)
+	}
+	for fd, link := range links {
+		if isSocket := strings.HasPrefix(link, "socket:"); isSocket != (fd == socket) || (!isSocket && link != os.DevNull) {
+			t.Errorf("descriptor %d is %s", fd, link)
+		}
 	}
 }

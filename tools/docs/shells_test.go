@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 const (
-	alice = 4242
-	bob   = 4343
+	alice = helpertest.Alice
+	bob   = helpertest.Bob
 )
 
 // user is who runs the shells: an ordinary user where the tests may take ids.

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -10,7 +9,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// figures are what was done in each mode, for the summary at the end.
+// figures count what was tried in each mode, for the summary at the end.
 var figures = struct {
 	sync.Mutex
 	modes map[string]*figure
@@ -50,20 +49,20 @@ func TestMain(m *testing.M) {
 		var sum figure
 		for _, m := range modes {
 			if f, ok := figures.modes[m.name]; ok {
-				fmt.Printf("anywhere: %s: %s\n", f, m.name)
+				fmt.Printf("faults: %s: %s\n", f, m.name)
 				sum.calls += f.calls
 				sum.add(*f)
 			}
 		}
 		if sum.calls > 0 {
-			fmt.Printf("anywhere: %s, in all\n", &sum)
+			fmt.Printf("faults: %s, in all\n", &sum)
 		}
 		return code
 	}))
 }
 
-// tell adds to the figures of a mode.
-func tell(m mode, add figure) {
+// record adds to the figures of a mode.
+func record(m mode, add figure) {
 	figures.Lock()
 	defer figures.Unlock()
 	f, ok := figures.modes[m.name]
@@ -73,23 +72,4 @@ func tell(m mode, add figure) {
 	}
 	f.calls = max(f.calls, add.calls)
 	f.add(add)
-}
-
-// install copies the helper that 'make build' built to the stage, setuid root.
-func install(t *testing.T) (program string) {
-	t.Helper()
-	fusetest.NeedRoot(t)
-	fusetest.NeedDevice(t)
-	program = os.Getenv("FUSERMOUNT_HELPER")
-	if program == "" {
-		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test-attacks' does")
-	}
-	return fusetest.InstallHelper(t, program, fusetest.Setuid)
-}
-
-func must(t testing.TB, errs ...error) {
-	t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// spot is a system call of a mode: which of its name it is, from 1, in the helper
-// or in the child that it forks.
+// spot is one system call of a mode: the nth of its name, from 1, in the helper or in
+// the child that it forks.
 type spot struct {
 	child bool
 	name  string
@@ -28,14 +28,14 @@ func (s spot) String() string {
 	return fmt.Sprintf("%s %d", s.name, s.nth)
 }
 
-// fault is what befalls the helper at one spot.
+// fault is what happens to the helper at one spot.
 type fault struct {
 	name   string
 	does   fusetest.Verdict
 	errno  unix.Errno
-	signal unix.Signal // that is sent before the call, which is carried out if the caller lives
+	signal unix.Signal // sent before the call, which is carried out if the process survives
 	kills  bool        // the helper is killed
-	parent bool        // while its child makes the call
+	parent bool        // it hits the helper while its child makes the call
 }
 
 // run is one run of the helper.
@@ -44,25 +44,25 @@ type run struct {
 	at    spot
 	fault *fault // nil: nothing happens
 
-	// Until the helper has ended only the interceptor touches these.
-	calls    []spot       // as they came
-	counts   map[spot]int // of calls, by spots with nth 0
+	// Only the interceptor uses these until the helper has ended.
+	calls    []spot       // in order
+	counts   map[spot]int // of calls, by spot with nth 0
 	hit      bool
 	pid      int
-	confined bool          // it has become its caller, and got its filter
-	waiting  bool          // it waits, as the watcher of auto_unmount
+	confined bool          // it has the caller's ids, and its seccomp filter
+	waiting  bool          // it waits as the watcher of auto_unmount
 	creating chan struct{} // closed when the child has the kernel create the file system
-	retained []string      // privileges where they should be gone
-	blind    error         // what went wrong with all this
+	retained []string      // privileges that it should not have
+	blind    error         // a failure of the interceptor
 
-	dev    *os.File // what was received
+	dev    *os.File // received
 	nfds   int
 	bytes  []byte
 	result fusetest.Result
-	script error // what went wrong with the test
+	script error // a failure of the test
 }
 
-// do makes a run. What it has left is still there afterwards.
+// do makes a run and leaves its results in place.
 func (w *world) do(at spot, f *fault) *run {
 	r := &run{world: w, at: at, fault: f, counts: map[spot]int{}, creating: make(chan struct{})}
 	if r.script = w.reset(); r.script != nil {
@@ -125,8 +125,7 @@ func (r *run) decide(s fusetest.Syscall) fusetest.Verdict {
 	return r.fault.does
 }
 
-// send sends what the fault wants to the helper, or to its child if that is the one
-// that has stopped.
+// send sends the fault's signal to the process that has stopped, or to its parent.
 func (r *run) send(pid int) {
 	sig := r.fault.signal
 	if r.fault.parent {
@@ -140,31 +139,31 @@ func (r *run) send(pid int) {
 	}
 }
 
-// signalled says that the fault's signal has ended the helper.
+// signalled reports whether the fault's signal has ended the helper.
 func (r *run) signalled() bool {
 	return r.hit && r.fault.signal != 0 && r.result.Signal == r.fault.signal
 }
 
-// note notes how far the helper has come, and what it is still allowed.
+// note records how far the helper has come, and its privileges.
 func (r *run) note(s fusetest.Syscall) {
 	r.pid = s.PID
 	r.waiting = r.waiting || r.world.mode.goal == watches && s.Name == "ppoll" && r.counts[spot{name: "dup3"}] > 0
 	r.confined = r.confined || s.Name == "seccomp"
-	// To look costs something, so runs with a fault are looked at when they end.
+	// Reading /proc is slow: runs with a fault are only checked at their end.
 	if r.confined && (s.Name == "exit_group" || r.fault == nil && !slices.Contains(bracketed, s.Name)) {
-		r.look(s)
+		r.checkPrivileges(s)
 	}
 }
 
-// bracketed are the calls that are made with a privilege, and those that raise
-// and drop it.
+// bracketed are the calls that are made with a privilege, and those that raise and drop
+// it.
 var bracketed = []string{
 	"capset", "fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "setfsuid", "setfsgid", "prctl",
 	"rt_sigprocmask", "getpid", "clone", // to fork the child, which inherits the privilege
 }
 
-// look notes a privilege that should be gone.
-func (r *run) look(s fusetest.Syscall) {
+// checkPrivileges records a privilege that should be gone.
+func (r *run) checkPrivileges(s fusetest.Syscall) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
 	if err != nil {
 		r.blind = err
@@ -196,7 +195,7 @@ func (r *run) look(s fusetest.Syscall) {
 	}
 }
 
-// String tells what happened.
+// String describes the run.
 func (r *run) String() string {
 	var b strings.Builder
 	b.WriteString(r.world.mode.name)

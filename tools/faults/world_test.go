@@ -13,12 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 const (
-	alice = 4242 // who calls
-	bob   = 4343 // whose mount has to stay
+	alice = helpertest.Alice // calls the helper
+	bob   = helpertest.Bob   // their mount has to stay
+
+	nosuid = unix.MS_NOSUID | unix.MS_NODEV
 )
+
+var must = helpertest.Must
 
 // world is a mount namespace in which one mode of the helper is run many times.
 type world struct {
@@ -27,7 +32,7 @@ type world struct {
 	home    string
 	m       string                     // the mountpoint, alice's
 	others  map[identity]fusetest.Line // all mounts but alice's
-	held    *os.File                   // the device of a mount that was there before
+	held    *os.File                   // the device of alice's mount
 	steps   []spot                     // the calls before the Go runtime starts
 }
 
@@ -38,16 +43,16 @@ func newWorld(t *testing.T, program string, m mode) *world {
 	t.Helper()
 	runtime.LockOSThread()
 	must(t, os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_NEWNS)), os.MkdirAll("/run/mount", 0o755))
-	must(t, mountAt("/run/mount", "tmpfs", "mode=0755"), mountAt("/etc", "tmpfs", "mode=0755"))
+	must(t, helpertest.Mount("/run/mount", "tmpfs", nosuid, "mode=0755"), helpertest.Mount("/etc", "tmpfs", nosuid, "mode=0755"))
 	must(t, os.WriteFile("/etc/fuse.conf", []byte("mount_max = 1000\n"), 0o644))
 	if m.fusectl {
-		must(t, mountAt("/sys/fs/fuse/connections", "fusectl", ""))
+		must(t, helpertest.Mount("/sys/fs/fuse/connections", "fusectl", nosuid, ""))
 	}
 	w := &world{program: program, mode: m, home: fusetest.Dir(t, alice)}
 	w.m = filepath.Join(w.home, "m")
 	must(t, w.makeMountpoint())
-	must(t, mountAt(fusetest.Dir(t, 0), "tmpfs", ""))
-	dev, err := fuse(fusetest.Dir(t, bob), bob)
+	must(t, helpertest.Mount(fusetest.Dir(t, 0), "tmpfs", nosuid, ""))
+	dev, err := helpertest.MountUnserved(fusetest.Dir(t, bob), bob)
 	must(t, err)
 	t.Cleanup(func() { must(t, dev.Close()) })
 	lines, err := fusetest.AllMounts()
@@ -60,7 +65,7 @@ func newWorld(t *testing.T, program string, m mode) *world {
 	return w
 }
 
-// identity is what one mount alone has as long as it exists.
+// identity identifies a mount as long as it exists.
 type identity struct {
 	id             int
 	device, fstype string
@@ -68,8 +73,8 @@ type identity struct {
 
 func identify(l fusetest.Line) identity { return identity{l.ID, l.Device, l.FSType} }
 
-// guarded says whether a mount is one of the test's own, which nobody else on this
-// machine moves or takes away.
+// guarded reports whether a mount is one of the test's own, which nothing else on this
+// machine moves or unmounts.
 func guarded(l fusetest.Line) bool {
 	own := []string{"/etc", "/run/mount", fusetest.DevicePath}
 	return strings.HasPrefix(l.Mountpoint, fusetest.Stage()) || slices.Contains(own, l.Mountpoint)
@@ -87,27 +92,7 @@ func (w *world) makeMountpoint() error {
 	return err
 }
 
-func mountAt(dir, fstype, data string) error {
-	if err := unix.Mount("anywhere", dir, fstype, unix.MS_NOSUID|unix.MS_NODEV, data); err != nil {
-		return &os.PathError{Op: "mount", Path: dir, Err: err}
-	}
-	return nil
-}
-
-// fuse mounts a FUSE file system of uid's that nobody serves.
-func fuse(dir string, uid int) (*os.File, error) {
-	dev, err := fusetest.OpenDevice()
-	if err != nil {
-		return nil, err
-	}
-	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", dev.Fd(), uid, uid)
-	if err := mountAt(dir, "fuse", data); err != nil {
-		return nil, errors.Join(err, dev.Close())
-	}
-	return dev, nil
-}
-
-// reset makes the world as good as new.
+// reset restores the world.
 func (w *world) reset() error {
 	if err := w.clear(); err != nil {
 		return err
@@ -115,7 +100,7 @@ func (w *world) reset() error {
 	var line fusetest.Line
 	if w.mode.mounted {
 		var err error
-		if w.held, err = fuse(w.m, alice); err != nil {
+		if w.held, err = helpertest.MountUnserved(w.m, alice); err != nil {
 			return err
 		}
 		if line, _, err = fusetest.TopMount(w.m); err != nil {
@@ -139,7 +124,7 @@ func (w *world) reset() error {
 	return nil
 }
 
-// clear takes away what a run has left.
+// clear removes what a run has left.
 func (w *world) clear() error {
 	err := errors.Join(fusetest.DetachBelow(w.m), shut(&w.held))
 	for _, t := range []table{utab, mtab} {
@@ -150,4 +135,109 @@ func (w *world) clear() error {
 		}
 	}
 	return err
+}
+
+// table is one of the tables of user space.
+type table struct {
+	path   string
+	others string // lines that are not alice's
+	lock   string // the lock file, beside it
+	stays  bool   // the lock file
+	line   func(l fusetest.Line) string
+	target func(line string) (target string, ok bool)
+}
+
+var (
+	utab = table{"/run/mount/utab", "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n", ".lock", true, utabLine, utabTarget}
+	mtab = table{"/etc/mtab", "proc /else proc rw 0 0\n", "~", false, mtabLine, mtabTarget}
+)
+
+func utabLine(l fusetest.Line) string {
+	return fmt.Sprintf("SRC=faults TARGET=%s ROOT=/ ATTRS=fusermount.id=%d OPTS=x-a\n", l.Mountpoint, l.ID)
+}
+
+func utabTarget(line string) (target string, ok bool) {
+	fields := map[string]string{}
+	for f := range strings.SplitSeq(line, " ") {
+		name, value, found := strings.Cut(f, "=")
+		if !found || value == "" {
+			return "", false
+		}
+		fields[name] = value
+	}
+	return fields["TARGET"], len(fields) == 5 && strings.HasPrefix(fields["ATTRS"], "fusermount.id=") && fields["OPTS"] == "x-a"
+}
+
+func mtabLine(l fusetest.Line) string {
+	return fmt.Sprintf("faults %s fuse %s,%s 0 0\n", l.Mountpoint, l.Options, l.SuperOptions)
+}
+
+func mtabTarget(line string) (target string, ok bool) {
+	f := strings.Split(line, " ")
+	if len(f) != 6 || f[4] != "0" || f[5] != "0" {
+		return "", false
+	}
+	return f[1], strings.Contains(","+f[3]+",", fmt.Sprintf(",user_id=%d,", alice))
+}
+
+// tables returns the tables of a mode.
+func (m mode) tables() (tables []table) {
+	if m.utab {
+		tables = append(tables, utab)
+	}
+	if m.mtab {
+		tables = append(tables, mtab)
+	}
+	return tables
+}
+
+// read wants a complete table that belongs to root, with the lines of others unchanged,
+// and returns the number of alice's lines.
+func (t table) read(m string) (lines int, err error) {
+	text, err := os.ReadFile(t.path)
+	if err != nil {
+		return 0, err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(t.path, &st); err != nil || st.Mode != unix.S_IFREG|0o644 || st.Uid != 0 || st.Gid != 0 {
+		return 0, errors.Join(err, fmt.Errorf("%s belongs to %d:%d, mode %o", t.path, st.Uid, st.Gid, st.Mode))
+	}
+	rest, whole := strings.CutPrefix(string(text), t.others)
+	for line := range strings.Lines(rest) {
+		text, ended := strings.CutSuffix(line, "\n")
+		target, ok := t.target(text)
+		whole = whole && ended && ok && target == m
+		lines++
+	}
+	if !whole {
+		return 0, fmt.Errorf("%s is torn: %q", t.path, text)
+	}
+	return lines, nil
+}
+
+// strays returns files that no run may leave. A run that was killed may leave the locks
+// and the tables' temporary files.
+func (w *world) strays(killed bool) (strays []string, err error) {
+	allowed := []string{w.m, "/etc/fuse.conf"}
+	for _, t := range w.mode.tables() {
+		allowed = append(allowed, t.path)
+		if t.stays || killed {
+			allowed = append(allowed, t.path+t.lock)
+		}
+		if killed {
+			allowed = append(allowed, t.path+".fusermount")
+		}
+	}
+	for _, dir := range []string{w.home, "/etc", "/run/mount"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if path := filepath.Join(dir, e.Name()); !slices.Contains(allowed, path) {
+				strays = append(strays, path)
+			}
+		}
+	}
+	return strays, nil
 }

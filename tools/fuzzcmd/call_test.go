@@ -17,10 +17,10 @@ const (
 	unmount
 	watch
 	ask     // --help and the like
-	garbage // who knows
+	garbage // anything
 )
 
-// call is one run of the helper, and what has to be true of it.
+// call is one run of the helper, and what must be true of it.
 type call struct {
 	fusetest.Call
 	kind   kind
@@ -28,22 +28,16 @@ type call struct {
 	want   wanted
 	lazy   bool
 	quiet  bool
-	sync   bool // it may wait for an answer
-	peer   peer // what it gets then
+	sync   bool // it may wait for an answer of the peer
+	peer   peer
 
-	// sure says that it has to succeed: nothing about it is odd but what must
-	// not matter.
-	sure bool
-	// early says that the runtime may die before main, or be starved by a limit.
-	early bool
-	// noisy says that the runtime itself was asked to write to standard error.
-	noisy bool
-	// broken says that system calls fail without which nothing can be undone,
-	// or said.
-	broken bool
+	sure   bool // it must succeed: what is odd about it must not matter
+	early  bool // a limit may end the runtime before main
+	noisy  bool // the runtime itself writes to standard error
+	broken bool // system calls fail that are needed to undo something, or to report it
 }
 
-// String is the call with all that is odd about it.
+// String describes the call, and what is odd about it.
 func (c *call) String() string {
 	b := new(strings.Builder)
 	fmt.Fprintf(b, "%.300q", c.Args)
@@ -55,7 +49,7 @@ func (c *call) String() string {
 		}
 	}
 	for name, on := range map[string]bool{
-		"stdin is the socket": c.CommStdin, "hung up": c.HangUp, "full": c.Prefill, "in her home": c.Dir != "/", "sure": c.sure,
+		"stdin is the socket": c.CommStdin, "hung up": c.HangUp, "full": c.Prefill, "in alice's home": c.Dir != "/", "sure": c.sure,
 		"odd umask": c.Umask != nil, "no socket": c.Socket == fusetest.NoSocket, "strange socket": c.Comm != nil,
 		"seqpacket": c.Socket == fusetest.Seqpacket, "datagrams": c.Socket == fusetest.Dgram, "peer " + c.peer.name: c.sync,
 		fmt.Sprintf("socket %d", c.CommFD): c.CommFD != 0,
@@ -88,14 +82,13 @@ func (w *world) newCall(e *entropy) *call {
 	return c
 }
 
-// isSyncInit also knows the flag's abbreviations.
+// isSyncInit also recognizes the flag's abbreviations.
 func isSyncInit(arg string) bool {
 	return strings.HasPrefix("--sync-init", arg) && strings.HasPrefix(arg, "--s")
 }
 
-// avoidHung kills the daemons if one of hers would be asked that does not
-// answer: by a path that leads through its mount, or by what is to be mounted
-// over it. To unmount it nobody has to be asked.
+// avoidHung kills the daemons if the call would ask one that does not answer: by a path
+// that leads through its mount, or by a mount on top of it. An unmount asks none.
 func (w *world) avoidHung(c *call) {
 	text := w.absolute(c.target)
 	for path := range w.daemons {
@@ -107,7 +100,7 @@ func (w *world) avoidHung(c *call) {
 	}
 }
 
-// aim sets the mountpoint, and the directory from which it is meant.
+// aim sets the mountpoint, and the directory to which it is relative.
 func (w *world) aim(c *call, t target) {
 	c.target = t
 	if t.inHome {
@@ -128,8 +121,7 @@ func (w *world) mountCall(c *call, e *entropy) {
 	c.arrange(e, list)
 }
 
-// hidden says whether something that is mounted lies on the way: a daemon that
-// does not answer.
+// hidden reports whether the path leads through a mount, whose daemon does not answer.
 func (w *world) hidden(t target) bool {
 	for _, l := range w.lines {
 		if l.Mountpoint != "/" && strings.HasPrefix(l.Mountpoint, w.home) && strings.HasPrefix(t.path, l.Mountpoint+"/") {
@@ -139,8 +131,7 @@ func (w *world) hidden(t target) bool {
 	return false
 }
 
-// arrange puts the arguments of a mount into one of the orders that libraries
-// use.
+// arrange orders the arguments of a mount as one of the libraries does.
 func (c *call) arrange(e *entropy, list string) {
 	options := [][]string{{"-o", list}, {"-o" + list}, {"--options", list}, {"--options=" + list}}[e.below(4)]
 	if list == "" {
@@ -178,7 +169,7 @@ func (w *world) unmountCall(c *call, e *entropy) {
 	c.kind = unmount
 	c.Socket = fusetest.NoSocket
 	w.aim(c, w.target(e))
-	switch { // what is there is of more interest
+	switch { // mostly something that is mounted
 	case e.odd(2):
 		w.aim(c, w.ofMine(e, c.target))
 	case e.odd(6):
@@ -203,7 +194,7 @@ func (w *world) absolute(t target) string {
 	return t.text
 }
 
-// ofMine gives one of alice's mounts, if there is any.
+// ofMine returns one of alice's mounts, or otherwise.
 func (w *world) ofMine(e *entropy, otherwise target) target {
 	var all []target
 	for _, l := range w.lines {
@@ -240,4 +231,66 @@ func (w *world) otherCall(c *call, e *entropy) {
 			"--bogus", "--unm", "--l", "--au", "--opt", "--c", "--s", "--u=x", "-\xff", "-\n", e.text(10)))
 	}
 	c.want = wanted{anyNames: true, allowOther: true}
+}
+
+// target is a mountpoint as an argument, and where it leads.
+type target struct {
+	text   string
+	path   string // of a mount there; empty: none is possible
+	good   bool   // alice may mount there
+	inHome bool   // the text is relative to alice's directory
+}
+
+// oddNames are names of directories that are difficult for a table, a parser or a
+// terminal.
+var oddNames = []string{
+	"a b", "a\tb", "a\nb", `a\b`, `a\040b`, "a,allow_other", "a#b", "\xff\xfe", "é", "-u", "--", "x (deleted)", "\x1b[2J", "\u009b",
+	"- fuse x rw,user_id=0", "ID=1 TARGET=", strings.Repeat("n", 255),
+}
+
+// target chooses a mountpoint, in most cases one of alice's.
+func (w *world) target(e *entropy) target {
+	if e.odd(4) {
+		return w.roundabout(e)
+	}
+	if e.odd(4) {
+		path := w.own(one(e, oddNames...))
+		return target{text: path, path: path, good: true}
+	}
+	if e.odd(5) {
+		return w.foreign(e)
+	}
+	path := w.at(one(e, "m", "n", "f", "open", "full", "mysticky"))
+	return target{text: path, path: path, good: true}
+}
+
+// roundabout returns another spelling of a mountpoint of alice's.
+func (w *world) roundabout(e *entropy) target {
+	m := w.at("m")
+	return one(e,
+		target{text: w.home + "//m", path: m, good: true},
+		target{text: m + "/", path: m, good: true},
+		target{text: m + "///", path: m, good: true},
+		target{text: w.home + "/here/here/m", path: m, good: true},
+		target{text: w.home + "/./here/../" + w.base() + "/m", path: m, good: true},
+		target{text: "m", path: m, good: true, inHome: true},
+		target{text: "./m", path: m, good: true, inHome: true},
+		target{text: "full/sub/..", path: w.at("full"), good: true, inHome: true},
+		target{text: w.at("full/sub/."), path: w.at("full/sub"), good: true},
+		target{text: w.home + "/link/", inHome: true}, // a trailing slash does not follow
+		target{text: w.at("full") + "/sub/../sub", path: w.at("full/sub"), good: true},
+	)
+}
+
+func (w *world) base() string { return w.home[strings.LastIndexByte(w.home, '/')+1:] }
+
+// foreign returns a place where alice may not mount.
+func (w *world) foreign(e *entropy) target {
+	return target{text: one(e,
+		w.at("readonly"), w.at("theirs"), w.at("sticky"), w.at("rootfile"), w.at("fifo"), w.at("link"), w.at("dangling"),
+		w.at("loop"), w.at("loop/x"), w.at("missing"), w.at("missing/x"), w.at("f/x"), w.at("bobs"), w.at("bobs/x"), w.at("roots"),
+		w.at("closed/x"), w.at("closed"), "", "/", ".", "..", "/proc", "/proc/self", "/proc/self/fd", "/proc/self/ns/mnt", "/sys",
+		"/dev/pts", "/dev/fuse", "/dev/null", "/etc", "/etc/passwd", "/run", "/root/x", "/sys/fs/fuse/connections",
+		w.at(strings.Repeat("n", 256)), w.home+strings.Repeat("/here", 900), w.home+"/x"+e.text(40), "\x1b[2J\n\u009b",
+	)}
 }

@@ -1,8 +1,8 @@
-// Package fuzzcmd calls the setuid helper as an unkind user does: with odd
-// arguments, environments, descriptors, limits and masks, in an odd world, and
-// looks at the mount table and the tables of user space after each call.
+// Package fuzzcmd calls the setuid helper as a hostile user: with odd arguments,
+// environments, descriptors, limits and masks, in an odd world. It checks the mount
+// table, utab and mtab after each call.
 //
-// FuzzCommand makes up the calls, by a grammar, from the bytes that fuzzing
-// gives it. Zeros stand for what is plain, so that a failure that was minimized
-// shows what is odd about it; with -v each call is printed.
+// FuzzCommand makes the calls by a grammar from the bytes of the fuzzing engine. Zeros
+// mean the plain choice, so that a minimized failure shows what is odd about it. With
+// -v each call is printed.
 package fuzzcmd

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,14 +24,12 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// need skips where the helper cannot be called as an ordinary user.
+// need skips the test where the helper cannot be called as an ordinary user.
 func need(t testing.TB) {
 	t.Helper()
 	fusetest.NeedRoot(t)
 	fusetest.NeedDevice(t)
-	if os.Getenv("FUSERMOUNT_HELPER") == "" {
-		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test' does")
-	}
+	helpertest.Program(t)
 }
 
 // FuzzCommand makes up to eight calls in a world of their own.
@@ -59,15 +58,15 @@ func (w *world) event(e *entropy) {
 	}
 }
 
-// alone waits until no other worker of the fuzzing engine is at work: they
-// share /etc, /run and the mount table.
+// alone waits for the other workers of the fuzzing engine, which share /etc, /run and
+// the mount table.
 func alone(t *testing.T) {
 	t.Helper()
 	lock, err := os.OpenFile(filepath.Join(fusetest.Stage(), "alone"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = lock.Close() }) // and with it the lock goes
+	t.Cleanup(func() { _ = lock.Close() }) // and releases the lock
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +74,7 @@ func alone(t *testing.T) {
 
 func countsPath() string { return filepath.Join(fusetest.Stage(), "counts") }
 
-// count notes an outcome, for all workers together.
+// count records an outcome, for all workers together.
 func count(outcome string) {
 	f, err := os.OpenFile(countsPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -89,7 +88,7 @@ func count(outcome string) {
 	}
 }
 
-// printCounts says how many calls there were, and of what kind.
+// printCounts prints the number of calls by outcome.
 func printCounts() {
 	text, err := os.ReadFile(countsPath())
 	if err != nil {
@@ -108,3 +107,37 @@ func printCounts() {
 	slices.Sort(parts)
 	fmt.Printf("%d calls of the helper: %s\n", total, strings.Join(parts, ", "))
 }
+
+// entropy makes choices from bytes, and from zeros when these are used up. Zero is
+// always the plain choice.
+type entropy struct{ rest []byte }
+
+func (e *entropy) next() int {
+	if len(e.rest) == 0 {
+		return 0
+	}
+	b := e.rest[0]
+	e.rest = e.rest[1:]
+	return int(b)
+}
+
+func (e *entropy) empty() bool { return len(e.rest) == 0 }
+
+// below returns a number from 0 to n-1; n is at most 256.
+func (e *entropy) below(n int) int { return e.next() % n }
+
+// odd is true once in oneIn times.
+func (e *entropy) odd(oneIn int) bool { return e.next() > 255-256/oneIn }
+
+// text returns up to n bytes, without zeros.
+func (e *entropy) text(n int) string {
+	n = min(e.below(n+1), len(e.rest))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(max(e.next(), 1))
+	}
+	return string(b)
+}
+
+// one returns an element of the list, the first for zero.
+func one[T any](e *entropy, list ...T) T { return list[e.below(len(list))] }

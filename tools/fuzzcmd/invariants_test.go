@@ -2,16 +2,21 @@ package fuzzcmd
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// judge holds a call against what must be true after each.
+// judge checks what must be true after each call.
 func (w *world) judge(c *call, r result) {
 	w.Helper()
 	if r.Exit == 2 && c.threadless() {
@@ -37,8 +42,8 @@ func (w *world) judge(c *call, r result) {
 	}
 }
 
-// wantTable wants one mount more at most, or some of hers less, and neither
-// after a failure.
+// wantTable wants at most one new mount, or some of alice's gone, and no change after a
+// failure.
 func (w *world) wantTable(c *call, r result, came, went []fusetest.Line) {
 	w.Helper()
 	kept := c.broken && (strings.Contains(r.Stderr, "could not be taken back") || r.NFDs == 1 || r.Exit == 2)
@@ -56,7 +61,7 @@ func (w *world) wantTable(c *call, r result, came, went []fusetest.Line) {
 	}
 	for _, line := range went {
 		if !owned(line) {
-			w.Fatalf("it was not hers: %+v", line)
+			w.Fatalf("not alice's, and gone: %+v", line)
 		}
 	}
 	for _, line := range came {
@@ -66,7 +71,7 @@ func (w *world) wantTable(c *call, r result, came, went []fusetest.Line) {
 	}
 }
 
-// without gives the lines of a that are not in b, whole.
+// without returns the lines of a that are not in b.
 func without(a, b []fusetest.Line) (left []fusetest.Line) {
 	key := func(l fusetest.Line) string { return fmt.Sprintf("%+v", l) }
 	known := map[string]bool{}
@@ -81,7 +86,7 @@ func without(a, b []fusetest.Line) (left []fusetest.Line) {
 	return left
 }
 
-// wantStatus wants 0 or 1, and nothing else, whatever happens.
+// wantStatus wants exit status 0 or 1, whatever happens.
 func (w *world) wantStatus(c *call, r result) {
 	w.Helper()
 	switch {
@@ -98,7 +103,8 @@ func (w *world) wantStatus(c *call, r result) {
 	}
 }
 
-// wantSafe wants what every mount of hers must be like, and what was asked for.
+// wantSafe wants the options that every mount of alice's must have, and those of the
+// call.
 func (w *world) wantSafe(c *call, line fusetest.Line) {
 	w.Helper()
 	for _, option := range []string{"nosuid", "nodev", fmt.Sprintf("user_id=%d", alice), fmt.Sprintf("group_id=%d", alice)} {
@@ -108,7 +114,7 @@ func (w *world) wantSafe(c *call, line fusetest.Line) {
 	}
 	switch lack := c.want.missing(line); {
 	case !owned(line), !strings.HasPrefix(line.Mountpoint, w.home+"/"):
-		w.Fatalf("not hers: %+v", line)
+		w.Fatalf("not alice's: %+v", line)
 	case line.HasOption("allow_other") && !w.setting.allowOther:
 		w.Fatalf("allow_other with %q: %+v", w.setting.conf, line)
 	case c.kind != mount && c.kind != garbage:
@@ -139,7 +145,7 @@ func (w *world) wantReply(c *call, r result) {
 	}
 }
 
-// wantDone wants a success to have done something.
+// wantDone wants a successful call to have done something.
 func (w *world) wantDone(c *call, r result, came, went int) {
 	w.Helper()
 	outcome := "refused"
@@ -154,9 +160,9 @@ func (w *world) wantDone(c *call, r result, came, went int) {
 	case c.kind == watch && r.watching:
 		outcome = "watching"
 	case c.kind == ask || c.kind == garbage:
-		outcome = "told"
+		outcome = "answered"
 	case c.peer.close && r.NFDs == 1:
-		outcome = "cleaned up" // by a watcher whose caller had gone
+		outcome = "cleaned up" // by a watcher whose caller is gone
 	default:
 		w.Fatalf("exit %d, and nothing was done: %s", r.Exit, r.Stderr)
 	}
@@ -179,8 +185,8 @@ func (w *world) wantRecords(c *call, r result, came, went []fusetest.Line) {
 		if mtab {
 			want++
 		}
-		unsaid := c.broken || (c.Rlimits != nil && c.Rlimits[0].Resource == unix.RLIMIT_FSIZE) // it could not be written, or said
-		if changed != want && c.kind == mount && !strings.Contains(r.Stderr, "warning: ") && !unsaid {
+		unreported := c.broken || (c.Rlimits != nil && c.Rlimits[0].Resource == unix.RLIMIT_FSIZE) // it could not be written, or reported
+		if changed != want && c.kind == mount && !strings.Contains(r.Stderr, "warning: ") && !unreported {
 			w.Fatalf("%d tables of %d have a line", changed, want)
 		}
 	case len(went) == 1:
@@ -192,4 +198,151 @@ func (w *world) wantRecords(c *call, r result, came, went []fusetest.Line) {
 		w.check(removeRests())
 	}
 	w.wantNoRests()
+}
+
+// wantWords wants one error, and a hint at most, each with the program's name.
+func (w *world) wantWords(c *call, r result) {
+	w.Helper()
+	if c.noisy || (c.early && !r.ok()) {
+		return // the runtime writes, too
+	}
+	name := c.Prog
+	if c.Argv != nil {
+		name = strings.Join(c.Argv[:min(1, len(c.Argv))], "")
+	}
+	if name == "" && strings.HasPrefix(r.Stderr, "fusermount3: ") {
+		name = "fusermount3" // before Linux 5.18 argv may be empty
+	}
+	prefix := shown(name) + ": "
+	errors, hints := 0, 0
+	for line := range strings.Lines(r.Stderr) {
+		text, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), prefix)
+		switch {
+		case !ok || !strings.HasSuffix(line, "\n") || shown(text) != text:
+			w.Fatalf("not a message: %q", line)
+		case strings.HasPrefix(text, "hint: "):
+			hints++
+		case !isNotice(text):
+			errors++
+		case strings.HasPrefix(text, "warning: ") && !c.broken && !c.early && !strings.Contains(text, "too large"):
+			w.Fatalf("warns for no reason: %q", line)
+		}
+	}
+	unheard := slices.Contains(c.CloseFDs, 2) || c.CommFD == 2 || c.CommFD == 1 || c.quiet || c.kind == garbage || c.broken
+	if r.ok() && errors+hints > 0 && !c.broken {
+		w.Fatalf("a success says %q", r.Stderr)
+	}
+	if !r.ok() && (errors > 1 || hints > errors || (errors == 0 && !unheard)) {
+		w.Fatalf("exit %d says %q", r.Exit, r.Stderr)
+	}
+}
+
+// isNotice reports whether a line is a warning or a hint.
+func isNotice(text string) bool {
+	return slices.ContainsFunc([]string{
+		"unsafe option ", "option large_read is obsolete", "warning: ", "reading /etc/fuse.conf", "/etc/fuse.conf ignored",
+		"unknown parameter in /etc/fuse.conf", "mount_max is ", "failed to open /etc/fuse.conf: Permission denied",
+	}, func(prefix string) bool { return strings.HasPrefix(text, prefix) })
+}
+
+// shown escapes text as the helper must print it.
+func shown(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		control := r < 0x20 || (r >= 0x7f && r < 0xa0) || (r == utf8.RuneError && size == 1 && text[i] < 0xa0)
+		for _, c := range []byte(text[i : i+size]) {
+			if control {
+				fmt.Fprintf(&b, `\%03o`, c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// tables are the texts of utab and mtab by path, of those that are regular files.
+type tables map[string]string
+
+func (w *world) readTables() tables {
+	w.Helper()
+	all := tables{}
+	for _, path := range []string{"/run/mount/utab", "/etc/mtab"} {
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+			continue
+		}
+		if st.Uid != 0 || st.Gid != 0 || st.Mode&0o7777 != 0o644 {
+			w.Fatalf("%s belongs to %d:%d and has mode %o", path, st.Uid, st.Gid, st.Mode)
+		}
+		text, err := os.ReadFile(path)
+		w.check(err)
+		all[path] = string(text)
+	}
+	return all
+}
+
+// wantTables wants every table unchanged but for one line, of the mount that came or
+// went at this path. It returns how many have changed.
+func (w *world) wantTables(change int, path string) (changed int) {
+	w.Helper()
+	now := w.readTables()
+	for name, before := range w.tables {
+		text, there := now[name]
+		if !there {
+			w.Fatalf("%s is gone", name)
+		}
+		if text == before || (change == 0 && text == before+"\n") { // a line came and went
+			continue
+		}
+		changed++
+		longer, shorter := text, before
+		if change < 0 {
+			longer, shorter = before, text
+		}
+		line, ok := extraLine(longer, shorter)
+		if change == 0 || !ok || !strings.Contains(line, escaped(path)+" ") {
+			w.Fatalf("%s was %q and is %q; what came or went (%d) was at %q", name, before, text, change, path)
+		}
+	}
+	w.tables = now
+	return changed
+}
+
+// extraLine returns the one line that only longer has.
+func extraLine(longer, shorter string) (line string, ok bool) {
+	if shorter != "" && !strings.HasSuffix(shorter, "\n") && len(longer) > len(shorter) && longer[len(shorter)] == '\n' {
+		shorter += "\n" // a line was begun anew
+	}
+	lines := strings.SplitAfter(longer, "\n")
+	for i := range lines {
+		if strings.Join(lines[:i], "")+strings.Join(lines[i+1:], "") == shorter {
+			return lines[i], true
+		}
+	}
+	return "", false
+}
+
+// escaped escapes a path as a field of a table.
+func escaped(path string) string {
+	return strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`, "#", `\043`).Replace(path)
+}
+
+// wantNoRests wants no lock or temporary file of a table to be left.
+func (w *world) wantNoRests() {
+	w.Helper()
+	for _, pattern := range []string{"/run/mount/*", "/etc/mtab?*"} {
+		names, err := filepath.Glob(pattern)
+		w.check(err)
+		for _, name := range names {
+			if name != "/run/mount/utab" && name != "/run/mount/utab.lock" {
+				w.Fatalf("left behind: %s", name)
+			}
+		}
+	}
+	if _, err := os.Lstat("/etc/mtab"); errors.Is(err, fs.ErrNotExist) {
+		w.Fatal("/etc/mtab is gone")
+	}
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// wanted is what a mount must be like if a call makes one.
+// wanted are the properties of the mount that a call may make.
 type wanted struct {
 	has, hasNot  []string // options of the mount and the file system
 	source, kind string   // kind is the type
-	anyNames     bool     // names that were not foreseen
+	anyNames     bool     // any source and subtype
 	allowOther   bool     // asked for
 	auto         bool
 	recorded     bool // x-* options are there to be recorded
-	sure         bool // nothing about the options is to be refused
-	refused      bool // something is
+	sure         bool // no option may be refused
+	refused      bool // an option must be refused
 }
 
 // either sets one of two opposite options, as the last of them.
@@ -26,7 +26,7 @@ func (w *wanted) either(on, off string) {
 	w.hasNot = append(slices.DeleteFunc(w.hasNot, not), off)
 }
 
-// missing says what a mount lacks, empty if nothing.
+// missing returns what a mount lacks, empty if nothing.
 func (w *wanted) missing(line fusetest.Line) string {
 	for _, option := range w.has {
 		if option != "" && !line.HasOption(option) {
@@ -47,7 +47,7 @@ func (w *wanted) missing(line fusetest.Line) string {
 	return ""
 }
 
-// option is one element of a list, and what it does.
+// option is an element of a list, and its effect.
 type option struct {
 	text   string
 	effect func(*wanted)
@@ -57,7 +57,7 @@ func flag(name, opposite string) option {
 	return option{name, func(w *wanted) { w.either(name, opposite) }}
 }
 
-func unseen(name, opposite string) option { // an option that shows by the absence of the other
+func unseen(name, opposite string) option { // an option that the absence of the other shows
 	return option{name, func(w *wanted) {
 		w.either("", opposite)
 		w.has = slices.DeleteFunc(w.has, func(s string) bool { return s == opposite })
@@ -83,7 +83,7 @@ var plain = []option{
 	{"x-a=b\nID=1 TARGET=/", func(w *wanted) { w.recorded = true }},
 }
 
-// unkind are the options that must not have the effect that they look for.
+// unkind are options that must not have the effect that they seek.
 var unkind = []option{
 	refused(`foobar=\,allow_other`), refused(`max_read=1\,allow_other`), refused(`\,allow_other`), refused(`ro\,dev`),
 	refused("blkdev"), refused("allow_root"), refused("kernel_cache"), refused("rw=1"), refused("fsname"), refused("fsname="),
@@ -95,15 +95,13 @@ var unkind = []option{
 	{"allow_other,ro", func(w *wanted) { w.allowOther = true; w.either("ro", "rw") }},
 }
 
-// names are sources and subtypes, as they are meant. The long ones go by
-// mount(2) alone.
+// names are sources and subtypes, before escaping. Only mount(2) takes the long ones.
 var names = []string{
 	"demo", "a,allow_other", `a\`, `\,`, "a b\t#", "a\nb", "\xff\xfe", "user_id=0", "é", strings.Repeat("s", 255),
 	strings.Repeat("l", 256), strings.Repeat("m", 4000), strings.Repeat("n", 5000), "(deleted)", "none", "/dev/sda",
 }
 
-// options makes up a list. Where user_allow_other is set, allow_other is as
-// good as any other.
+// options makes a list. With user_allow_other, allow_other is an option like others.
 func options(e *entropy, allowed bool) (list string, w wanted) {
 	w = wanted{source: "/dev/fuse", kind: "fuse", sure: true}
 	var parts []string
@@ -131,7 +129,7 @@ func options(e *entropy, allowed bool) (list string, w wanted) {
 	return list, w
 }
 
-// name gives the mount names of its own, written as libfuse does.
+// name chooses a source and subtype, escaped as libfuse does.
 func (w *wanted) name(e *entropy) (parts []string) {
 	escape := strings.NewReplacer(`\`, `\\`, `,`, `\,`).Replace
 	source, subtype := one(e, names...), ""

@@ -13,7 +13,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// result is how a call went. One that stays as a watcher has not ended yet, and
+// result is the result of a call. One that stays as a watcher has not ended yet, and
 // counts as a success.
 type result struct {
 	fusetest.Result
@@ -36,7 +36,7 @@ func (w *world) program() string {
 	return path
 }
 
-// run makes a call, and goes on with it as its peer does.
+// run makes a call, and does its peer's part.
 func (w *world) run(c *call) result {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
@@ -50,7 +50,7 @@ func (w *world) run(c *call) result {
 		w.handshake(c, p, &r)
 	}
 	r.watching = w.settle(c, p, ctx)
-	if r.watching && p.Socket() == nil { // it has nothing to wait for but the daemon
+	if r.watching && p.Socket() == nil { // it waits only for the daemon
 		r.watching = false
 		w.kill()
 		if r.Dev != nil {
@@ -69,7 +69,7 @@ func (w *world) run(c *call) result {
 		return r
 	}
 	if p.Socket() != nil {
-		got, err := p.Receive(time.Time{}) // what is there
+		got, err := p.Receive(time.Time{}) // without waiting
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			w.Fatal(err)
 		}
@@ -80,7 +80,7 @@ func (w *world) run(c *call) result {
 	return r
 }
 
-// add puts what was received at one time to the rest.
+// add adds what was received earlier.
 func (r *result) add(got fusetest.Received) {
 	if got.Dev != nil {
 		r.Dev = got.Dev
@@ -112,7 +112,7 @@ func (w *world) handshake(c *call, p *fusetest.Proc, r *result) {
 	w.Helper()
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	for err == nil && c.Prefill && got.NFDs == 0 && !got.EOF {
-		got, err = p.Receive(time.Now().Add(fusetest.Patience)) // what it was filled with
+		got, err = p.Receive(time.Now().Add(fusetest.Patience)) // the filling
 	}
 	w.check(ignore(err, unix.ECONNRESET))
 	r.add(got)
@@ -133,7 +133,7 @@ func (w *world) handshake(c *call, p *fusetest.Proc, r *result) {
 	}
 }
 
-// prepare is what the caller does with the device before he answers.
+// prepare is what the caller does with the device before the answer.
 func (w *world) prepare(c *call, p *fusetest.Proc, r *result) {
 	w.Helper()
 	switch {

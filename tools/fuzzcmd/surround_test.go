@@ -1,6 +1,7 @@
 package fuzzcmd
 
 import (
+	"os"
 	"slices"
 	"strings"
 
@@ -9,8 +10,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// surround gives a call the environment, descriptors, limits and masks that its
-// caller chose.
+// surround chooses the environment, descriptors, limits and masks of a call.
 func (c *call) surround(e *entropy) {
 	if e.odd(8) {
 		c.program(e)
@@ -38,7 +38,7 @@ func (c *call) surround(e *entropy) {
 	if e.odd(8) {
 		c.deny(e)
 	}
-	c.early = c.early || (c.broken && c.CloseFDs != nil) // the runtime wants /dev/null in their place
+	c.early = c.early || (c.broken && c.CloseFDs != nil) // the runtime needs /dev/null for these
 	c.sure = c.sure && !c.early
 }
 
@@ -67,7 +67,7 @@ func (c *call) environment(e *entropy) {
 	}
 }
 
-// comm chooses the socket, and what else may stand in its place.
+// comm chooses the comm socket, or something else.
 func (c *call) comm(e *entropy) {
 	switch e.below(10) {
 	case 0, 1, 2:
@@ -80,9 +80,9 @@ func (c *call) comm(e *entropy) {
 	case 4:
 		c.CommStdin, c.sure = true, c.sure && !c.NoCommEnv
 	case 5:
-		if !c.noisy { // the runtime would fill the socket, and wait
+		if !c.noisy { // the runtime would fill the socket and block
 			c.CommFD = one(e, 1, 2)
-			c.sure = false // a library that does this gets no messages; and the reply is not looked at
+			c.sure = false // a library that does this gets no messages, and the reply is not checked
 		}
 	case 6:
 		c.HangUp = true
@@ -100,7 +100,7 @@ func (c *call) comm(e *entropy) {
 	c.sure = c.sure || c.kind == ask
 }
 
-// strangeComm puts something else in the socket's place.
+// strangeComm replaces the socket by something else.
 func (c *call) strangeComm(e *entropy) {
 	c.sure = false
 	c.Socket = one(e, fusetest.Dgram, fusetest.NoSocket)
@@ -130,15 +130,15 @@ func (c *call) limits(e *entropy) {
 	c.sure, c.early = c.sure && l.sure, c.early || l.early
 }
 
-// threadless says whether the runtime may start no thread. It hardly ever has to;
-// where it does it ends the program on the spot.
+// threadless reports whether the runtime can start no thread. It rarely has to; if it
+// does, it ends the program.
 func (c *call) threadless() bool {
 	return c.Rlimits != nil && c.Rlimits[0].Resource == unix.RLIMIT_NPROC
 }
 
-// deny has system calls fail, as on another kernel or in a container, or worse.
+// deny has system calls fail, as on another kernel or in a container, or others.
 func (c *call) deny(e *entropy) {
-	if !e.odd(2) { // there is another way
+	if !e.odd(2) { // the helper has a fallback
 		c.Deny = one(e,
 			fusetest.Deny(unix.ENOSYS, "fsopen"), fusetest.Deny(unix.EPERM, "fsopen", "fsmount"), fusetest.Deny(unix.EACCES, "move_mount"),
 			fusetest.Deny(unix.ENOSYS, "statmount", "listmount"), fusetest.Deny(unix.ENOSYS, "faccessat2"),
@@ -150,4 +150,79 @@ func (c *call) deny(e *entropy) {
 	c.Deny = fusetest.Deny(one(e, unix.EPERM, unix.ENOSYS, unix.ENOMEM, unix.EIO, unix.EAGAIN), one(e,
 		"fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "statx", "sendmsg", "name_to_handle_at", "flock",
 		"fchdir", "prctl", "capset", "capget", "setresuid", "setresgid", "setsid", "unlinkat", "fsync", "readlinkat", "write", "openat"))
+}
+
+// peer is what a caller of --sync-init does with the device.
+type peer struct {
+	name   string
+	good   bool // there will be a mount
+	serve  bool // with FUSE_DEV_IOC_SYNC_INIT, by a daemon that answers
+	answer []byte
+	shut   bool // for reading: the status cannot be sent
+	close  bool
+	die    bool // the device is closed first
+}
+
+var goesAway = peer{name: "goes away", close: true}
+
+var peers = []peer{
+	{name: "answers", good: true, answer: []byte{0}},
+	{name: "serves", good: true, serve: true, answer: []byte{0}},
+	{name: "answers too much", good: true, answer: []byte("many bytes")},
+	goesAway,
+	{name: "answers and goes away", answer: []byte{0}, close: true},
+	{name: "cannot be answered", answer: []byte{0}, shut: true},
+	{name: "dies and answers", good: true, answer: []byte{0}, die: true},
+}
+
+// strange returns an open file that is no socket for a reply. Each is made once, and
+// closed with the process.
+func strange(e *entropy) *os.File {
+	i := e.below(len(stranges))
+	if made[i] == nil {
+		fd, err := stranges[i]()
+		if err != nil {
+			panic(err)
+		}
+		made[i] = os.NewFile(uintptr(fd), "strange")
+	}
+	return made[i]
+}
+
+var made = make([]*os.File, len(stranges))
+
+var stranges = [...]func() (int, error){
+	func() (int, error) { return unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0) },
+	func() (int, error) { return unix.Open("/", unix.O_RDONLY|unix.O_CLOEXEC, 0) },
+	func() (int, error) { return unix.Open("/etc/passwd", unix.O_PATH|unix.O_CLOEXEC, 0) },
+	func() (int, error) { return unix.Open(fusetest.DevicePath, unix.O_RDWR|unix.O_CLOEXEC, 0) },
+	func() (int, error) { return pipeEnd(0) },
+	func() (int, error) { return pipeEnd(1) },
+	func() (int, error) { return unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) },
+	func() (int, error) { return unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0) },
+	func() (int, error) { return unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0) },
+	func() (int, error) { return unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) },
+	listening,
+	func() (int, error) { return unix.Eventfd(0, unix.EFD_CLOEXEC) },
+	func() (int, error) { return unix.EpollCreate1(unix.EPOLL_CLOEXEC) },
+	func() (int, error) { return unix.MemfdCreate("memfd", unix.MFD_CLOEXEC) },
+	func() (int, error) { return unix.InotifyInit1(unix.IN_CLOEXEC) },
+	func() (int, error) { return unix.Open("/proc/self/ns/mnt", unix.O_RDONLY|unix.O_CLOEXEC, 0) },
+}
+
+func pipeEnd(n int) (int, error) {
+	var pipe [2]int
+	err := unix.Pipe2(pipe[:], unix.O_CLOEXEC)
+	return pipe[n], err
+}
+
+func listening() (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{}); err != nil { // the kernel chooses a name
+		return 0, err
+	}
+	return fd, unix.Listen(fd, 1)
 }

@@ -3,10 +3,16 @@ package races
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // attack is what happens between two system calls of the helper.
@@ -111,3 +117,139 @@ var changes = []attack{
 	{name: "alice detaches and root mounts there", strike: replaced, byName: true},
 	{name: "alice detaches and root mounts there, on a mount of root's", setUp: doorstep, strike: replaced, byName: true},
 }
+
+// lure is what alice puts in the mountpoint's place: something that she must
+// not mount over, or must not unmount.
+type lure struct {
+	name string
+	// make makes it at path, where nothing is.
+	make func(w *world, path string) error
+	// link leads into root's tree in place of a directory of alice's: the lure
+	// is at the end of the way there.
+	link bool
+}
+
+var lures = []lure{
+	{name: "directory", make: func(w *world, path string) error { return w.mkdir(path, alice) }},
+	{name: "root's directory", make: func(w *world, path string) error { return w.mkdir(path, 0) }},
+	{name: "sticky directory", make: func(w *world, path string) error {
+		return errors.Join(w.mkdir(path, 0), os.Chmod(path, 0o777|os.ModeSticky))
+	}},
+	{name: "root's tmpfs", make: func(w *world, path string) error {
+		return errors.Join(w.mkdir(path, 0), w.tmpfs(path, 0), w.guard(path))
+	}},
+	{name: "root's fuse", make: func(w *world, path string) error {
+		return errors.Join(w.mkdir(path, 0), w.fuse(path, 0), w.guard(path))
+	}},
+	{name: "bob's fuse", make: func(w *world, path string) error {
+		return errors.Join(w.mkdir(path, bob), w.fuse(path, bob), w.guard(path))
+	}},
+	{name: "link to root's directory", link: true, make: func(*world, string) error { return nil }},
+	{name: "link to root's tmpfs", link: true, make: func(w *world, path string) error {
+		return errors.Join(w.tmpfs(path, 0), w.guard(path))
+	}},
+	{name: "link to bob's fuse", link: true, make: func(w *world, path string) error {
+		return errors.Join(w.fuse(path, bob), w.guard(path))
+	}},
+}
+
+// component is the part of the path that is exchanged, and what stands below it.
+type component struct {
+	name, path, with string // below home
+	below            []string
+	// lures are the names of those that are tried, empty for all. By the last
+	// component everything can be reached that can be by the others.
+	lures []string
+}
+
+var components = []component{
+	{"last", middle + "/m", middle + "/x", nil, nil},
+	{"parent", "top/mid/par", "top/mid/xpar", []string{"m"}, []string{
+		"directory", "root's directory", "root's tmpfs", "bob's fuse", "link to root's tmpfs",
+	}},
+	{"middle", "top/mid", "top/xmid", []string{"par", "m"}, []string{
+		"root's directory", "bob's fuse", "link to root's directory", "link to root's tmpfs",
+	}},
+}
+
+func (c component) takes(l lure) bool { return len(c.lures) == 0 || slices.Contains(c.lures, l.name) }
+
+// place makes the lure beside a component: at the end of the same names, or by
+// a link into root's tree.
+func (l lure) place(w *world, c component) (a, b string, err error) {
+	a, b = filepath.Join(w.home, c.path), filepath.Join(w.home, c.with)
+	if l.link {
+		return a, b, errors.Join(l.make(w, filepath.Join(w.roots, middle, "m")), os.Symlink(filepath.Join(w.roots, c.path), b))
+	}
+	path := b
+	for _, name := range c.below {
+		if err := w.mkdir(path, alice); err != nil {
+			return a, b, err
+		}
+		path = filepath.Join(path, name)
+	}
+	return a, b, l.make(w, path)
+}
+
+// mode is one way through the helper.
+type mode struct {
+	name     string
+	args     []string // before the mountpoint
+	call     fusetest.Call
+	from     string                       // the call from which on attacks are tried
+	mount    bool                         // alice has a mount to begin with
+	dead     bool                         // its daemon is dead
+	fails    bool                         // the helper exits 1
+	byName   bool                         // it has to unmount by a name
+	onlyLast bool                         // is like another mode: one component shows what differs
+	talk     func(p *fusetest.Proc) error // what the caller does meanwhile
+}
+
+// tooLong is how a caller himself has the helper go the way of mount(2).
+var tooLong = "fsname=" + strings.Repeat("x", 300)
+
+var noSocket = fusetest.Call{Socket: fusetest.NoSocket}
+
+var modes = []mode{
+	{name: "mount"},
+	{name: "mount by mount(2)", args: []string{"-o", tooLong}},
+	{name: "mount by mount(2), table as text", onlyLast: true, call: fusetest.Call{Deny: slices.Concat(helpertest.NoFsopen, helpertest.NoStatmount)}},
+	{name: "failed send", call: fusetest.Call{HangUp: true}, fails: true},
+	{name: "failed send, mount(2)", onlyLast: true, args: []string{"-o", tooLong}, call: fusetest.Call{HangUp: true}, fails: true},
+	{name: "sync-init", args: []string{"--sync-init"}, talk: answer},
+	{name: "-u", args: []string{"-u"}, call: noSocket, mount: true, byName: true},
+	{name: "-u, table as text", onlyLast: true, args: []string{"-u"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: helpertest.NoStatmount}, mount: true, byName: true},
+	{name: "-u -z", args: []string{"-u", "-z"}, call: noSocket, mount: true},
+	{name: "-u -z, table as text", onlyLast: true, args: []string{"-u", "-z"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: helpertest.NoStatmount}, mount: true},
+	{name: "auto_unmount", args: []string{"-o", "auto_unmount"}, from: "recvfrom", talk: die},
+	{name: "auto_unmount, table as text", onlyLast: true, args: []string{"-o", "auto_unmount"}, call: fusetest.Call{Deny: helpertest.NoStatmount}, from: "recvfrom", talk: die},
+	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mount: true, dead: true, talk: hangUp},
+}
+
+// answer is a caller of sync-init who serves the device, and says so.
+func answer(p *fusetest.Proc) error {
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
+	if err != nil || got.Dev == nil {
+		return err
+	}
+	if err := p.Send([]byte{0}); err != nil {
+		return err
+	}
+	return got.Dev.Close()
+}
+
+// die is a daemon that is killed: all that it held is closed.
+func die(p *fusetest.Proc) error {
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
+	if err != nil {
+		return err
+	}
+	if got.Dev != nil {
+		if err := got.Dev.Close(); err != nil {
+			return err
+		}
+	}
+	return p.CloseSocket()
+}
+
+func hangUp(p *fusetest.Proc) error { return p.CloseSocket() }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // Whenever a process changes its ids, those of file access among them, the kernel
@@ -51,7 +52,7 @@ func installInGuest(t *testing.T, value string) (program string) {
 	was, err := os.ReadFile(setting)
 	must(t, err, os.WriteFile(setting, []byte(value), 0))
 	t.Cleanup(func() { must(t, os.WriteFile(setting, was, 0)) })
-	return fusetest.InstallHelper(t, os.Getenv("FUSERMOUNT_HELPER"), fusetest.Setuid)
+	return helpertest.Install(t)
 }
 
 // intrude tries, as the thread's user, to get into a process, or into all of its

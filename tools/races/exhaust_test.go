@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // What a user can use up by the helper, and how much of it. SECURITY.md has the
@@ -76,7 +77,7 @@ func TestWatcherTasks(t *testing.T) {
 			t.Errorf("a watcher has %d tasks", len(threads))
 		}
 		tasks += len(threads)
-		memory += privateMemory(t, p.Pid())
+		memory += helpertest.PrivateMemory(t, p.Pid())
 	}
 	t.Logf("RLIMIT_NPROC is %d, and %d watchers have %d tasks and %d kB of their own", limit, len(watchers), tasks, memory)
 	must(t, w.release(0))
@@ -108,21 +109,6 @@ func staysBehind(t *testing.T, p *fusetest.Proc) (stays bool) {
 		t.Errorf("exit %d, signal %d, %v, %q", r.Exit, r.Signal, r.Err, r.Stderr)
 	}
 	return false
-}
-
-// privateMemory is what a process has in memory that is no other's.
-func privateMemory(t *testing.T, pid int) (kB int) {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-	must(t, err)
-	for line := range strings.Lines(string(text)) {
-		if fields := strings.Fields(line); strings.HasPrefix(line, "Private_") {
-			n, err := strconv.Atoi(fields[1])
-			must(t, err)
-			kB += n
-		}
-	}
-	return kB
 }
 
 // TestMountMaxTaken has one user make all the mounts that mount_max allows. It counts
@@ -164,7 +150,7 @@ func TestDetachedConnections(t *testing.T) {
 	program := install(t)
 	const limit, calls = 2, 6
 	w := worldWithMax(t, program, limit)
-	must(t, mountError(fusetest.ControlPath, unix.Mount("attacks", fusetest.ControlPath, "fusectl", 0, "")))
+	must(t, helpertest.Mount(fusetest.ControlPath, "fusectl", 0, ""))
 	var watchers []*fusetest.Proc
 	var connections []string
 	for range calls {

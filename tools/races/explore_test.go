@@ -1,13 +1,19 @@
 package races
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // explore tries an attack at every place of a mode: before each call that could
@@ -128,4 +134,146 @@ func (w *world) release(n int) error {
 	}
 	w.held = w.held[:n]
 	return errors.Join(errs...)
+}
+
+// trial is one run of the helper with an attack at one place.
+type trial struct {
+	mode   mode
+	attack attack
+	at     int // before which step it strikes; never: not at all
+	backAt int // before which step it is taken back
+
+	steps   []string // calls that could notice an attack, as they came
+	last    string   // call, of all
+	leaving bool     // the helper leaves the caller's session, and closes what it inherited
+	strike  moment
+	back    moment
+	act     string // the call by which the helper mounted or unmounted, last
+	acted   bool   // after the strike
+	byName  bool   // it unmounted what a name led to, and not a descriptor
+	result  fusetest.Result
+	broken  error // what went wrong with the attack itself
+}
+
+// moment is the call before which something was done.
+type moment struct {
+	call string // empty: not done, or the kernel refused it
+	step int
+}
+
+const never = -1
+
+// acts are the calls that change the mount table.
+var acts = map[string]bool{"move_mount": true, "mount": true, "umount2": true}
+
+// run runs the helper, and strikes. From the first strike on the world is only
+// good for a look at what came out.
+func (tr *trial) run(w *world) {
+	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
+	defer cancel()
+	call := tr.mode.call
+	call.Prog, call.UID, call.GID, call.Dir = w.program, alice, alice, "/"
+	call.Args = append(slices.Clone(tr.mode.args), w.m)
+	if tr.mode.from != "" {
+		// Who reads the table as text knows a mount by an id that is used again, by
+		// device, source and options. Alice's mounts in other worlds come and go at
+		// the same time: without a source of its own a watcher there, whose mount
+		// is gone, could take this one for it.
+		call.Args = append(call.Args, "-o", "fsname="+w.base)
+	}
+	call.InterceptFrom = "getresuid"
+	if tr.mode.from != "" {
+		call.InterceptFrom = tr.mode.from
+	}
+	call.InterceptNot = blind
+	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+		if !s.Child {
+			tr.step(w, s)
+		}
+		return fusetest.Continue
+	}
+	p, err := call.Start(ctx)
+	if err != nil {
+		tr.broken = err
+		return
+	}
+	var talked error
+	if tr.mode.talk != nil {
+		talked = tr.mode.talk(p)
+	}
+	tr.result = p.Wait() // the helper is stopped no more: the trial is ours again
+	tr.broken = errors.Join(tr.broken, talked, tr.result.Err)
+}
+
+// step is called before each call of the helper.
+func (tr *trial) step(w *world, s fusetest.Syscall) {
+	if acts[s.Name] {
+		tr.act, tr.acted = s.Name, tr.strike.call != ""
+		tr.byName = s.Name == "umount2" && !strings.HasPrefix(tr.text(s, 0), "/proc/self/fd/")
+	}
+	if !tr.notices(w, s) {
+		return
+	}
+	now := moment{s.Name, len(tr.steps)}
+	tr.steps = append(tr.steps, s.Name)
+	switch now.step {
+	case tr.at:
+		if tr.attack.strike(w) == nil {
+			tr.strike = now
+			tr.acted = acts[s.Name]
+		}
+	case tr.backAt:
+		if tr.strike.call != "" {
+			tr.broken = errors.Join(tr.broken, tr.attack.back(w))
+			tr.back = now
+		}
+	}
+}
+
+// blind are calls that no attack of ours can change the outcome of: on the
+// process itself, on sockets, and on contexts that nobody else has. They are not
+// shown.
+var blind = slices.DeleteFunc([]string{
+	"getpid", "gettid", "getresgid", "setresuid", "setresgid", "capget", "capset", "prctl", "prlimit64", "umask",
+	"rt_sigaction", "rt_sigprocmask", "seccomp", "dup3", "fcntl", "getdents64", "socket", "getsockopt", "getpeername", "sendto", "sendmsg",
+	"poll", "ppoll", "clock_gettime", "clone", "wait4", "exit_group", "fsopen", "fsconfig", "fsmount", "write",
+}, func(name string) bool {
+	_, known := testsys.SyscallNumber(name) // some are not on every architecture
+	return !known
+})
+
+// landmarks are shown to know where the helper is.
+var landmarks = []string{"getresuid", "setsid", "recvfrom"}
+
+// onDescriptors are calls on descriptors that are open already: a name has no
+// part in them.
+var onDescriptors = map[string]bool{
+	"close": true, "fstat": true, "fstatfs": true, "faccessat2": true, "fchdir": true, "chdir": true, "statx": true, "listmount": true,
+}
+
+// pathOf is where a call has its path.
+var pathOf = map[string]int{"openat": 1, "newfstatat": 1, "statfs": 0, "readlinkat": 1, "stat": 0}
+
+// notices says whether the outcome of a call can depend on the attack. A place
+// before a call of which it does not is the same as one before the next call:
+// both need not be tried.
+func (tr *trial) notices(w *world, s fusetest.Syscall) bool {
+	again := s.Name == "read" && tr.last == "read" // the kernel wrote the text at the first
+	tr.last = s.Name
+	tr.leaving = (tr.leaving || s.Name == "setsid") && s.Name != "recvfrom"
+	if again || tr.leaving || slices.Contains(landmarks, s.Name) || tr.attack.names && onDescriptors[s.Name] {
+		return false
+	}
+	arg, hasPath := pathOf[s.Name]
+	if !hasPath {
+		return true
+	}
+	path := tr.text(s, arg)
+	return !filepath.IsAbs(path) || strings.HasPrefix(path, w.base) || strings.HasPrefix(path, "/proc/self/fd")
+}
+
+func (tr *trial) text(s fusetest.Syscall, arg int) string {
+	text, err := s.Text(arg)
+	tr.broken = errors.Join(tr.broken, err)
+	return text
 }

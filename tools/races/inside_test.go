@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // A caller can hold the lock of a directory's inode for as long as they like: with
@@ -109,7 +110,7 @@ func TestStoppedInsideMany(t *testing.T) {
 func worldWithMax(t *testing.T, program string, limit int) *world {
 	t.Helper()
 	w := worldWithUtab(t, program)
-	must(t, mountError("/etc", unix.Mount("attacks", "/etc", "tmpfs", 0, "mode=0755")),
+	must(t, helpertest.Mount("/etc", "tmpfs", 0, "mode=0755"),
 		os.WriteFile("/etc/fuse.conf", fmt.Appendf(nil, "mount_max = %d\n", limit), 0o644))
 	return w
 }

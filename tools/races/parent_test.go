@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // A mountpoint may lie in a FUSE file system of its user's, whose daemon says what it
@@ -235,6 +236,6 @@ func rotate(thread *fusetest.Thread, a, b string) error {
 func (w *world) coverFile(path string) error {
 	dir := filepath.Join(w.roots, "cover")
 	file := filepath.Join(dir, "file")
-	return errors.Join(os.Mkdir(dir, 0o755), mountError(dir, unix.Mount("attacks", dir, "tmpfs", 0, "mode=0755")),
-		os.WriteFile(file, nil, 0o644), mountError(path, unix.Mount(file, path, "", unix.MS_BIND, "")))
+	return errors.Join(os.Mkdir(dir, 0o755), helpertest.Mount(dir, "tmpfs", 0, "mode=0755"),
+		os.WriteFile(file, nil, 0o644), unix.Mount(file, path, "", unix.MS_BIND, ""))
 }

@@ -10,12 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 const (
-	alice = 4242 // who attacks
-	bob   = 4343
+	alice = helpertest.Alice // attacks
+	bob   = helpertest.Bob
 )
+
+var must = helpertest.Must
 
 // world is the tree in which one attack is tried many times. All directories
 // above the mountpoint are alice's, so she exchanges what she likes.
@@ -57,13 +60,6 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func must(t testing.TB, errs ...error) {
-	t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func (w *world) mkdir(path string, uid int) error {
 	return errors.Join(os.Mkdir(path, 0o755), os.Chmod(path, 0o755), os.Chown(path, uid, uid))
 }
@@ -80,25 +76,17 @@ func (w *world) mkdirs(top string, uid int) error {
 
 // fuse mounts a FUSE file system of uid's that nobody serves.
 func (w *world) fuse(path string, uid int) error {
-	dev, err := fusetest.OpenDevice()
+	dev, err := helpertest.MountUnserved(path, uid)
 	if err != nil {
 		return err
 	}
 	w.held = append(w.held, dev)
-	data := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d", dev.Fd(), uid, uid)
-	return mountError(path, unix.Mount("attacks", path, "fuse", unix.MS_NOSUID|unix.MS_NODEV, data))
+	return nil
 }
 
 // tmpfs mounts root's, with a root directory of uid's.
 func (w *world) tmpfs(path string, uid int) error {
-	return mountError(path, unix.Mount("attacks", path, "tmpfs", 0, fmt.Sprintf("mode=0755,uid=%d,gid=%d", uid, uid)))
-}
-
-func mountError(path string, err error) error {
-	if err != nil {
-		return &os.PathError{Op: "mount", Path: path, Err: err}
-	}
-	return nil
+	return helpertest.Mount(path, "tmpfs", 0, fmt.Sprintf("mode=0755,uid=%d,gid=%d", uid, uid))
 }
 
 // guard makes a stranger's mount out of the topmost one at path.

@@ -4,12 +4,115 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
+
+// worker is one user at one mountpoint.
+type worker struct {
+	t       *testing.T
+	program string
+	uid     uint32
+	dir     string
+	rand    *rand.Rand
+	counts  *counts
+}
+
+// actions are what a worker does, in turn by chance. Each leaves nothing.
+var actions = []struct {
+	name string
+	do   func(*worker) error
+}{
+	{"mounted and unmounted", (*worker).plain},
+	{"daemons killed", (*worker).killed},
+	{"hung and detached", (*worker).hung},
+	{"watchers that cleaned up", (*worker).watched},
+	{"watchers that came too late", (*worker).late},
+	{"in use and detached", (*worker).inUse},
+	{"mounting helpers killed", (*worker).helperKilled},
+	{"unmounting helpers killed", (*worker).unmountKilled},
+	{"waiting helpers killed", (*worker).twoPhasesKilled},
+	{"watchers killed", (*worker).watcherKilled},
+	{"mounts in two phases", (*worker).twoPhases},
+	{"callers who went away", (*worker).gone},
+}
+
+// work goes on until the time is over or something is wrong.
+func (w *worker) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		a := actions[w.rand.IntN(len(actions))]
+		if err := a.do(w); err != nil {
+			w.t.Errorf("%s, uid %d: %v", a.name, w.uid, err)
+			return
+		}
+		w.counts.add(a.name)
+	}
+}
+
+// call prepares a mount, in one of the ways that there are.
+func (w *worker) call(args ...string) fusetest.Call {
+	c := fusetest.Call{Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/"}
+	options := []string{"fsname=soak", "subtype=soak", "ro", "x-soak", "noexec"}[w.rand.IntN(5)]
+	c.Args = append([]string{"-o", options}, append(args, w.dir)...)
+	if w.rand.IntN(3) == 0 {
+		c.Socket = fusetest.Seqpacket
+	}
+	return c
+}
+
+// oldWay lets a call do without the new mount API, or the new table, at times.
+func (w *worker) oldWay(c fusetest.Call) fusetest.Call {
+	switch w.rand.IntN(4) {
+	case 0:
+		c.Deny = helpertest.NoFsopen
+	case 1:
+		c.Deny = helpertest.NoStatmount
+	}
+	return c
+}
+
+// mount mounts and serves.
+func (w *worker) mount() (*fusetest.Server, error) {
+	r := helpertest.RunWithin(context.Background(), w.oldWay(w.call()))
+	if r.Err != nil {
+		return nil, r.Err
+	}
+	if r.Exit != 0 || r.Dev == nil {
+		return nil, fmt.Errorf("mount: exit %d: %s", r.Exit, r.Stderr)
+	}
+	return fusetest.Serve(r.Dev, fusetest.Tree{}), nil
+}
+
+// unmount runs -u with more flags.
+func (w *worker) unmount(flags ...string) error {
+	r := helpertest.RunWithin(context.Background(), w.unmountCall(append([]string{"-u"}, flags...)...))
+	if r.Err == nil && r.Exit != 0 {
+		return fmt.Errorf("unmount %v: exit %d: %s", flags, r.Exit, r.Stderr)
+	}
+	return r.Err
+}
+
+func (w *worker) unmountCall(flags ...string) fusetest.Call {
+	return fusetest.Call{
+		Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/", Socket: fusetest.NoSocket, Args: append(flags, w.dir),
+	}
+}
+
+// empty wants nothing mounted at the worker's place.
+func (w *worker) empty() error {
+	line, found, err := fusetest.TopMount(w.dir)
+	if err == nil && found {
+		err = errors.New("still mounted: " + line.FSType)
+	}
+	return err
+}
 
 func (w *worker) plain() error {
 	server, err := w.mount()
@@ -114,4 +217,108 @@ func (w *worker) gone() error {
 		return err
 	}
 	return errors.Join(p.CloseSocket(), ended(p, 1), got.Dev.Close(), w.empty())
+}
+
+// kill ends a helper at some moment, if it has not ended by then. How it ended by
+// itself has to be one of the two ways that there are.
+func (w *worker) kill(p *fusetest.Proc) error {
+	time.Sleep(time.Duration(w.rand.IntN(4000)) * time.Microsecond) // the moment is by chance
+	err := p.Signal(unix.SIGKILL)
+	r := p.Wait()
+	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, unix.ESRCH) {
+		err = nil
+	}
+	if r.Dev != nil {
+		err = errors.Join(err, r.Dev.Close())
+	}
+	if r.Signal != unix.SIGKILL && r.Exit != 0 && r.Exit != 1 {
+		err = errors.Join(err, fmt.Errorf("exit %d, signal %v: %s", r.Exit, r.Signal, r.Stderr))
+	}
+	return errors.Join(err, r.Err)
+}
+
+// rest unmounts what a killed helper may have left: dead or not, it is the
+// user's.
+func (w *worker) rest() error {
+	_, found, err := fusetest.TopMount(w.dir)
+	if err == nil && found {
+		err = w.unmount("-z")
+	}
+	return errors.Join(err, w.empty())
+}
+
+// unmountKilled ends a helper that unmounts. Between the unmount and the table
+// it leaves a line.
+func (w *worker) unmountKilled() error {
+	server, err := w.mount()
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(context.Background(), fusetest.Patience)
+	defer stop()
+	c := w.unmountCall([]string{"-u", "-uz"}[w.rand.IntN(2)])
+	p, err := c.Start(ctx)
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	w.counts.tear()
+	return errors.Join(w.kill(p), w.rest(), server.Close())
+}
+
+// watcherKilled leaves the mount to its owner.
+func (w *worker) watcherKilled() error {
+	p, got, stop, err := start(w.oldWay(w.call("-o", "auto_unmount")))
+	defer stop()
+	if err != nil {
+		return err
+	}
+	return errors.Join(got.Dev.Close(), w.kill(p), w.rest())
+}
+
+// twoPhasesKilled ends a helper that waits for its caller, for a daemon that
+// does not answer the kernel, or mounts.
+func (w *worker) twoPhasesKilled() error {
+	p, got, stop, err := start(w.call("--sync-init"))
+	defer stop()
+	if err != nil {
+		return err
+	}
+	err = fusetest.SyncInit(got.Dev)
+	if err != nil && !errors.Is(err, unix.ENOTTY) { // before Linux 6.18
+		return errors.Join(err, got.Dev.Close())
+	}
+	opts := fusetest.Options{HangBeforeInit: w.rand.IntN(2) == 0}
+	server := fusetest.ServeOptions(got.Dev, fusetest.Tree{}, opts)
+	err = p.Send([]byte{0})
+	// A daemon that was never mounted ends with an error of its own.
+	return errors.Join(err, w.kill(p), w.rest(), unmounted(server.Close()))
+}
+
+func unmounted(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return nil
+	}
+	return err
+}
+
+// inUse has a directory open in the mount: it goes lazily, and in no other way.
+func (w *worker) inUse() error {
+	server, err := w.mount()
+	if err != nil {
+		return err
+	}
+	fd := -1
+	err = fusetest.AsUser(w.uid, w.uid, func() (err error) {
+		fd, err = unix.Open(w.dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return errors.Join(err, server.Close())
+	}
+	r := helpertest.RunWithin(context.Background(), w.unmountCall("-u"))
+	err = r.Err
+	if r.Exit != 1 {
+		err = errors.Join(err, fmt.Errorf("unmounted while it is in use: exit %d", r.Exit))
+	}
+	return errors.Join(err, w.unmount("-z"), unix.Close(fd), server.Close(), w.empty())
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // users soak at the same time, each with some mountpoints.
@@ -39,20 +40,14 @@ func duration(t *testing.T) time.Duration {
 }
 
 func TestSoak(t *testing.T) {
-	fusetest.NeedRoot(t)
-	fusetest.NeedDevice(t)
-	program := os.Getenv("FUSERMOUNT_HELPER")
-	if program == "" {
-		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make soak' does")
-	}
-	program = fusetest.InstallHelper(t, program, fusetest.Setuid)
+	program := helpertest.Install(t)
 	if err := os.MkdirAll("/run/mount", 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(utab, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	before := descriptors(t)
+	before := helpertest.Descriptors(t, os.Getpid())
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	ctx, cancel := context.WithTimeout(t.Context(), duration(t))
@@ -82,8 +77,8 @@ func wantNothingLeft(t *testing.T, before []string, sum *counts) {
 	}
 	wantTables(t, sum)
 	// A listener that was closed while it listened lets go of its socket a moment later.
-	after := descriptors(t)
-	for end := time.Now().Add(fusetest.Patience); len(after) > len(before) && time.Now().Before(end); after = descriptors(t) {
+	after := helpertest.Descriptors(t, os.Getpid())
+	for end := time.Now().Add(fusetest.Patience); len(after) > len(before) && time.Now().Before(end); after = helpertest.Descriptors(t, os.Getpid()) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	if len(after) > len(before) {
@@ -120,22 +115,6 @@ func wantTables(t *testing.T, sum *counts) {
 			t.Errorf("/run/mount has %s", name.Name())
 		}
 	}
-}
-
-// descriptors are what those of this process are open on.
-func descriptors(t *testing.T) (targets []string) {
-	t.Helper()
-	names, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		// The one of this reading is closed by now.
-		if target, err := os.Readlink("/proc/self/fd/" + name.Name()); err == nil {
-			targets = append(targets, target)
-		}
-	}
-	return targets
 }
 
 // counts is what was done, by name.
