@@ -12,9 +12,6 @@ const (
 	Mount Mode = iota
 	Unmount
 	Watch // --auto-unmount
-	List
-	Check
-	Abort
 	Help
 	Version
 	Features
@@ -24,20 +21,18 @@ const (
 // Request is what the command line asks for.
 type Request struct {
 	Mode       Mode
-	Mountpoint string   // never empty where the mode has one; with Check it may be empty
+	Mountpoint string   // never empty where the mode has one
 	Options    []string // of each -o, comma-separated
 	SyncInit   bool
 	Lazy       bool
 	Quiet      bool
-	JSON       bool
 	CommFD     string // as it was given
 	HasCommFD  bool
 }
 
 // flags are in the order in which the message about an ambiguous one lists them.
 // No two flags of libfuse's helper begin with the same letter, so any prefix is
-// unambiguous. The flags for people must be given in full: otherwise scripts could
-// no longer use --l for --lazy, --c for --comm-fd or --a for --auto-unmount.
+// unambiguous.
 var flags = []flag{
 	{long: "unmount", short: 'u'},
 	{long: "lazy", short: 'z'},
@@ -49,10 +44,6 @@ var flags = []flag{
 	{long: "comm-fd", operand: required},
 	{long: "sync-init"},
 	{long: "features", operand: optional},
-	{long: "list", exact: true},
-	{long: "check", exact: true},
-	{long: "abort", exact: true},
-	{long: "json", exact: true},
 }
 
 // Flags lists the names of all flags, with their dashes.
@@ -69,10 +60,8 @@ func Flags() (names []string) {
 // asked is the request in the making: what the flags say.
 type asked struct {
 	Request
-	unmount, watch, list, check, abort bool
-
-	names      []string // of the flags, in their order
-	positional []string
+	unmount, watch bool
+	positional     []string
 }
 
 // Parse reads the command line, argv[0] included.
@@ -114,7 +103,6 @@ func features(g given) (Request, error) {
 
 // take records one flag.
 func (a *asked) take(g given) {
-	a.names = append(a.names, g.long)
 	switch g.long {
 	case "unmount":
 		a.unmount = true
@@ -130,31 +118,12 @@ func (a *asked) take(g given) {
 		a.CommFD, a.HasCommFD = g.value, true
 	case "sync-init":
 		a.SyncInit = true
-	case "list":
-		a.list = true
-	case "check":
-		a.check = true
-	case "abort":
-		a.abort = true
-	case "json":
-		a.JSON = true
 	}
 }
 
 // request chooses the mode, and holds the arguments to what it takes.
 func (a *asked) request() (Request, error) {
 	switch {
-	case a.list:
-		a.Mode = List
-		return a.alone()
-	case a.check:
-		a.Mode = Check
-		return a.alone()
-	case a.abort:
-		a.Mode = Abort
-		return a.alone()
-	case a.JSON:
-		return Request{}, errors.New("--json can only be used with --list or --check")
 	case a.SyncInit && (a.unmount || a.watch):
 		return Request{}, errors.New("--sync-init can only be used to mount")
 	case a.unmount:

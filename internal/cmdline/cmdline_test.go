@@ -31,13 +31,6 @@ func TestParse(t *testing.T) {
 		{"-z /m /n -hx --bogus", Request{Mode: Help}},
 		{"-Vh", Request{Mode: Version}},
 		{"--f -u --options", Request{Mode: Features}},
-		// For people.
-		{"--list", Request{Mode: List}},
-		{"--json --list", Request{Mode: List, JSON: true}},
-		{"--check", Request{Mode: Check}},
-		{"--check /m --json", Request{Mode: Check, JSON: true, Mountpoint: "/m"}},
-		{"--check -- --list", Request{Mode: Check, Mountpoint: "--list"}},
-		{"/m --abort", Request{Mode: Abort, Mountpoint: "/m"}},
 	} {
 		got, err := Parse(append([]string{"x"}, strings.Fields(c.args)...))
 		if err != nil || !reflect.DeepEqual(got, c.want) {
@@ -69,30 +62,18 @@ func TestRefuses(t *testing.T) {
 		"--auto-unmount -z /m": "-z can only be used with -u",
 		"--=x": "option '--=x' is ambiguous; possibilities: '--unmount' '--lazy' '--quiet' '--help' '--version' '--options' " +
 			"'--auto-unmount' '--comm-fd' '--sync-init' '--features'",
-		// For people.
-		"--lis":              "unrecognized option '--lis'",
-		"--j":                "unrecognized option '--j'",
-		"--list=x":           "option '--list' doesn't allow an argument",
-		"--list /m":          "--list takes no mountpoint",
-		"--list -u":          "--list cannot be used with --unmount",
-		"-q --list":          "--list cannot be used with --quiet",
-		"--check --list":     "--list cannot be used with --check",
-		"--list --comm-fd=3": "--list cannot be used with --comm-fd",
-		"--list --a":         "--list cannot be used with --auto-unmount",
-		"--check /m /n":      "extra arguments after the mountpoint",
-		"--check -oro":       "--check cannot be used with --options",
-		"--check --abort /m": "--check cannot be used with --abort",
-		"--abort":            "missing mountpoint argument",
-		"--abort -z /m":      "--abort cannot be used with --lazy",
-		"--abort --json /m":  "--abort cannot be used with --json",
-		"-u --json /m":       "--json can only be used with --list or --check",
+		// Those of fusectl, which are none of this program.
+		"--list":     "unrecognized option '--list'",
+		"--check /m": "unrecognized option '--check'",
+		"--abort /m": "unrecognized option '--abort'",
+		"--json -u":  "unrecognized option '--json'",
 	} {
 		got, err := Parse(append([]string{"x"}, strings.Fields(args)...))
 		if err == nil || err.Error() != want || !reflect.DeepEqual(got, Request{}) {
 			t.Errorf("%q: %+v, %v; want %q", args, got, err, want)
 		}
 	}
-	for _, mode := range [][]string{nil, {"-u"}, {"--auto-unmount"}, {"--check"}, {"--abort"}} {
+	for _, mode := range [][]string{nil, {"-u"}, {"--auto-unmount"}} {
 		if got, err := Parse(append([]string{"x", ""}, mode...)); err == nil || err.Error() != "invalid mountpoint ''" {
 			t.Errorf("%q and an empty mountpoint: %+v, %v", mode, got, err)
 		}
@@ -111,9 +92,6 @@ func TestParseNothing(t *testing.T) {
 func TestOneLetterIsEnough(t *testing.T) {
 	letters := map[byte]string{}
 	for _, f := range flags {
-		if f.exact {
-			continue
-		}
 		if other, taken := letters[f.long[0]]; taken {
 			t.Errorf("--%s and --%s begin with the same letter", other, f.long)
 		}

@@ -23,7 +23,6 @@ var (
 		'u': "unmount", 'l': "lazy", 'q': "quiet", 'v': "version", 'h': "help", 'o': "options",
 		'a': "auto-unmount", 'c': "comm-fd", 's': "sync-init", 'f': "features",
 	}
-	inFull    = []string{"list", "check", "abort", "json"}
 	withValue = []string{"options", "comm-fd"}
 )
 
@@ -48,17 +47,15 @@ func read(args []string) *reading {
 // long returns how many of the following arguments belong to the flag.
 func (r *reading) long(text string, rest []string) int {
 	name, value, attached := strings.Cut(text, "=")
-	if !slices.Contains(inFull, name) {
-		full := ""
-		if name != "" {
-			full = initials[name[0]]
-		}
-		if full == "" || !strings.HasPrefix(full, name) {
-			r.stopped = "bad"
-			return 0
-		}
-		name = full
+	full := ""
+	if name != "" {
+		full = initials[name[0]]
 	}
+	if full == "" || !strings.HasPrefix(full, name) {
+		r.stopped = "bad"
+		return 0
+	}
+	name = full
 	switch {
 	case name == "features" && !attached:
 		r.stopped = "mask"
@@ -126,20 +123,13 @@ func (r *reading) request() (q Request, ok bool) {
 		return Request{Mode: mode}, ok
 	}
 	q = Request{
-		SyncInit: r.has("sync-init"), Lazy: r.has("lazy"), Quiet: r.has("quiet"), JSON: r.has("json"), Options: r.values["options"],
+		SyncInit: r.has("sync-init"), Lazy: r.has("lazy"), Quiet: r.has("quiet"), Options: r.values["options"],
 	}
 	if fds := r.values["comm-fd"]; len(fds) > 0 {
 		q.CommFD, q.HasCommFD = fds[len(fds)-1], true
 	}
 	switch {
-	case r.has("list"):
-		return r.forPeople(q, List, 0, "list", "json")
-	case r.has("check"):
-		return r.forPeople(q, Check, 1, "check", "json")
-	case r.has("abort"):
-		q, ok = r.forPeople(q, Abort, 1, "abort")
-		return q, ok && q.Mountpoint != ""
-	case q.JSON, q.SyncInit && (r.has("unmount") || r.has("auto-unmount")), q.Lazy && !r.has("unmount"),
+	case q.SyncInit && (r.has("unmount") || r.has("auto-unmount")), q.Lazy && !r.has("unmount"),
 		len(r.positional) != 1, r.positional[0] == "":
 		return Request{}, false
 	}
@@ -152,29 +142,15 @@ func (r *reading) request() (q Request, ok bool) {
 	return q, true
 }
 
-// forPeople is a mode with at most so many mountpoints and no flags but these.
-func (r *reading) forPeople(q Request, mode Mode, most int, flags ...string) (Request, bool) {
-	q.Mode = mode
-	if slices.ContainsFunc(r.names, func(name string) bool { return !slices.Contains(flags, name) }) || len(r.positional) > most {
-		return Request{}, false
-	}
-	if len(r.positional) > 0 {
-		q.Mountpoint = r.positional[0]
-		return q, q.Mountpoint != ""
-	}
-	return q, true
-}
-
 // messages are all errors. The first group of the first two is an argument.
 var messages = []*regexp.Regexp{
 	regexp.MustCompile(`^unrecognized option '((?s).*)'$`),
 	regexp.MustCompile(`^option '(--(?s:=.*)?)' is ambiguous; possibilities:( '--[a-z-]+')+$`),
-	regexp.MustCompile(`^option '--(unmount|lazy|quiet|help|version|auto-unmount|sync-init|list|check|abort|json)' doesn't allow an argument$`),
+	regexp.MustCompile(`^option '--(unmount|lazy|quiet|help|version|auto-unmount|sync-init)' doesn't allow an argument$`),
 	regexp.MustCompile(`^option '--(options|comm-fd)' requires an argument$`),
 	regexp.MustCompile(`^option requires an argument -- 'o'$`),
 	regexp.MustCompile(`^unknown form of --features: '(?s).*'$`),
-	regexp.MustCompile(`^--(list|check|abort) cannot be used with --[a-z-]+$`),
-	regexp.MustCompile(`^(--list takes no mountpoint|--json can only be used with --list or --check|--sync-init can only be used to mount)$`),
+	regexp.MustCompile(`^--sync-init can only be used to mount$`),
 	regexp.MustCompile(`^(-z can only be used with -u|missing mountpoint argument|extra arguments after the mountpoint|invalid mountpoint '')$`),
 }
 
@@ -224,7 +200,7 @@ func FuzzParse(f *testing.F) {
 // checkRequest checks what the rest of the program relies on.
 func checkRequest(t *testing.T, argv []string, r Request, err error) {
 	t.Helper()
-	if err == nil && r.Mountpoint == "" && slices.Contains([]Mode{Mount, Unmount, Watch, Abort}, r.Mode) {
+	if err == nil && r.Mountpoint == "" && slices.Contains([]Mode{Mount, Unmount, Watch}, r.Mode) {
 		t.Fatalf("Parse(%q): no mountpoint in %+v", argv, r)
 	}
 	if r.Mountpoint != "" && !slices.Contains(argv, r.Mountpoint) {

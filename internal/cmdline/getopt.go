@@ -18,7 +18,6 @@ type flag struct {
 	long    string
 	short   byte // 0 if it has none
 	operand operand
-	exact   bool // cannot be abbreviated
 }
 
 // operand says whether a flag takes an argument of its own.
@@ -110,7 +109,7 @@ func (s *scanner) find(name, arg string) (flag, error) {
 		if f.long == name {
 			return f, nil
 		}
-		if !f.exact && strings.HasPrefix(f.long, name) {
+		if strings.HasPrefix(f.long, name) {
 			matches = append(matches, f)
 		}
 	}

@@ -2,7 +2,9 @@ package cmdline
 
 import (
 	"bytes"
+	"errors"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -54,15 +56,12 @@ func TestAgainstGetopt(t *testing.T) {
 }
 
 // split makes two flags of one with two names: getopt(1) prints the one that was
-// used. Flags that getopt_long would abbreviate are dropped.
+// used.
 func split(flags []flag) (all []flag) {
 	for _, f := range flags {
-		if f.exact {
-			continue
-		}
 		all = append(all, flag{long: f.long, operand: f.operand})
 		if f.short != 0 {
-			all = append(all, flag{long: noName + string(rune(f.short)), short: f.short, operand: f.operand, exact: true})
+			all = append(all, flag{long: noName + string(rune(f.short)), short: f.short, operand: f.operand})
 		}
 	}
 	return all
@@ -70,6 +69,9 @@ func split(flags []flag) (all []flag) {
 
 // noName starts the name of a flag without a long name. No argument contains it.
 const noName = "\x00"
+
+// nameless are such flags where a message lists what a prefix may stand for.
+var nameless = regexp.MustCompile(" '--" + noName + ".'")
 
 func compareWithGetopt(t *testing.T, flags []flag, args []string) {
 	t.Helper()
@@ -109,7 +111,7 @@ func normalized(flags []flag, args []string) (string, error) {
 	for {
 		g, err := s.next()
 		if err != nil {
-			return "", err
+			return "", errors.New(nameless.ReplaceAllString(err.Error(), ""))
 		}
 		if g.long == "" {
 			break

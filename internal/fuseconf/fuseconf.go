@@ -29,6 +29,21 @@ const maxLine = 255
 // administrator's, but it is read on behalf of anybody.
 const MaxFile = 1 << 20
 
+// Untrusted says why a file with this owner and mode (of stat(2)) does not hold for
+// a caller; it is empty where the file holds. To root the settings give nothing, and
+// in a user namespace the file seems to have no owner.
+func Untrusted(caller, owner, mode uint32) string {
+	switch {
+	case caller == 0:
+		return ""
+	case owner != 0:
+		return "it is not owned by root"
+	case mode&0o022 != 0:
+		return "it is writable for others than root"
+	}
+	return ""
+}
+
 // Settings is what /etc/fuse.conf says.
 type Settings struct {
 	// UserAllowOther lets users other than root ask for allow_other and

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/printable"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
@@ -30,6 +31,17 @@ func Is(fd int) bool {
 // IsFile says of what stat(2) gives whether it is the fuse device's.
 func IsFile(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == number
+}
+
+// WrongFile says what to do about another file in the device's place; it is empty
+// where path is the device, or nothing.
+func WrongFile(path string) string {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil || IsFile(&st) {
+		return ""
+	}
+	word := printable.ShellWord(path)
+	return path + " is not the fuse device; as root: rm " + word + ", then mknod -m 666 " + word + " c 10 229"
 }
 
 // syncInit is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3) (linux/fuse.h). How an architecture

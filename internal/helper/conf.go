@@ -21,7 +21,6 @@ var harmless = []error{
 // conf is what was found of the settings.
 type conf struct {
 	settings fuseconf.Settings
-	absent   bool
 	unused   string // why the file is not used, though nobody is kept from mounting
 	allows   bool   // it is not used, and would have let users use allow_other
 }
@@ -45,7 +44,6 @@ func (h *helper) readConf(report func(fuseconf.Line)) (conf, error) {
 	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		c.absent = true
 		return c, nil
 	case err != nil:
 		failed := fmt.Errorf("failed to open %s: %s", fuseconf.Path, mount.Strerror(err))
@@ -83,21 +81,11 @@ func parseConf(fd int, report func(fuseconf.Line)) (fuseconf.Settings, error) {
 	return fuseconf.Parse(text, report)
 }
 
-// untrusted says why the settings are not the administrator's. For a caller
-// who is root they give nothing that he has not got, and in a user namespace
-// of his own the file would seem to be nobody's.
+// untrusted says why the settings are not the administrator's.
 func (h *helper) untrusted(fd int) (problem string, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return "", fmt.Errorf("failed to examine %s: %s", fuseconf.Path, mount.Strerror(err))
 	}
-	switch {
-	case h.who.UID == 0:
-		return "", nil
-	case st.Uid != 0:
-		return "it is not owned by root", nil
-	case st.Mode&0o022 != 0:
-		return "it is writable for others than root", nil
-	}
-	return "", nil
+	return fuseconf.Untrusted(h.who.UID, st.Uid, st.Mode), nil
 }

@@ -1,19 +1,15 @@
 package helper
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/go-fusermount/fusermount/internal/collect"
-	"github.com/go-fusermount/fusermount/internal/connection"
-	"github.com/go-fusermount/fusermount/internal/diagnose"
+	"github.com/go-fusermount/fusermount/internal/apparmor"
 	"github.com/go-fusermount/fusermount/internal/holders"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/printable"
 	"github.com/go-fusermount/fusermount/internal/priv"
 )
 
@@ -28,16 +24,13 @@ func (h *helper) busyHint(e *mount.UnmountError) string {
 	if h.report.muted || priv.Shed(priv.DACReadSearch|priv.SysPtrace) != nil {
 		return ""
 	}
-	if collect.Hung(e.Mount) {
-		return "requests wait for its daemon, which may hang: " + diagnose.AbortCommand(e.Mount.Mountpoint) +
-			" ends its connection and takes it away; " + detach
-	}
 	if inside, err := mtab.Descendants(e.Mount); err == nil && len(inside) > 0 {
 		return "mounted inside: " + some(inside, func(m mtab.Entry) string { return m.Mountpoint }) + "; " + detach
 	}
 	using, err := holders.Of(e.Mount)
 	if err != nil || len(using) == 0 {
-		return "something still uses it: an open file, a working directory, or a mount inside; " + detach
+		return "something still uses it: an open file, a working directory, or a mount inside ('fusectl check " +
+			printable.ShellWord(e.Mount.Mountpoint) + "' says whether its daemon hangs); " + detach
 	}
 	return "used by " + some(using, func(p holders.Process) string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }) + "; " + detach
 }
@@ -57,20 +50,9 @@ func some[T any](list []T, name func(T) string) string {
 // profileHint is for a mount that is refused with EACCES: the kernel does not do
 // that by itself, but a profile of AppArmor does.
 func profileHint() string {
-	name, mode := collect.Profile()
+	name, mode := apparmor.Profile()
 	if mode != "enforce" && mode != "kill" {
 		return ""
 	}
-	return "the AppArmor profile '" + name + "' confines this program: " + diagnose.ProfileHelps(name)
-}
-
-func abortHint(e *abortError) string {
-	const without = "or end the program that serves it, and unmount it with -u"
-	switch {
-	case errors.Is(e, connection.ErrNotMounted):
-		return diagnose.MountFusectl + "; " + without
-	case errors.Is(e, unix.EACCES):
-		return "the kernel lets the owner of the connection do that, and root; " + without
-	}
-	return ""
+	return "the AppArmor profile '" + name + "' confines this program: " + apparmor.Help(name)
 }

@@ -69,16 +69,6 @@ func (r *reporter) write(text string) {
 	}
 }
 
-// width is the number of columns of the terminal that standard output is, and 0
-// where it is none.
-func (r *reporter) width() int {
-	size, err := unix.IoctlGetWinsize(unix.Stdout, unix.TIOCGWINSZ)
-	if err != nil {
-		return 0
-	}
-	return int(size.Col)
-}
-
 // print writes to standard output what was asked for.
 func (r *reporter) print(text string) error {
 	if err := rawfile.WriteAll(unix.Stdout, text); err != nil {

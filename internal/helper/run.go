@@ -3,7 +3,6 @@
 package helper
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
@@ -62,9 +61,6 @@ func Run(argv []string, version string) (status int) {
 	err = h.carryOut()
 	h.settle(err)
 	if err != nil {
-		if errors.Is(err, errTold) {
-			return exitFailure
-		}
 		report.failHint(err, h.hint(err))
 		return exitFailure
 	}
@@ -80,12 +76,6 @@ func (h *helper) carryOut() error {
 		return h.logged("unmount", h.unmount())
 	case cmdline.Watch:
 		return h.logged("watch", h.watchMounted())
-	case cmdline.List:
-		return h.list()
-	case cmdline.Check:
-		return h.check()
-	case cmdline.Abort:
-		return h.logged("abort", h.abort())
 	default:
 		return h.logged("mount", h.mount())
 	}

@@ -21,9 +21,6 @@ const (
 )
 
 const usage = `usage: fusermount3 -u [-z] [-q] MOUNTPOINT
-       fusermount3 --list [--json]
-       fusermount3 --check [--json] [MOUNTPOINT]
-       fusermount3 --abort MOUNTPOINT
        fusermount3 [-o OPTIONS] MOUNTPOINT
 
 The first form unmounts a FUSE file system that you mounted. The last one
@@ -33,13 +30,6 @@ socket on which they get the FUSE device.
  -u, --unmount          unmount MOUNTPOINT
  -z, --lazy             with -u: detach now, clean up when no longer in use
  -q, --quiet            with -u: print no errors
- --list                 list the FUSE file systems that are mounted, and whether
-                        their daemons are alive
- --check                say what would keep you from mounting at MOUNTPOINT, or
-                        what is wrong there; exit 1 if something is
- --json                 with --list and --check: for programs
- --abort                cut off a hung daemon, and unmount MOUNTPOINT with -z:
-                        whoever waits for the daemon gets an error
  -o, --options OPTIONS  comma-separated mount options; repeated -o add up
  --auto-unmount         mount nothing: wait until the socket closes, and unmount
                         MOUNTPOINT if its daemon is dead
@@ -51,6 +41,6 @@ socket on which they get the FUSE device.
  -V, --version          print the version
  -h, --help             print this text
 
-Mount options, messages and what to do: fusermount3(1). Settings: fuse.conf(5),
-/etc/fuse.conf.
+What is mounted, what is wrong, and how to end a hung mount: fusectl(1). Mount
+options and messages: fusermount3(1). Settings: fuse.conf(5), /etc/fuse.conf.
 `

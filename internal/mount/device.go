@@ -40,6 +40,28 @@ func (e *DeviceError) Error() string {
 
 func (e *DeviceError) Unwrap() error { return e.Errno }
 
+// Hint says what the caller can do.
+func (e *DeviceError) Hint() string {
+	switch known, err := KnowsFS("fuse"); {
+	case e.Absent() && err != nil:
+		return "the device is not there; whether the kernel has FUSE shows when /proc is mounted"
+	case e.Absent() && !known:
+		return "this kernel has no FUSE: the module fuse is not built, or loading modules is disabled; " +
+			"'modprobe fuse', as root, says which"
+	case e.Absent():
+		return "the kernel has FUSE, but this environment lacks the device: a container needs --device " + e.Path
+	case e.Loaded:
+		return "the module fuse was loaded just now, and nothing has opened its device to you: " +
+			"a rule for udev or systemd-tmpfiles does that at each start (mode 0666), or 'chmod 0666 " + e.Path + "' for now"
+	case errors.Is(e.Errno, unix.EACCES):
+		return e.Path + " is closed to you: it is usually open to everybody (mode 0666), " +
+			"or to a group that you would have to be in; see 'ls -l " + e.Path + "'"
+	case errors.Is(e.Errno, unix.EPERM):
+		return "a device cgroup forbids " + e.Path + " here: a container needs --device " + e.Path
+	}
+	return ""
+}
+
 // Absent says that the device or its driver is not there.
 func (e *DeviceError) Absent() bool {
 	return errors.Is(e.Errno, unix.ENOENT) || errors.Is(e.Errno, unix.ENODEV) || errors.Is(e.Errno, unix.ENXIO)

@@ -43,6 +43,22 @@ func (e *AccessError) Error() string {
 
 func (e *AccessError) Unwrap() error { return e.Errno }
 
+// Hint says what the caller can do. It tells no more than the error does: what is
+// absent and what is hidden have the same words.
+func (e *AccessError) Hint() string {
+	switch {
+	case errors.Is(e.Errno, unix.ENOTCONN):
+		return "a FUSE file system whose daemon is gone is mounted there: take it away with 'fusermount3 -u'"
+	case errors.Is(e.Errno, unix.ENOENT) && e.Parent:
+		return "a directory on the way to it does not exist"
+	case errors.Is(e.Errno, unix.ENOENT):
+		return "a mountpoint has to exist already: create it first"
+	case errors.Is(e.Errno, unix.EACCES):
+		return "a directory on the way to it is closed to you, or another user's FUSE file system is mounted there"
+	}
+	return ""
+}
+
 // Resolve pins the place that path names. All but the last component is
 // followed as the kernel does it; the last is not looked at, since asking what
 // lies there might ask a daemon that hangs. A path that ends in . or .. stands

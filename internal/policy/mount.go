@@ -65,7 +65,7 @@ func underLimit(f MountFacts) error {
 	}
 	return refuse(
 		"too many FUSE filesystems mounted; mount_max=N can be set in "+fuseconf.Path,
-		fmt.Sprintf("the limit is %d for all users together: unmount what nobody needs ('fusermount3 --list'), or ask the administrator to raise it",
+		fmt.Sprintf("the limit is %d for all users together: unmount what nobody needs ('fusectl list'), or ask the administrator to raise it",
 			f.Settings.MountMax))
 }
 

@@ -195,7 +195,7 @@ func TestUnmount(t *testing.T) {
 		hint  string
 	}{
 		"mine":                              {UnmountFacts{Caller: user, Mountpoint: true, Top: mine}, true, ""},
-		"not a mountpoint":                  {UnmountFacts{Caller: user, Top: mine}, false, "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside; 'fusermount3 --list' shows what is mounted"},
+		"not a mountpoint":                  {UnmountFacts{Caller: user, Top: mine}, false, "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside; 'fusectl list' shows what is mounted"},
 		"a neighbour's uid":                 {UnmountFacts{Caller: user, Mountpoint: true, Top: theirs}, false, "it was mounted by uid 100, and you are uid 1000: that user or root can unmount it"},
 		"no owner":                          {UnmountFacts{Caller: user, Mountpoint: true, Top: Mounted{Type: "fuse"}}, false, "the kernel does not say whose mount it is"},
 		"no owner, caller's id 0 is root's": {UnmountFacts{Caller: Caller{}, Mountpoint: true, Top: Mounted{Type: "fuse"}}, true, ""},

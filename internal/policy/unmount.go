@@ -96,7 +96,7 @@ func notOurs(f UnmountFacts) string {
 	switch {
 	case !f.Mountpoint:
 		return "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside; " +
-			"'fusermount3 --list' shows what is mounted"
+			"'fusectl list' shows what is mounted"
 	case !mountopts.IsFuse(f.Top.Type):
 		return "what is mounted there is of type " + f.Top.Type + ", not FUSE: see umount(8)"
 	case f.Caller.root() || ownedFuse(f.Top, f.Caller):

@@ -4,6 +4,7 @@ package printable
 
 import (
 	"fmt"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -43,4 +44,20 @@ func Text(text string) string {
 		return text
 	}
 	return string(append(escaped, text[done:]...))
+}
+
+// ShellWord writes a name so that a shell takes it for one word: as it is, in single
+// quotes, or in $'...' where a character would be escaped by Text.
+func ShellWord(name string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune("/._-+:@%,=", r) || r > 0xa0 && r != utf8.RuneError
+	}
+	switch safe := Text(name); {
+	case name != "" && safe == name && strings.TrimFunc(name, plain) == "":
+		return name
+	case safe == name:
+		return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+	}
+	return "$'" + Text(strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(name)) + "'"
 }

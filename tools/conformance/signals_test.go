@@ -148,7 +148,6 @@ func TestSignalEndsWait(t *testing.T) {
 		"-u -z through":            {"-u", "-z", "/dir/m"},
 		"--auto-unmount inside":    {"--auto-unmount", "/file"},
 		"--auto-unmount through":   {"--auto-unmount", "/dir/m"},
-		"--abort inside":           {"--abort", "/file"},
 		"mount by mount(2) inside": {"/file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -327,8 +326,6 @@ func TestSignalEndsWrite(t *testing.T) {
 		args   []string
 		stream int
 	}{
-		"--list":    {[]string{"--list"}, 1},
-		"--check":   {[]string{"--check"}, 1},
 		"--version": {[]string{"--version"}, 1},
 		"an error":  {[]string{"-u", "/nothing/there"}, 2},
 	} {

@@ -37,7 +37,7 @@ func (v *verdict) ended() {
 	if !success && v.result.Exit != 1 {
 		v.complain("another exit status than 0 and 1")
 	}
-	if told := success || v.advised(); told && len(v.errors) > 0 || !told && len(v.errors) != 1 && !v.mute() {
+	if success && len(v.errors) > 0 || !success && len(v.errors) != 1 && !v.mute() {
 		v.complain("not one error")
 	}
 	if v.mustSucceed() && (success == (v.world.mode.goal == fails) || len(v.warned) > 0) {
@@ -52,8 +52,8 @@ func (v *verdict) ended() {
 		if success && v.mounted {
 			v.complain("still mounted")
 		}
-	case answers, advises:
-		if (success || v.advised()) == (v.result.Stdout == "") {
+	case answers:
+		if success == (v.result.Stdout == "") {
 			v.complain("said %q", v.result.Stdout)
 		}
 	case fails:
@@ -62,9 +62,6 @@ func (v *verdict) ended() {
 		}
 	}
 }
-
-// advised says that exit status 1 is an answer, and no failure.
-func (v *verdict) advised() bool { return v.world.mode.goal == advises && v.result.Stdout != "" }
 
 // mute says that the helper could not tell what went wrong: it was the telling
 // that failed, or it waited with nobody to tell.

@@ -42,7 +42,6 @@ const (
 	unmounts             // no mount any more
 	watches              // the same, by a process that stayed behind
 	answers              // a text on standard output
-	advises              // the same, with exit status 1 where it tells of something wrong
 	fails                // an error, and no mount
 )
 
@@ -97,10 +96,6 @@ var modes = []mode{
 	{name: "auto_unmount with both tables, table as text", args: []string{"-o", "auto_unmount,x-a"}, utab: true, mtab: true, call: with(byText), talk: die, goal: watches},
 	{name: "sync-init, then auto_unmount", args: []string{"--sync-init", "-o", "auto_unmount"}, talk: answerAndDie, goal: watches},
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mounted: true, talk: die, goal: watches},
-	{name: "--abort", holds: true, args: []string{"--abort"}, call: alone(), mounted: true, fusectl: true, goal: unmounts},
-	{name: "--abort with both tables, table as text", args: []string{"--abort"}, call: alone(byText), mounted: true, utab: true, mtab: true, fusectl: true, goal: unmounts},
-	{name: "--list", args: []string{"--list"}, alone: true, call: alone(), mounted: true, dead: true, fusectl: true, goal: answers},
-	{name: "--check", args: []string{"--check"}, call: alone(), fusectl: true, goal: advises},
 	{name: "--version", args: []string{"--version"}, alone: true, call: alone(), goal: answers},
 	{name: "--features", args: []string{"--features"}, alone: true, call: alone(), goal: answers},
 	{name: "refused mountpoint", closed: true, goal: fails},

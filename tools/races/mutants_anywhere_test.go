@@ -57,9 +57,4 @@ var faultMutants = []mutant{
 		[]edit{{"internal/mount/held.go", `if err := signals.Hold(); err != nil {`, `if err := error(nil); err != nil {`}},
 		"anywhere", "^TestSignal$/^mount$", "mounted true",
 	},
-	{
-		"to hold signals while a connection is ended",
-		[]edit{{"internal/helper/abort.go", `err = signals.Hold()`, `err = signals.Release()`}},
-		"anywhere", "^TestSignal$/^--abort$", "the connection has ended",
-	},
 }
