@@ -7,11 +7,11 @@ file=$1
 
 die() { echo "check-helper.sh: $file $*" >&2 && exit 1; }
 
-# bytes OFFSET COUNT prints them as decimal numbers, as far as the file has them.
+# bytes OFFSET COUNT prints bytes as decimal numbers, up to the end of the file.
 bytes() { od -A n -v -t u1 -j "$1" -N "$2" "$file" 2>/dev/null || :; }
 
 # number OFFSET COUNT prints an integer in the byte order of the file. Call it in an
-# assignment of its own: elsewhere the shell goes on after an error.
+# assignment of its own: elsewhere the shell ignores an error.
 number() {
 	value=0 shift=0 count=0
 	for byte in $(bytes "$1" "$2"); do

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Prints our licence, and those of what is linked into the program, as they stand in
-# the file copyright: sh packaging/copyright.sh >packaging/copyright, in the module's
-# root. The file is kept, since whoever installs the program may have no go.
+# Prints our licence and those of the code that is linked into the programs:
+#   sh packaging/copyright.sh >packaging/copyright
+# in the module's root. The output is committed, since installing needs no go.
 set -eu
 
 echo "go-fusermount, https://github.com/go-fusermount/fusermount"

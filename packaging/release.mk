@@ -1,12 +1,12 @@
-# Every architecture, packages, and what a release consists of.
+# All architectures, packages and releases.
 
 ARCHES ?= amd64 arm64 armv7 386 riscv64 ppc64le s390x loong64 mips64le
 RELEASE := build/release
 NFPM ?= build/bin/nfpm
 SBOM ?= build/bin/cyclonedx-gomod
 
-# The same bytes from everybody: not what "go env -w" may say, and the time of the
-# last commit.
+# A release has the same bytes wherever it is built: these override "go env -w", and
+# files get the time of the last commit.
 export GOAMD64 := v1
 export GO386 := sse2
 export GOARM64 := v8.0
@@ -21,7 +21,7 @@ goarch = $(patsubst armv7,arm,$(1))
 build/linux-%/fusermount3: FORCE
 	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $@ ./cmd/fusermount
 
-# The client package is for the programs of Android, too.
+# The client package supports Android, too.
 build/android-arm64/fusermount3: FORCE
 	GOOS=android GOARCH=arm64 go build ./...
 	GOOS=android GOARCH=arm64 go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/fusermount
@@ -51,16 +51,16 @@ release: packages $(SBOM) ## binaries, packages, LICENSES, SBOM and SHA256SUMS, 
 		-output $(RELEASE)/fusermount3.cdx.json build/linux-$(firstword $(ARCHES))/fusermount3
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
 
-test-386: build/linux-386/fusermount3 ## the tests of the program as a 32-bit one (root)
+test-386: build/linux-386/fusermount3 ## the tests with a 32-bit helper (root)
 	GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 go test -timeout 240s ./...
 	cd tools && GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 \
-		go test -count=1 -timeout 240s -skip TestBuiltWithC ./conformance # which would want a C compiler for 32 bits
+		go test -count=1 -timeout 240s -skip TestBuiltWithC ./conformance # it would need a C compiler for 32 bits
 
-# In qemu's emulation of a machine many tests cannot run, and skip. It also loses
-# mount ids, descriptors of a message that is cut, and once in a while the signals by
-# which the Go runtime interrupts itself: it hangs, then.
+# Many tests cannot run under qemu's user emulation and skip. It also loses mount ids,
+# the descriptors of a truncated message, and sometimes the signals that the Go runtime
+# sends to itself, after which it hangs.
 BEYOND_QEMU := ExampleUnmount|TestReceiveMalformed/as_many_as_go
-test-arch: build build/linux-arm64/fusermount3 ## unit tests of other architectures under qemu, and what arm64's filter must allow (root)
+test-arch: build build/linux-arm64/fusermount3 ## unit tests of other architectures under qemu, and the calls that arm64's filter must allow (root)
 	sh testdata/install.sh qemu-user-static strace
 	for machine in arm64:aarch64 arm:arm s390x:s390x; do \
 		GOARCH=$${machine%:*} FUSERMOUNT_TEST_NOSKIP= GODEBUG=asyncpreemptoff=1 go test -timeout 240s -skip '$(BEYOND_QEMU)' \
@@ -86,7 +86,7 @@ test-packages: packages ## install, upgrade and remove packages on a small Debia
 	done
 	sh testdata/packages-held.sh $(CURDIR)/build/held $(CURDIR)/build/debian $(CURDIR)/build/holder
 
-test-release: $(NFPM) $(SBOM) ## make a release twice, in different circumstances, and compare the bytes
+test-release: $(NFPM) $(SBOM) ## build a release twice, in different environments, and compare the bytes
 	sh testdata/reproducible.sh $(NFPM) $(SBOM)
 
 FORCE:

@@ -1,15 +1,15 @@
 #!/bin/sh
 # Runs 'make test' as an ordinary user would, in a copy of the tree:
 #   sh testdata/as-user.sh
-# as root. Tests that need more than such a user has are skipped. What is
-# committed is copied, and changes of files that git knows.
+# as root. Tests that need more privileges are skipped. Committed files are copied, with
+# the changes of files that git tracks.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
 
 die() { echo "as-user.sh: $*" >&2 && exit 1; }
 
-# inside: the rest, in a mount namespace that takes every mount along at its end.
+# inside: the rest, in a mount namespace with which all mounts end.
 inside() {
 	dir=$1 uid=$2
 	# A home of root's is closed to others, and the tools may lie in it.

@@ -1,9 +1,8 @@
 #!/bin/sh
-# Runs FUSE programs of Debian with our helper in the place of fusermount3:
+# Runs FUSE programs of Debian with our helper as fusermount3:
 #   sh clients.sh ABSOLUTE_PATH_OF_HELPER
-# as root. Only packages are installed on the machine itself. All the rest
-# happens in private mount and PID namespaces, which take every mount and
-# every process along when they end.
+# as root. Only packages are installed on the machine itself. Everything else happens
+# in private mount and PID namespaces, with which all mounts and processes end.
 set -eu
 umask 022
 
@@ -60,7 +59,7 @@ not() { ! "$@"; }
 mounted() { cut -d ' ' -f 5 /proc/self/mountinfo | grep -qxF "$1"; }
 mounted_or_ended() { mounted "$1" || ended "$pid"; }
 
-# line DIR TYPE: the mount on DIR is of that type, safe, and the user's.
+# line DIR TYPE: the mount on DIR has that type, nosuid and nodev, and is the user's.
 line() {
 	awk -v dir="$1" -v type="$2" -v owner=",user_id=$uid," '
 	$5 == dir {
@@ -72,7 +71,7 @@ line() {
 	END { exit !good }' /proc/self/mountinfo
 }
 
-# ended PID: it is gone, or dead and only waits to be reaped.
+# ended PID: it is gone, or a zombie.
 ended() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status"; }
 
 # holds PID FILE: it has the file as its standard input.
@@ -87,7 +86,7 @@ writes() {
 	as "$uid" sh -c 'echo "$2" >"$1"' sh "$1" "$2"
 }
 
-# fails TEXT COMMAND...: it exits with 1 and says the text.
+# fails TEXT COMMAND...: it exits with 1 and prints the text.
 fails() {
 	text=$1
 	shift
@@ -126,14 +125,14 @@ stop() {
 	finish "$1"
 }
 
-# finish DIR: whatever failed, leave nothing for the next check.
+# finish DIR: leave nothing for the next check, whatever failed.
 finish() {
 	kill -KILL "$pid" 2>/dev/null || :
 	wait "$pid" 2>/dev/null || :
 	! mounted "$1" || umount -l "$1"
 }
 
-# sftp-server wants a name for its user, so this one gets an /etc/passwd.
+# sftp-server needs a name for its user, so there is an /etc/passwd.
 check_sshfs() {
 	folders sshfs.dir sshfs.src
 	{ cat /etc/passwd && echo "client:x:$uid:$uid::/:/bin/sh"; } >"$stage/passwd"
@@ -217,7 +216,7 @@ check_killed() {
 	finish "$d"
 }
 
-# prepare: put the helper, open as descriptor 3, and a device for all in place.
+# prepare: install the helper, which is open as descriptor 3, and a device for all users.
 prepare() {
 	mount -t tmpfs -o mode=755 tmpfs "$stage"
 	cat <&3 >"$stage/fusermount3" && exec 3<&-

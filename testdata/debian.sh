@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes a small Debian as a tar file, unless it is there and of the last days, and
-# prints the file's name: sh debian.sh DIR DEB PACKAGE...
-# as root. The packages are in it, and the file of the package DEB in /root. They
-# come from where this machine gets its own.
+# Makes a small Debian as a tar file, unless a recent one exists, and prints the file's
+# name: sh debian.sh DIR DEB PACKAGE...
+# as root. It contains the packages, and the file of the package DEB in /root. They come
+# from the sources of this machine.
 set -eu
 umask 022
 release=bookworm

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Fuzzes every parser and the policy for the given time each (default 10s), or the
 # targets whose names match a pattern, and prints how often each was executed.
-# What a target fails on is kept in its package's testdata/fuzz, and tried again
-# by every go test. The whole command is fuzzed by make fuzz-command.
+# Inputs on which a target fails are kept in its package's testdata/fuzz, and every go
+# test tries them again. make fuzz-command fuzzes the whole command.
 set -eu
 cd "$(dirname "$0")/.."
 time=${1:-10s}

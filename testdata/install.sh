@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the named Debian packages that are absent: sh install.sh PKG...
+# Installs the named Debian packages that are missing: sh install.sh PKG...
 set -eu
 
 installed() {

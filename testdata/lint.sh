@@ -1,5 +1,5 @@
 #!/bin/sh
-# Formats and vets every module, runs staticcheck, and holds the house rules.
+# Checks format, go vet, staticcheck and the rules of tools/arch.
 set -eu
 cd "$(dirname "$0")/.."
 

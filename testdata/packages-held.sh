@@ -1,10 +1,10 @@
 #!/bin/sh
-# Upgrades and removes packages of the formats but .deb, while a user holds the
+# Upgrades and removes packages of all formats except .deb, while a user holds the
 # helper open:
 #   sh packages-held.sh ABSOLUTE_PATH_OF_PACKAGES CACHE HOLDER
 # as root. PACKAGES has the versions 1.0.0 and 1.0.1, in which HOLDER, the program of
-# tools/packages/holder, is the helper. rpm and pacman are Debian's; of apk there is
-# only what its package says.
+# tools/packages/holder, is the helper. rpm and pacman are Debian's. There is no apk: its
+# package's scripts are run.
 set -eu
 umask 022
 # shellcheck source=testdata/small-debian.sh
@@ -105,7 +105,7 @@ check_apk() {
 	check 'apk: nothing is left' not ls "$root$helper"
 }
 
-# still_privileged asks without an attacker, of whom there is one at a time.
+# still_privileged: checked without the attacking program, of which one can run at a time.
 still_privileged() {
 	in_root setpriv --reuid "$uid" --regid "$uid" --clear-groups "$helper" | grep -x 'ran with privileges'
 }

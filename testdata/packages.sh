@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs, upgrades, breaks off and removes the .deb on a small Debian of its
-# own, which has fuse3, sshfs and bindfs, and mounts as a user all the while:
+# Installs, upgrades, interrupts and removes the .deb on a small Debian with fuse3, sshfs
+# and bindfs, and mounts as a user between all steps:
 #   sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE HOLDER
 # as root. The Debian is kept as a tar file in CACHE. HOLDER is the program of
 # tools/packages/holder.
@@ -48,11 +48,11 @@ is_ours() {
 	has root:root 4755
 }
 
-# has OWNER:GROUP MODE: whichever helper is in place.
+# has OWNER:GROUP MODE: the installed helper has them, whichever it is.
 has() { [ "$(in_root stat -c '%U:%G %a' /usr/bin/fusermount3)" = "$1 $2" ]; }
 
-# files FINDARG...: what of that Debian is compared: all but the notes and leavings
-# of dpkg, apt, pacman and mount(8), and what the test has put there.
+# files FINDARG...: the compared files: all but the state files of dpkg, apt, pacman and
+# mount(8), and the test's own.
 files() {
 	(cd "$root" && find . -xdev \( -path './var/lib/[da]p*' -o -path ./var/lib/pacman -o -path ./var/log -o -path ./var/cache -o -path ./run \
 		-o -path ./home -o -path ./root -o -path ./tmp -o -path ./proc -o -path ./dev \) -prune -o "$@")
@@ -69,7 +69,7 @@ state() {
 # as_before: nothing of ours is left, and the C helper is back bit for bit.
 as_before() { state >"$stage/after" && diff "$stage/before" "$stage/after"; }
 
-# whole: dpkg has nothing to complain about.
+# whole: dpkg reports no problem.
 whole() {
 	[ -z "$(in_root dpkg --audit)" ] || return 1
 	# shellcheck disable=SC2016
@@ -81,8 +81,8 @@ aside() {
 	[ -f "$root/usr/lib/$ours/aside$1" ] && not as_user "/usr/lib/$ours/aside$1" -V
 }
 
-# repack DEB NAME COMMAND...: make NAME.deb, changed by a command that gets a
-# directory with its contents.
+# repack DEB NAME COMMAND...: make NAME.deb, changed by a command that gets a directory
+# with its contents.
 repack() {
 	from=$1 name=$2
 	shift 2
@@ -100,7 +100,7 @@ failing() {
 	echo 'exit 1' >>"$2/DEBIAN/$1"
 }
 
-# moved TREE: fuse3 as later releases of Debian have it, in /usr.
+# moved TREE: fuse3 with its files in /usr, as in later releases of Debian.
 moved() {
 	newer "$1"
 	for dir in bin sbin; do
@@ -129,13 +129,13 @@ check_install() {
 	check 'mount(8) works through mount.fuse3' from_fstab
 }
 
-# parses FILE: AppArmor's parser takes it, and loads a profile of the name given.
+# parses FILE: AppArmor's parser accepts it, and its profile has the given name.
 parses() {
 	[ "$(in_root apparmor_parser --skip-kernel-load --skip-cache --names "/etc/apparmor.d/$1" 2>/dev/null)" = "$2" ] &&
 		in_root apparmor_parser --skip-kernel-load --skip-cache "/etc/apparmor.d/$1"
 }
 
-# The system has a profile of the same name of its own.
+# The system has its own profile of the same name.
 check_apparmor() {
 	check 'AppArmor: our profile parses' parses "$ours" fusermount3
 	check "AppArmor: the system's profile of that name is off" parses fusermount3 ''
@@ -211,7 +211,7 @@ check_remove() {
 	check 'purged: dpkg knows it no more' not in_root dpkg-query -W "$ours"
 }
 
-# The C helper moves from /bin to /usr/bin while ours stands before it.
+# The C helper moves from /bin to /usr/bin while ours is installed.
 check_move() {
 	check 'installs before fuse3 moves' install ours
 	check 'fuse3 moves to /usr/bin' install fuse3-moved
@@ -228,13 +228,13 @@ check_move() {
 	serve 'moved and removed'
 }
 
-# capable: the administrator gives the helper a file capability in place of the bit.
+# capable: the administrator gives the helper a file capability instead of the setuid bit.
 capable() {
 	chmod 0755 "$root/usr/bin/fusermount3" &&
 		setcap cap_sys_admin+ep "$root/usr/bin/fusermount3" && privileged /usr/bin/fusermount3
 }
 
-# dpkg itself makes only set-uid programs useless.
+# dpkg itself disarms only set-uid programs.
 check_capability() {
 	check 'installs for a capability' install ours
 	check 'has a capability' capable
@@ -262,7 +262,7 @@ refuses() {
 	from_source /usr "$2" ${3:+"$3"} 2>&1 | grep "fusermount3 belongs to the package $1: "
 }
 
-# The files of packages are not for "make install", but for diverted ones.
+# "make install" replaces no files of packages, except diverted ones.
 check_source() {
 	names='/bin/fusermount3 /usr/bin/fusermount3 /bin/fusermount /usr/bin/fusermount'
 	state >"$stage/before"

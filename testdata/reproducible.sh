@@ -1,14 +1,14 @@
 #!/bin/sh
-# Makes a release twice, from two copies of this source in different folders, at
-# different times, by users with other habits and without what the first build
-# left in Go's cache, and compares every byte: sh reproducible.sh NFPM SBOM
+# Builds a release twice, from two copies of this source, in different directories and
+# environments, at different times and with separate Go caches, and compares every byte:
+# sh reproducible.sh NFPM SBOM
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# copy DIR: this source as it is now, without its history.
+# copy DIR: copy the source as it is now, without its history.
 copy() {
 	mkdir -p "$1"
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$1"
@@ -33,7 +33,7 @@ release "$work/one" TZ=UTC LC_ALL=C
 (umask 077 && release "$work/some/other folder" TZ=Asia/Tokyo LC_ALL=C.UTF-8 GOAMD64=v3 "GOCACHE=$work/cache")
 diff -r "$work/one/build/release" "$work/some/other folder/build/release"
 (cd "$work/one/build/release" && sha256sum --check --quiet SHA256SUMS && ls)
-# Who gets a binary gets the licences of what is in it.
+# The licences are published with the binaries.
 cmp "$work/one/packaging/copyright" "$work/one/build/release/LICENSES"
 grep -q '  LICENSES$' "$work/one/build/release/SHA256SUMS"
 echo 'reproducible: the same bytes twice'

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# What tests on a small Debian of their own have in common: sourced by scripts that
-# run as root, in a mount and a pid namespace that end with them.
+# The common part of tests on a small Debian: sourced by scripts that run as root in a
+# mount and a pid namespace of their own.
 
 stage=/mnt
 root=$stage/root
@@ -50,8 +50,8 @@ small_debian() {
 	sh "$(dirname "$0")/debian.sh" "$1" fuse3 fuse3 sshfs bindfs openssh-sftp-server apparmor rpm pacman-package-manager
 }
 
-# inside SCRIPT ARG... runs it again in namespaces that take every mount and every
-# process along when they end.
+# inside SCRIPT ARG... runs it again in namespaces with which all mounts and processes
+# end.
 inside() { exec unshare -m --propagation private -p --fork --kill-child --mount-proc sh "$@"; }
 
 # unpack TAR HOLDER: that Debian, with devices, and the program that attacks.
@@ -70,8 +70,8 @@ unpack() {
 	chmod 755 "$root/opt/holder"
 }
 
-# hold PATH...: the user opens programs, and a second name of each. They must be
-# harmless when worthless is called.
+# hold PATH...: the user opens programs, and a second name of each. They must have no
+# privileges when worthless is called.
 hold() {
 	rm -rf "$stage/tell" "$stage/hear" "$root/links"
 	mkdir "$root/links"
@@ -89,7 +89,7 @@ hold() {
 	read -r line <&9 && [ "$line" = holding ]
 }
 
-# worthless: what the user holds gives no privileges. Its links are gone then.
+# worthless: the held programs give no privileges. Their links are removed then.
 worthless() {
 	exec 8>&-
 	cat <&9

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Fetches Debian's kernels and AppArmor's parser, and unpacks of them what a
-# guest needs: sh vm-packages.sh DIR
+# Fetches Debian's kernels and AppArmor's parser, and unpacks what a guest needs:
+# sh vm-packages.sh DIR
 #
-# Nothing is installed, and apt's lists and settings stay as they are: it gets a
-# root of its own for each release. Where a kernel cannot be had, DIR/NAME is
-# missing and DIR/NAME.missing says why.
+# Nothing is installed. apt gets a root directory of its own for each release, so the
+# machine's lists and settings stay as they are. Where a kernel cannot be fetched,
+# DIR/NAME is missing and DIR/NAME.missing says why.
 set -eu
 umask 022
 
@@ -14,7 +14,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 say() { echo "vm-packages.sh: $*" >&2; }
 
-# repository PATTERN: where this machine gets a release of Debian of that kind.
+# repository PATTERN: the source from which this machine gets such a release of Debian.
 repository() {
 	# shellcheck disable=SC2016
 	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
@@ -33,7 +33,7 @@ in_release() {
 		-o APT::Sandbox::User=root "$@"
 }
 
-# refresh RELEASE: fetch its lists, once a day. Old ones do if that fails.
+# refresh RELEASE: fetch its lists, once a day. Old lists are used if that fails.
 refresh() {
 	root=$dir/apt/$1
 	mkdir -p "$root/state/lists/partial" "$root/cache/archives/partial"
@@ -68,7 +68,7 @@ unpack() {
 	echo "$2 $version" >"$new/version"
 }
 
-# finish NAME: what stands in DIR/NAME.new is complete.
+# finish NAME: DIR/NAME.new is complete.
 finish() {
 	rm -rf "${new:?}/root" "${dir:?}/$1"
 	mv "$new" "$dir/$1"

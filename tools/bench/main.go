@@ -1,6 +1,6 @@
-// Command bench compares helpers: the time, the page faults and the threads of a
-// mount and an unmount. The helpers take turns, A B A B …, so that a ratio holds when
-// the machine's speed drifts. Nothing is asserted.
+// Command bench compares helpers: time, page faults and threads of a mount and an
+// unmount. The helpers alternate, A B A B …, so that ratios hold when the machine's speed
+// drifts. Nothing is asserted.
 //
 // It runs as root in a mount namespace of its own; the helpers run as an ordinary
 // user. Several builds can be compared: -helper old,new.

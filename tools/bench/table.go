@@ -30,8 +30,8 @@ func (c *costs) add(one cost) {
 	c.all = append(c.all, one)
 }
 
-// print prints a line for each helper. The ratio to the first is the median of the
-// ratios of all rounds.
+// print prints a line for each helper. The ratio to the first helper is the median of the
+// rounds' ratios.
 func print(title string, table []*costs) {
 	fmt.Printf("  %-18s %9s %7s %9s %7s %8s\n", title, "time", "ratio", "cpu", "faults", "threads")
 	first := table[0]

@@ -1,7 +1,8 @@
-// Command demo shows the helper at its work: a user without any privilege
-// gets a file system mounted, reads from it, and unmounts it.
+// Command demo mounts a small file system as an unprivileged user, reads a file,
+// kills the daemon that serves it, and unmounts. It prints each command as a shell
+// would take it.
 //
-// Everything happens in a mount namespace of its own, which ends with it.
+// It runs in a mount namespace of its own, so nothing is left on the machine.
 package main
 
 import (
@@ -9,25 +10,28 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// somebody is an ordinary user; no name is needed.
-const somebody = 4242
-
-// asRoot keeps the PATH: sudo's own has no go.
-const asRoot = `sudo env PATH="$PATH" make demo`
+// unprivileged is the uid of an ordinary user. It needs no name.
+const unprivileged = 4242
 
 func main() {
-	helper := flag.String("helper", "build/fusermount3", "the helper to show")
+	helper := flag.String("helper", "build/fusermount3", "the fusermount3 to show")
+	fusectl := flag.String("fusectl", "", "the fusectl to show; without it those steps are left out")
 	flag.Parse()
 	os.Exit(fusetest.Run(func() int {
-		if err := demo(*helper); err != nil {
+		if err := demo(*helper, *fusectl); err != nil {
 			fmt.Fprintln(os.Stderr, "demo:", err)
 			return 1
 		}
@@ -35,106 +39,152 @@ func main() {
 	}))
 }
 
-// remedy says why the demo cannot run here, and what would help.
-func remedy() string {
-	if fusetest.Have() == fusetest.None {
-		return "this system allows no user namespaces to ordinary users: run '" + asRoot + "'"
-	}
-	dev, err := fusetest.OpenDevice()
-	if err != nil {
-		return fmt.Sprintf("%v: run '%s', or open the device to everybody ('sudo chmod 0666 /dev/fuse')", err, asRoot)
-	}
-	if err := dev.Close(); err != nil {
-		return err.Error()
-	}
-	return ""
+// show is one run of the demo.
+type show struct {
+	uid       uint32
+	call      fusetest.Call // of the helper
+	fusectl   string        // empty if there is none
+	dir, file string
+	step      int
 }
 
-func demo(helper string) (err error) {
-	if why := remedy(); why != "" {
-		return errors.New(why)
+func demo(helper, fusectl string) (err error) {
+	if err := ready(); err != nil {
+		return err
 	}
-	uid, mode, who := uint32(somebody), fusetest.Setuid, "the unprivileged user 4242, through the setuid helper"
-	if fusetest.Have() != fusetest.Root {
-		uid, mode, who = 0, fusetest.Plain, "you, in a user namespace of your own, where the helper needs no setuid bit"
+	s := show{uid: unprivileged}
+	mode, actor := fusetest.Setuid, "an unprivileged user (uid 4242), through a setuid-root fusermount3"
+	switch noOther := fusetest.AsUser(unprivileged, unprivileged, func() error { return nil }); {
+	case fusetest.Have() != fusetest.Root:
+		s.uid, mode, actor = 0, fusetest.Plain, "you, in a new user namespace, where fusermount3 needs no setuid bit"
+	case noOther != nil:
+		s.uid, mode, actor = 0, fusetest.Plain, "root: this user namespace has no second user ("+noOther.Error()+")"
 	}
 	program, remove, err := fusetest.Install(helper, mode)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	dir, removeDir, err := fusetest.MakeDir(uid)
+	if s.fusectl, remove, err = install(fusectl); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	dir, removeDir, err := fusetest.MakeDir(s.uid)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, removeDir()) }()
-	fmt.Printf("This is done by %s.\n\n", who)
-	call := fusetest.Call{Prog: program, UID: uid, GID: uid, KeepRoot: uid == 0, Dir: "/"}
-	return show(call, dir)
+	s.dir, s.file = dir, filepath.Join(dir, "hello.txt")
+	s.call = fusetest.Call{Prog: program, UID: s.uid, GID: s.uid, KeepRoot: s.uid == 0, Dir: "/"}
+	fmt.Printf("All commands are run by %s.\n\n", actor)
+	return s.run()
 }
 
-func show(call fusetest.Call, mountpoint string) error {
+// install copies fusectl to where the user may run it.
+func install(fusectl string) (path string, remove func() error, err error) {
+	if _, err := os.Stat(fusectl); fusectl == "" || errors.Is(err, fs.ErrNotExist) {
+		return "", func() error { return nil }, nil
+	}
+	return fusetest.Install(fusectl, fusetest.Plain)
+}
+
+func (s *show) run() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 
-	fmt.Println("1. Mount. A program that serves files calls:")
-	call.Args = []string{"-o", "ro,fsname=demo,subtype=hello", "--", mountpoint}
-	mount, err := run(ctx, call)
+	s.title("Mount. The program that serves the files (the daemon) runs")
+	mount, err := s.helper(ctx, fusetest.Stream, "-o", "ro,fsname=demo,subtype=hello", "--", s.dir)
 	if err != nil {
 		return err
 	}
-	server := fusetest.Serve(mount.Dev, fusetest.Tree{Files: map[string][]byte{
-		"hello.txt": []byte("Hello! This text is not on any disk: a program makes it up.\n"),
-	}})
-	line, found, err := fusetest.TopMount(mountpoint)
-	if err != nil || !found {
-		return errors.Join(errors.New("nothing is mounted"), err, server.Close())
+	if mount.Dev == nil {
+		return errors.New("fusermount3 sent no descriptor")
 	}
-	fmt.Printf("   The kernel now lists it:\n     %s on %s type %s (%s)\n\n",
+	daemon := fusetest.Serve(mount.Dev, fusetest.Tree{Files: map[string][]byte{
+		"hello.txt": []byte("Hello! No disk holds this text: the daemon makes it up.\n"),
+	}})
+	defer daemon.Close() // its error is that of the kill below
+	line, found, err := fusetest.TopMount(s.dir)
+	if err != nil || !found {
+		return errors.Join(errors.New("nothing is mounted"), err)
+	}
+	fmt.Printf("   and receives the FUSE device over a socket. The kernel's mount table has:\n   %s on %s type %s (%s)\n\n",
 		line.Source, line.Mountpoint, line.FSType, line.Options)
 
-	fmt.Println("2. Read a file, as the one who mounted:")
-	if err := read(call.UID, filepath.Join(mountpoint, "hello.txt")); err != nil {
-		return errors.Join(err, server.Close())
+	s.title("Read a file. The kernel asks the daemon for its contents:")
+	if err := s.command(ctx, 0, "cat", s.file); err != nil {
+		return err
+	}
+	s.title("List the FUSE file systems and the state of their daemons:")
+	if err := s.list(ctx); err != nil {
+		return err
 	}
 
-	fmt.Println("3. Unmount:")
-	call.Args, call.Socket = []string{"-u", mountpoint}, fusetest.NoSocket
-	if _, err := run(ctx, call); err != nil {
-		return errors.Join(err, server.Close())
+	s.title("Kill the daemon. Its mount stays, and every access fails:")
+	fmt.Printf("   $ kill -KILL %d\n", daemon.Pid())
+	if err := unix.Kill(daemon.Pid(), unix.SIGKILL); err != nil {
+		return err
 	}
-	<-server.Done()
-	if _, found, err := fusetest.TopMount(mountpoint); err != nil || found {
+	<-daemon.Done()
+	if err := s.command(ctx, 1, "cat", s.file); err != nil {
+		return err
+	}
+	if err := s.list(ctx); err != nil {
+		return err
+	}
+
+	s.title("Unmount. This works for a dead file system, too:")
+	if _, err := s.helper(ctx, fusetest.NoSocket, "-u", s.dir); err != nil {
+		return err
+	}
+	if _, found, err := fusetest.TopMount(s.dir); err != nil || found {
 		return errors.Join(errors.New("it is still mounted"), err)
 	}
-	fmt.Println("   It is gone, and the program that served it was told so.")
+	fmt.Println("   The mount is gone.")
 	return nil
 }
 
-func run(ctx context.Context, call fusetest.Call) (fusetest.Result, error) {
-	fmt.Printf("     %s %s\n", filepath.Base(call.Prog), strings.Join(call.Args, " "))
-	result := call.Run(ctx)
-	if result.Err != nil {
-		return result, result.Err
-	}
-	if result.Exit != 0 {
-		return result, errors.New(strings.TrimSpace(result.Stderr))
-	}
-	if call.Socket != fusetest.NoSocket && result.Dev == nil {
-		return result, errors.New("the helper sent no descriptor")
-	}
-	return result, nil
+func (s *show) title(text string) {
+	s.step++
+	fmt.Printf("%d. %s\n", s.step, text)
 }
 
-// read prints a file as the mount's owner: nobody else, not even root, may
-// look into it.
-func read(uid uint32, path string) error {
-	return fusetest.AsUser(uid, uid, func() error {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		fmt.Printf("     %s: %s\n", filepath.Base(path), text)
+// helper runs fusermount3.
+func (s *show) helper(ctx context.Context, socket fusetest.SocketKind, args ...string) (fusetest.Result, error) {
+	fmt.Printf("   $ fusermount3 %s\n", strings.Join(args, " "))
+	s.call.Args, s.call.Socket = args, socket
+	result := s.call.Run(ctx)
+	if result.Err == nil && result.Exit != 0 {
+		result.Err = errors.New(strings.TrimSpace(result.Stderr))
+	}
+	return result, result.Err
+}
+
+// list runs fusectl list. It exits with status 1 where a daemon is dead.
+func (s *show) list(ctx context.Context) error {
+	if s.fusectl == "" {
+		fmt.Printf("   $ fusectl list %s\n   (left out: fusectl is not built)\n\n", s.dir)
 		return nil
-	})
+	}
+	return s.command(ctx, 1, s.fusectl, "list", s.dir)
+}
+
+// command runs a program as the user and prints what it prints. No other user, not
+// even root, may look into the mount. Exit statuses up to worst are no error.
+func (s *show) command(ctx context.Context, worst int, program string, args ...string) error {
+	fmt.Printf("   $ %s %s\n", filepath.Base(program), strings.Join(args, " "))
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = "/"
+	if s.uid != 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: s.uid, Gid: s.uid}}
+	}
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		fmt.Print("   ", line)
+	}
+	fmt.Println()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() > 0 && exit.ExitCode() <= worst {
+		return nil
+	}
+	return err
 }

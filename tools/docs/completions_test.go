@@ -15,14 +15,14 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
 
-// names of mountpoints: each begins in its own way, and most could be misread.
+// names of mountpoints. Each begins in its own way, and most contain special characters.
 var names = []string{
 	"plain", "two words", "a\ttab", "back\\slash", "new\nline", "co:lon=and@more", "quo'te", "Dou\"ble", "$HOME",
 	"*", "~tilde", "#hash", "ümlaut", "(x)", "!bang", "-dash", "x,comma", "&and;", "\xff\xfe", "ends (deleted)",
 }
 
-// typed are the beginnings of mountpoints, as they stand on the command line with
-// {} for the directory, and the names that the tabulator makes of them.
+// typed are beginnings of mountpoints, as they are typed with {} for the directory, and
+// the names to which they are completed.
 var typed = []struct{ keys, want string }{
 	{"-u {}/pl", "plain"},
 	{"--unmount {}/pl", "plain"},
@@ -105,7 +105,7 @@ func TestMountpoints(t *testing.T) {
 	}
 }
 
-// What is no mountpoint: flags, options, and any file to mount over.
+// Completion of other words: flags, options, and any file to mount over.
 func TestWords(t *testing.T) {
 	home := fusetest.Dir(t, user())
 	if err := os.WriteFile(filepath.Join(home, "own"), nil, 0o644); err != nil {
@@ -141,7 +141,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// By its older name as well, and first of all by that: each shell starts anew.
+// The older name is completed as well, also when it is the first word of a new shell.
 func TestOlderName(t *testing.T) {
 	home, _ := mountAll(t)
 	for _, sh := range append(slices.Clone(shells), throughPackage) {
@@ -160,7 +160,7 @@ func TestOlderName(t *testing.T) {
 	}
 }
 
-// What is offered is found out without asking any daemon: it may hang.
+// Completion asks no daemon: it may hang.
 func TestMountpointsUnasked(t *testing.T) {
 	home, servers := mountAll(t)
 	for _, sh := range shells {
@@ -175,7 +175,7 @@ func TestMountpointsUnasked(t *testing.T) {
 	}
 }
 
-// asked counts what the daemons were asked.
+// asked counts the requests to the daemons.
 func asked(servers []*fusetest.Server) (n int) {
 	for _, server := range servers {
 		n += len(server.Asked())
@@ -190,8 +190,8 @@ func unasked(t *testing.T, servers []*fusetest.Server, before int) {
 	}
 }
 
-// mountAll makes a home directory with mountpoints in it, one of them another
-// user's, where the tests may take ids.
+// mountAll makes a home directory with mountpoints in it, one of them another user's
+// where the tests have several users.
 func mountAll(t *testing.T) (home string, servers []*fusetest.Server) {
 	t.Helper()
 	fusetest.NeedDevice(t)
@@ -223,7 +223,7 @@ func mount(t *testing.T, dir string, uid uint32) *fusetest.Server {
 	return server
 }
 
-// offered gives what a shell offers at the end of a line.
+// offered returns what a shell offers at the end of a line.
 func offered(t *testing.T, sh shell, home, line string) []string {
 	t.Helper()
 	if sh.name == "fish" {

