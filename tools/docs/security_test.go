@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // SECURITY.md names a test for each attack. All of them exist, and so do the packages,
@@ -21,7 +23,7 @@ func TestSecurityNames(t *testing.T) {
 		}
 		files[d.Name()] = true
 		if strings.HasSuffix(path, "_test.go") {
-			for _, m := range function.FindAllStringSubmatch(readFile(t, path), -1) {
+			for _, m := range function.FindAllStringSubmatch(helpertest.ReadFile(t, path), -1) {
 				tests[m[1]] = true
 			}
 		}
@@ -31,7 +33,7 @@ func TestSecurityNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := 0
-	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(readFile(t, filepath.Join(root, "SECURITY.md")), -1) {
+	for _, m := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(helpertest.ReadFile(t, filepath.Join(root, "SECURITY.md")), -1) {
 		name, found := m[1], true
 		switch {
 		case regexp.MustCompile(`^(Test|Fuzz)\w+$`).MatchString(name):
