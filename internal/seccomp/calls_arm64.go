@@ -13,4 +13,9 @@ var (
 	runtimeCallsHere list
 	lookCallsHere    = list{free: []uintptr{unix.SYS_FSTAT, unix.SYS_FSTATAT, unix.SYS_STATFS, unix.SYS_FSTATFS}}
 	tableCallsHere   = list{free: []uintptr{unix.SYS_GETRESUID, unix.SYS_GETRESGID}}
+	// For the caller's socket, and the one of the log.
+	socketCalls = list{
+		free: []uintptr{unix.SYS_SENDMSG, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_GETSOCKOPT},
+		when: []rule{{nr: unix.SYS_SOCKET, mask: all, value: unix.AF_UNIX}},
+	}
 )
