@@ -11,12 +11,6 @@ import (
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// Exit statuses. Callers know no other.
-const (
-	exitSuccess = 0
-	exitFailure = 1
-)
-
 // helper is one run of the program.
 type helper struct {
 	version string
@@ -29,8 +23,8 @@ type helper struct {
 	over    bool         // the request was carried out: a later failure is not one of it
 }
 
-// Run carries out one command line, and returns the exit status. No panic escapes it. It
-// must be called on the main thread, and once. version is the build's own.
+// Run carries out one command line, and returns the exit status: 0 or 1. No panic escapes
+// it. It must be called on the main thread, and once. version is the build's own.
 func Run(argv []string, version string) (status int) {
 	resetGC()
 	report := newReporter(argv)
@@ -38,22 +32,22 @@ func Run(argv []string, version string) (status int) {
 		if p := recover(); p != nil {
 			_ = signals.Release() // writing the message may block
 			report.fail(fmt.Errorf("internal error: %v", p), "")
-			status = exitFailure
+			status = 1
 		}
 	}()
 	if err := signals.Default(); err != nil {
 		report.fail(err, "")
-		return exitFailure
+		return 1
 	}
 	who, err := priv.Become()
 	if err != nil {
 		report.fail(err, idsHint(err))
-		return exitFailure
+		return 1
 	}
 	req, err := cmdline.Parse(argv)
 	if err != nil {
 		report.fail(err, usageHint)
-		return exitFailure
+		return 1
 	}
 	h := &helper{version: version, who: who, req: req, report: report, path: req.Mountpoint}
 	if err := h.carryOut(); err != nil {
@@ -62,10 +56,10 @@ func Run(argv []string, version string) (status int) {
 		}
 		report.flush()
 		report.fail(err, h.hint(err))
-		return exitFailure
+		return 1
 	}
 	report.flushHeld()
-	return exitSuccess
+	return 0
 }
 
 func (h *helper) carryOut() (err error) {

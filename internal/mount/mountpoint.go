@@ -252,16 +252,6 @@ func (at *Mountpoint) Examine(uid uint32) error {
 	return nil
 }
 
-// inNamespace says whether the new mount API may attach here: only a mount in our own
-// namespace can be judged and taken back.
-func (at *Mountpoint) inNamespace() (bool, error) {
-	held, err := mtab.Holds(at.fd)
-	if errors.Is(err, mtab.ErrOutside) {
-		err = &MountError{Errno: unix.EINVAL, Message: err.Error()}
-	}
-	return held, err
-}
-
 // maxLooks bounds how often somebody can make us look again by moving the mountpoint.
 const maxLooks = 10
 

@@ -138,7 +138,7 @@ func readTable(path string) (string, error) {
 
 // replace puts text in place of the file at path. The temporary name is always the same:
 // under the lock, what lies there was left by a writer that was killed.
-func replace(path, text string) error {
+func replace(path, text string) (err error) {
 	temporary := path + ".fusermount"
 	if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err

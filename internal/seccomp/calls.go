@@ -2,7 +2,11 @@
 
 package seccomp
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/entry"
+)
 
 // These are the architectures on which the lists were tried. An incomplete list would end
 // the program in the middle of its work, so elsewhere there is none.
@@ -77,12 +81,12 @@ func tableCalls(uid, gid uint32) list {
 			unix.SYS_OPENAT, unix.SYS_FLOCK, unix.SYS_FSYNC, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2,
 		},
 		when: []rule{
-			{nr: sysSetfsuid, mask: all, value: 0},
-			{nr: sysSetfsuid, mask: all, value: uid},
-			{nr: sysSetfsuid, mask: all, value: ask},
-			{nr: sysSetfsgid, mask: all, value: 0},
-			{nr: sysSetfsgid, mask: all, value: gid},
-			{nr: sysSetfsgid, mask: all, value: ask},
+			{nr: entry.Setfsuid, mask: all, value: 0},
+			{nr: entry.Setfsuid, mask: all, value: uid},
+			{nr: entry.Setfsuid, mask: all, value: ask},
+			{nr: entry.Setfsgid, mask: all, value: 0},
+			{nr: entry.Setfsgid, mask: all, value: gid},
+			{nr: entry.Setfsgid, mask: all, value: ask},
 			// The kernel resets the flag with the ids.
 			{nr: unix.SYS_PRCTL, mask: all, value: unix.PR_SET_DUMPABLE},
 			{nr: unix.SYS_PRCTL, mask: all, value: unix.PR_GET_DUMPABLE},

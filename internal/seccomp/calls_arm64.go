@@ -3,10 +3,8 @@ package seccomp
 import "golang.org/x/sys/unix"
 
 const (
-	auditArch   = unix.AUDIT_ARCH_AARCH64
-	sysMmap     = unix.SYS_MMAP
-	sysSetfsuid = unix.SYS_SETFSUID
-	sysSetfsgid = unix.SYS_SETFSGID
+	auditArch = unix.AUDIT_ARCH_AARCH64
+	sysMmap   = unix.SYS_MMAP
 )
 
 var (

@@ -59,8 +59,8 @@ var processMutants = []mutant{
 	{
 		"to take back what was not sent",
 		[]edit{{
-			"internal/helper/mount.go", "err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
-			"err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return err",
+			"internal/helper/mount.go", "err = send()\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
+			"err = send()\n	}\n	if err != nil {\n		return err",
 		}},
 		"conformance", "^TestSendFails$", "still mounted",
 	},
