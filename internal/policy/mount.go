@@ -90,7 +90,7 @@ func Over(c Caller, s fuseconf.Settings, m Mountpoint) error {
 	}
 	if !m.Writable {
 		return refuse("user has no write access to mountpoint "+m.Path,
-			"a user can mount only where he may write: choose a directory of your own")
+			"a user can mount only where they may write: choose a directory of your own")
 	}
 	if fstypes.Ordinary(m.FSType) || s.MountOver.Has(m.FSType) {
 		return nil

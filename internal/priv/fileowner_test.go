@@ -97,7 +97,7 @@ func rootScenario(c *check) {
 	c.wantMissing(SysAdmin)
 }
 
-// rootTablesScenario: root with a group of his own writes root's tables, too.
+// rootTablesScenario: root with a group of their own writes root's tables, too.
 func rootTablesScenario(c *check) {
 	setThread(c, entry.Setresgid, group)
 	_, before, _, err := capget(0)

@@ -45,22 +45,22 @@ type State struct {
 
 // Current reads the calling thread's credentials.
 func Current() (s State, err error) {
-	for _, ids := range []struct {
-		name    string
-		trap    uintptr
-		r, e, s *uint32
-	}{
-		{"getresuid", entry.Getresuid, &s.RUID, &s.EUID, &s.SUID},
-		{"getresgid", entry.Getresgid, &s.RGID, &s.EGID, &s.SGID},
-	} {
-		_, _, errno := unix.RawSyscall(ids.trap,
-			uintptr(unsafe.Pointer(ids.r)), uintptr(unsafe.Pointer(ids.e)), uintptr(unsafe.Pointer(ids.s)))
-		if errno != 0 {
-			return State{}, fmt.Errorf("%s: %w", ids.name, errno)
-		}
+	if s.RUID, s.EUID, s.SUID, err = ids(entry.Getresuid); err != nil {
+		return State{}, fmt.Errorf("getresuid: %w", err)
+	}
+	if s.RGID, s.EGID, s.SGID, err = ids(entry.Getresgid); err != nil {
+		return State{}, fmt.Errorf("getresgid: %w", err)
 	}
 	s.Effective, s.Permitted, s.Inheritable, err = capget(0)
 	return s, err
+}
+
+func ids(trap uintptr) (r, e, s uint32, err error) {
+	_, _, errno := unix.RawSyscall(trap, uintptr(unsafe.Pointer(&r)), uintptr(unsafe.Pointer(&e)), uintptr(unsafe.Pointer(&s)))
+	if errno != 0 {
+		return 0, 0, 0, errno
+	}
+	return r, e, s, nil
 }
 
 // real says whether effective and saved ids are the real ones.
