@@ -65,9 +65,9 @@ func (h *helper) tasksOfMount() seccomp.Task {
 		tasks |= seccomp.Leave | seccomp.Watch
 	}
 	if h.mentions("x-") {
-		return tasks | h.tablesTask(mtab.SeesMtab, mtab.SeesUtab)
+		return tasks | h.tablesTask(mtab.MtabPath, mtab.UtabPath)
 	}
-	return tasks | h.tablesTask(mtab.SeesMtab)
+	return tasks | h.tablesTask(mtab.MtabPath)
 }
 
 // mentions says whether an option may be among the requested ones. What is costly, or a
@@ -184,7 +184,7 @@ func sendDevice(socket int, device *mount.Device) error {
 // record writes the mount into the tables of user space, if there are any. A failure is
 // a warning: the mount is there.
 func (h *helper) record(plan policy.Plan, mounted *mount.Mounted) (recorded bool) {
-	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.MayExist(mtab.MtabPath) {
 		return false
 	}
 	r, err := mounted.Record(plan)
@@ -192,7 +192,7 @@ func (h *helper) record(plan policy.Plan, mounted *mount.Mounted) (recorded bool
 		err = mount.RecordMount(r)
 	}
 	if err != nil {
-		h.report.warn("warning: " + h.notWritten(err, len(plan.Userspace()) > 0 && mtab.HasUtab()))
+		h.report.warn("warning: " + h.notWritten(err, len(plan.Userspace()) > 0 && mtab.MayExist(mtab.UtabPath)))
 	}
 	return err == nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
+	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/priv"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 	"github.com/go-fusermount/fusermount/internal/signals"
@@ -98,9 +99,9 @@ func capabilities(tasks seccomp.Task) priv.Set {
 }
 
 // tablesTask is the task of writing tables, if one of these exists.
-func (h *helper) tablesTask(exists ...func() (bool, error)) seccomp.Task {
-	for _, exists := range exists {
-		found, err := exists()
+func (h *helper) tablesTask(paths ...string) seccomp.Task {
+	for _, path := range paths {
+		found, err := mtab.Exists(path)
 		if err != nil {
 			h.report.warn("warning: " + err.Error())
 		}

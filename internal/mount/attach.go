@@ -149,7 +149,7 @@ func attach(context int, t fsparam.Params, at *Mountpoint, last func() error) (f
 // mountByCall mounts by mount(2). Signals are held once it has mounted.
 func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error) error {
 	target := pathfd.Link(at.fd)
-	if at.facts.Kind == policy.Directory { // which needs no /proc
+	if at.facts.IsDirectory() { // which needs no /proc
 		if err := unix.Fchdir(at.fd); err != nil {
 			return &MountError{Errno: err}
 		}

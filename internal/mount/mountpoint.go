@@ -222,17 +222,9 @@ func (at *Mountpoint) Examine(uid uint32) error {
 	if err := unix.Fstat(at.fd, &st); err != nil {
 		return &AccessError{Path: at.place.path, Errno: err}
 	}
-	at.facts = policy.Mountpoint{Path: at.place.path, Mode: st.Mode, Owner: st.Uid, Sticky: st.Mode&unix.S_ISVTX != 0}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		at.facts.Kind = policy.Directory
-	case unix.S_IFREG:
-		at.facts.Kind = policy.RegularFile
-	default:
-		return nil
-	}
-	if uid == 0 { // root is not judged by the rest
-		return nil
+	at.facts = policy.Mountpoint{Path: at.place.path, Mode: st.Mode, Owner: st.Uid}
+	if kind := st.Mode & unix.S_IFMT; uid == 0 || kind != unix.S_IFDIR && kind != unix.S_IFREG {
+		return nil // not judged by the rest
 	}
 	// The kernel answers for the real ids, and knows of read-only mounts, ACLs and
 	// security modules.

@@ -11,27 +11,25 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
-// Kind is what a mountpoint is. The zero Kind may not be mounted over: a symlink, fifo,
-// device, socket, or something that was not examined.
-type Kind int
-
-// The kinds.
-const (
-	Other Kind = iota
-	Directory
-	RegularFile
-)
-
 // Mountpoint is what was found out about the pinned mountpoint, as the caller.
 type Mountpoint struct {
 	Path     string // canonical, for messages only
-	Kind     Kind
 	Mode     uint32 // st_mode
-	Sticky   bool
 	Owner    uint32
 	Writable bool   // for the caller, by the kernel's own answer
 	FSType   uint64 // f_type of statfs(2)
 }
+
+// Bits of st_mode (inode(7)).
+const (
+	fileType    = 0o170000
+	directory   = 0o040000
+	regularFile = 0o100000
+	sticky      = 0o001000
+)
+
+// IsDirectory says whether the mountpoint is a directory.
+func (m Mountpoint) IsDirectory() bool { return m.Mode&fileType == directory }
 
 // MountFacts is all that Mount judges besides the options.
 type MountFacts struct {
@@ -77,14 +75,14 @@ func Mount(f MountFacts, options ...string) (plan Plan, notices []string, err er
 // Over judges what would be covered. Nobody, not even root, mounts over a symlink or a
 // special file: what lies there could be exchanged.
 func Over(c Caller, s fuseconf.Settings, m Mountpoint) error {
-	if m.Kind == Other {
+	if !m.IsDirectory() && m.Mode&fileType != regularFile {
 		return refuse("mountpoint "+m.Path+" is not a directory or a regular file",
 			"a symbolic link is not followed, and special files cannot be covered: name a directory")
 	}
 	if c.root() {
 		return nil
 	}
-	if m.Kind == Directory && m.Sticky && m.Owner != c.UID {
+	if m.IsDirectory() && m.Mode&sticky != 0 && m.Owner != c.UID {
 		return refuse("mountpoint "+m.Path+" not owned by user",
 			"a directory with the sticky bit can be mounted over by its owner alone")
 	}

@@ -44,8 +44,6 @@ func (p Plan) AutoUnmount() bool { return p.autoUnmount }
 // Userspace gives the x-* options, which are only recorded.
 func (p Plan) Userspace() []string { return p.userspace }
 
-const fileType = 0o170000 // S_IFMT
-
 func newPlan(f MountFacts, o mountopts.Options) Plan {
 	return Plan{
 		granted:     true,

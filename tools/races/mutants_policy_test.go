@@ -77,7 +77,7 @@ var policyMutants = []mutant{
 	},
 	{
 		"the sticky bit",
-		[]edit{{"internal/policy/mount.go", `m.Kind == Directory && m.Sticky && m.Owner != c.UID`, `false`}},
+		[]edit{{"internal/policy/mount.go", `m.IsDirectory() && m.Mode&sticky != 0 && m.Owner != c.UID`, `false`}},
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "exit status 0, want 1",
 	},
 	{
@@ -92,7 +92,7 @@ var policyMutants = []mutant{
 	},
 	{
 		"special files",
-		[]edit{{"internal/policy/mount.go", `if m.Kind == Other {`, `if false {`}},
+		[]edit{{"internal/policy/mount.go", `if !m.IsDirectory() && m.Mode&fileType != regularFile {`, `if false {`}},
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "is not a directory or a regular file",
 	},
 	{
