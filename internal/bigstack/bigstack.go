@@ -1,13 +1,10 @@
-// Package bigstack gives the first goroutine, on which the whole helper runs, a large
-// stack before it needs one. A stack that grows by itself does so by doubling: each
-// step takes fresh pages and reads the tables of all functions on the stack, which
-// together cost more than some of the helper's work.
-//
-// It imports nothing so that it is among the first packages to be initialized.
+// Package bigstack gives the first goroutine a large stack before it needs one: growing by
+// doubling takes fresh pages, and walks the stack, at each step. It imports nothing, so
+// that it is among the first packages to be initialized.
 package bigstack
 
-// frame is more than half of 32 kB, the smallest stack that the runtime does not take
-// from a pool of equal stacks, all of which it writes to.
+// frame is more than half of 32 kB, the smallest stack that the runtime does not take from
+// a pool of equal stacks, all of which it writes to.
 const frame = 24 << 10
 
 var never bool

@@ -1,5 +1,5 @@
-// Package cmdline turns the arguments of the command line into a request. It is
-// pure: it looks at nothing but the arguments.
+// Package cmdline turns the command line into a request. It is pure: it reads nothing but
+// the arguments.
 package cmdline
 
 import "errors"
@@ -30,9 +30,7 @@ type Request struct {
 	HasCommFD  bool
 }
 
-// flags are in the order in which the message about an ambiguous one lists them.
-// No two flags of libfuse's helper begin with the same letter, so any prefix is
-// unambiguous.
+// flags are in the order in which a message about an ambiguous one lists them.
 var flags = []flag{
 	{long: "unmount", short: 'u'},
 	{long: "lazy", short: 'z'},
@@ -57,19 +55,13 @@ func Flags() (names []string) {
 	return names
 }
 
-// asked is the request in the making: what the flags say.
-type asked struct {
-	Request
-	unmount, watch bool
-	positional     []string
-}
-
 // Parse reads the command line, argv[0] included.
 func Parse(argv []string) (Request, error) {
 	if len(argv) > 0 {
 		argv = argv[1:]
 	}
-	var a asked
+	var r Request
+	var unmount, watch bool
 	s := scanner{flags: flags, args: argv}
 	for {
 		g, err := s.next()
@@ -77,74 +69,57 @@ func Parse(argv []string) (Request, error) {
 			return Request{}, err
 		}
 		switch g.long {
-		case "":
-			a.positional = s.positional
-			return a.request()
+		case "unmount":
+			unmount = true
+		case "lazy":
+			r.Lazy = true
+		case "quiet":
+			r.Quiet = true
+		case "options": // repeated ones add up
+			r.Options = append(r.Options, g.value)
+		case "auto-unmount":
+			watch = true
+		case "comm-fd":
+			r.CommFD, r.HasCommFD = g.value, true
+		case "sync-init":
+			r.SyncInit = true
 		case "help": // as in libfuse's helper, nothing after one of these three is read
 			return Request{Mode: Help}, nil
 		case "version":
 			return Request{Mode: Version}, nil
 		case "features":
-			return features(g)
+			switch {
+			case !g.hasValue:
+				return Request{Mode: Features}, nil
+			case g.value == "text":
+				return Request{Mode: FeaturesText}, nil
+			}
+			return Request{}, errors.New("unknown form of --features: '" + g.value + "'")
+		case "":
+			return finish(r, unmount, watch, s.positional)
 		}
-		a.take(g)
 	}
 }
 
-func features(g given) (Request, error) {
+// finish chooses the mode, and checks the arguments against it.
+func finish(r Request, unmount, watch bool, positional []string) (Request, error) {
+	refuse := func(text string) (Request, error) { return Request{}, errors.New(text) }
 	switch {
-	case !g.hasValue:
-		return Request{Mode: Features}, nil
-	case g.value == "text":
-		return Request{Mode: FeaturesText}, nil
+	case r.SyncInit && (unmount || watch):
+		return refuse("--sync-init can only be used to mount")
+	case r.Lazy && !unmount:
+		return refuse("-z can only be used with -u")
+	case len(positional) == 0:
+		return refuse("missing mountpoint argument")
+	case len(positional) > 1:
+		return refuse("extra arguments after the mountpoint")
+	case positional[0] == "":
+		return refuse("invalid mountpoint ''")
+	case unmount:
+		r.Mode = Unmount
+	case watch:
+		r.Mode = Watch
 	}
-	return Request{}, errors.New("unknown form of --features: '" + g.value + "'")
-}
-
-// take records one flag.
-func (a *asked) take(g given) {
-	switch g.long {
-	case "unmount":
-		a.unmount = true
-	case "lazy":
-		a.Lazy = true
-	case "quiet":
-		a.Quiet = true
-	case "options": // repeated ones add up
-		a.Options = append(a.Options, g.value)
-	case "auto-unmount":
-		a.watch = true
-	case "comm-fd":
-		a.CommFD, a.HasCommFD = g.value, true
-	case "sync-init":
-		a.SyncInit = true
-	}
-}
-
-// request chooses the mode, and holds the arguments to what it takes.
-func (a *asked) request() (Request, error) {
-	switch {
-	case a.SyncInit && (a.unmount || a.watch):
-		return Request{}, errors.New("--sync-init can only be used to mount")
-	case a.unmount:
-		a.Mode = Unmount
-	case a.Lazy:
-		return Request{}, errors.New("-z can only be used with -u")
-	case a.watch:
-		a.Mode = Watch
-	}
-	return a.wantMountpoint()
-}
-
-func (a *asked) wantMountpoint() (Request, error) {
-	switch {
-	case len(a.positional) == 0:
-		return Request{}, errors.New("missing mountpoint argument")
-	case len(a.positional) > 1:
-		return Request{}, errors.New("extra arguments after the mountpoint")
-	case a.positional[0] == "":
-		return Request{}, errors.New("invalid mountpoint ''")
-	}
-	a.Mountpoint = a.positional[0]
-	return a.Request, nil
+	r.Mountpoint = positional[0]
+	return r, nil
 }

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// The command line is parsed as by glibc's getopt_long(3), which libfuse's helper
-// uses: scripts rely on its forms and messages.
+// The command line is parsed as by glibc's getopt_long(3), which libfuse's helper uses:
+// scripts rely on its forms and messages.
 //
-// The environment variable POSIXLY_CORRECT is ignored. It makes glibc stop at the
-// first argument that is not a flag, but go-fuse passes its options after the
-// mountpoint, and the environment of a setuid program is its caller's.
+// The environment variable POSIXLY_CORRECT is ignored. It makes glibc stop at the first
+// argument that is not a flag, but go-fuse passes its options after the mountpoint, and
+// the environment of a setuid program is its caller's.
 
 // flag is a flag that the program accepts.
 type flag struct {
@@ -64,12 +64,6 @@ func (s *scanner) next() (given, error) {
 			s.positional = append(s.positional, arg)
 		}
 	}
-	return s.short()
-}
-
-// short takes one flag from the cluster. The rest of the cluster is its operand, if
-// it has one.
-func (s *scanner) short() (given, error) {
 	letter := s.cluster[:1]
 	s.cluster = s.cluster[1:]
 	for _, f := range s.flags {
@@ -88,43 +82,36 @@ func (s *scanner) short() (given, error) {
 	return given{}, errors.New("invalid option -- '" + letter + "'")
 }
 
+// long parses a long flag: its name, or a prefix that only one flag has.
 func (s *scanner) long(arg string) (given, error) {
 	name, value, hasValue := strings.Cut(arg[len("--"):], "=")
-	f, err := s.find(name, arg)
+	var matches []flag
+	for _, f := range s.flags {
+		if f.long == name {
+			matches = []flag{f}
+			break
+		}
+		if strings.HasPrefix(f.long, name) {
+			matches = append(matches, f)
+		}
+	}
+	if len(matches) == 0 {
+		return given{}, errors.New("unrecognized option '" + arg + "'")
+	}
+	f := matches[0]
 	switch {
-	case err != nil:
-		return given{}, err
+	case len(matches) > 1: // glibc accepts a prefix of synonyms; there are none here
+		var possibilities strings.Builder
+		for _, f := range matches {
+			possibilities.WriteString(" '--" + f.long + "'")
+		}
+		return given{}, fmt.Errorf("option '%s' is ambiguous; possibilities:%s", arg, possibilities.String())
 	case hasValue && f.operand == none:
 		return given{}, fmt.Errorf("option '--%s' doesn't allow an argument", f.long)
 	case !hasValue && f.operand == required:
 		return s.withNext(f, "option '--"+f.long+"' requires an argument")
 	}
 	return given{f, value, hasValue}, nil
-}
-
-// find returns the flag with this name, or else the only one that starts with it.
-func (s *scanner) find(name, arg string) (flag, error) {
-	var matches []flag
-	for _, f := range s.flags {
-		if f.long == name {
-			return f, nil
-		}
-		if strings.HasPrefix(f.long, name) {
-			matches = append(matches, f)
-		}
-	}
-	switch len(matches) {
-	case 0:
-		return flag{}, errors.New("unrecognized option '" + arg + "'")
-	case 1:
-		return matches[0], nil
-	}
-	// glibc accepts a prefix of several flags that are synonyms. There are none here.
-	var possibilities strings.Builder
-	for _, f := range matches {
-		possibilities.WriteString(" '--" + f.long + "'")
-	}
-	return flag{}, fmt.Errorf("option '%s' is ambiguous; possibilities:%s", arg, possibilities.String())
 }
 
 // withNext takes the next argument as the operand, even if it looks like a flag.

@@ -14,8 +14,8 @@ var (
 	limit      unix.Rlimit
 )
 
-// What the auxiliary vector says. If it does not, the process counts as set-id, and
-// keeps ids that package priv refuses.
+// From the auxiliary vector. Without it, the process counts as set-id, and keeps ids that
+// package priv refuses.
 var (
 	secure               uintptr = 1
 	uid, gid, euid, egid uintptr = noID, noID, noID, noID

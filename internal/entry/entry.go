@@ -1,34 +1,26 @@
 // Package entry makes a set-id process its caller before the Go runtime starts.
 //
-// Credentials in Linux belong to threads, and the runtime has started some before
-// the first line of Go runs. So a program that links this package's entry point
+// Credentials in Linux belong to threads, and the runtime has started some before the first
+// line of Go runs. So a program that links this package's entry point
 //
 //	go build -ldflags '-E fusermount_entry'
 //
-// begins with the code in entry.h, on the only thread that there is. If the kernel
-// gave the process more rights than its caller has (AT_SECURE), that code
+// begins with the code in entry.h, on its only thread. If the kernel gave the process more
+// privileges than its caller has (AT_SECURE), that code
 //
-//   - renames environment variables that begin with GO, so that the caller cannot
-//     control the runtime;
-//   - raises the resource limits that the caller could use to stop the program
-//     half way;
+//   - renames environment variables that begin with GO, so that the caller cannot control
+//     the runtime;
+//   - raises the resource limits by which the caller could stop the program half way;
 //   - sets all user and group ids to the real ones;
-//   - for a caller who is not root, leaves no capability effective, and permits
-//     none but Lendable;
-//   - for a caller who is not root, sets no_new_privs, and makes the process
-//     undumpable, so that the caller cannot trace it.
+//   - for a caller who is not root, leaves no capability effective, permits none but
+//     Lendable, sets no_new_privs, and makes the process undumpable.
 //
-// Every later thread is born like that. A process that is not set-id goes straight
-// on to the runtime.
-//
-// The results of all these calls are kept for Err. Nothing may rely on them alone:
-// package priv reads everything back from the kernel.
+// Every later thread inherits that. Package priv reads everything back from the kernel.
 package entry
 
 import "syscall"
 
-// Lendable are the capabilities that stay permitted, as a bit mask: what the
-// program ever raises for a call.
+// Lendable are the capabilities that stay permitted, as a bit mask.
 const Lendable = lendable
 
 // Ran says whether the process began at this package's entry point.
@@ -41,9 +33,8 @@ type Start struct {
 	Permitted  uint64
 }
 
-// AtStart tells how the process was when it started. It is not ok where the entry
-// point did not run, or had nothing to do because the process is not set-id: then
-// nothing has changed since.
+// AtStart tells how the process was when it started. If it is not ok, nothing has changed
+// since: the entry point did not run, or the process is not set-id.
 func AtStart() (s Start, ok bool) {
 	return Start{
 		EUID:       uint32(euid),

@@ -10,4 +10,9 @@ const (
 	sysGeteuid   = unix.SYS_GETEUID
 	sysSetresuid = unix.SYS_SETRESUID
 	sysSetresgid = unix.SYS_SETRESGID
+
+	// Numbers of calls that take ids of 32 bits.
+	Getresuid, Getresgid = unix.SYS_GETRESUID, unix.SYS_GETRESGID
+	Setresuid, Setresgid = sysSetresuid, sysSetresgid
+	Setfsuid, Setfsgid   = unix.SYS_SETFSUID, unix.SYS_SETFSGID
 )

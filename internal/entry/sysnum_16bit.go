@@ -11,4 +11,9 @@ const (
 	sysGeteuid   = unix.SYS_GETEUID32
 	sysSetresuid = unix.SYS_SETRESUID32
 	sysSetresgid = unix.SYS_SETRESGID32
+
+	// Numbers of calls that take ids of 32 bits.
+	Getresuid, Getresgid = unix.SYS_GETRESUID32, unix.SYS_GETRESGID32
+	Setresuid, Setresgid = sysSetresuid, sysSetresgid
+	Setfsuid, Setfsgid   = unix.SYS_SETFSUID32, unix.SYS_SETFSGID32
 )

@@ -89,7 +89,7 @@ func TestWaitWhileOpen(t *testing.T) {
 	if err := WaitWhileOpen(a, fd, time.Millisecond); !errors.Is(err, ErrTimeout) {
 		t.Errorf("nothing happened: %v", err)
 	}
-	if err := unix.Shutdown(b, unix.SHUT_WR); err != nil { // nor is the end of what he says: he may still listen
+	if err := unix.Shutdown(b, unix.SHUT_WR); err != nil { // nor is the end of what the peer sends
 		t.Fatal(err)
 	}
 	if err := WaitWhileOpen(a, fd, time.Millisecond); !errors.Is(err, ErrTimeout) {

@@ -8,20 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file is the caller's end of the conversation. None of it waits: EAGAIN
-// says that nothing is there yet.
+// None of this waits: EAGAIN says that nothing is there yet.
 
-// ErrReply says that the helper sent something else than one byte with one
-// descriptor.
+// ErrReply says that the helper sent something else than one byte with one descriptor.
 var ErrReply = errors.New("malformed reply")
 
-// maxRights is how many descriptors one message can carry (SCM_MAX_FD): with
-// room for all of them no surplus one escapes being closed.
+// maxRights is how many descriptors one message can carry (SCM_MAX_FD): with room for all
+// of them, each surplus one can be closed.
 const maxRights = 253
 
-// Receive takes the helper's reply: one byte with one descriptor, which is
-// close-on-exec and the caller's. The error is io.EOF when nobody has the other
-// end any more. Descriptors of a reply that is no good are closed.
+// Receive takes the helper's reply: one byte with one descriptor, which is close-on-exec
+// and the caller's. The error is io.EOF when nobody has the other end any more.
+// Descriptors of a malformed reply are closed.
 func Receive(socket int) (fd int, err error) {
 	buf, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(4*maxRights))
 	n, oobn, flags, err := recvmsg(socket, buf, oob)
@@ -59,8 +57,7 @@ func recvmsg(socket int, buf, oob []byte) (n, oobn, flags int, err error) {
 	}
 }
 
-// rights collects the descriptors of all control messages, also where others
-// than these are among them.
+// rights collects the descriptors of all control messages, of whatever kinds.
 func rights(oob []byte) (all []int, err error) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -87,11 +84,4 @@ func ReceiveSome(socket int, buf []byte) (int, error) {
 }
 
 // SendByte tells the helper that its device is served. It never raises SIGPIPE.
-func SendByte(socket int) error {
-	for {
-		_, err := unix.SendmsgN(socket, []byte{0}, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
+func SendByte(socket int) error { return sendOne(socket, []byte{0}, nil) }

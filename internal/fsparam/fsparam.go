@@ -1,8 +1,6 @@
-// Package fsparam writes the parameters of a FUSE mount in the forms in which the
-// kernel takes them: for fsconfig(2) and fsmount(2), and for mount(2).
-//
-// Every value is typed. Nothing of anybody's option text is passed on unparsed, so no
-// value can hold a second one.
+// Package fsparam writes the parameters of a FUSE mount for fsconfig(2) and fsmount(2), and
+// for mount(2). Every value is typed: no option text is passed on unparsed, so no value
+// can contain a second one.
 package fsparam
 
 import (
@@ -13,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // Params are all that the kernel is told of a mount.
@@ -21,16 +20,11 @@ type Params struct {
 	Subtype     string // S of fuse.S; empty: none
 	Source      string
 
-	// Of the superblock and of the mount.
-	ReadOnly bool
-	// Of the superblock.
-	Sync, DirSync bool
-	// Of the mount.
-	NoSuid, NoDev, NoExec, NoAtime, NoDirAtime, NoSymfollow bool
+	ReadOnly                                                bool // of the superblock and of the mount
+	Sync, DirSync                                           bool // of the superblock
+	NoSuid, NoDev, NoExec, NoAtime, NoDirAtime, NoSymfollow bool // of the mount
 
-	// The daemon's user and group: who may look into the mount, and who may
-	// unmount it.
-	UserID, GroupID uint32
+	UserID, GroupID uint32 // the daemon's, who may access the mount and unmount it
 	RootMode        uint32 // the file type bits of the mountpoint
 
 	AllowOther, DefaultPermissions bool
@@ -114,22 +108,16 @@ func (p *Params) SuperFlags() (words []string) {
 // Configure sets all parameters on a context of fsopen(2).
 func (p *Params) Configure(context, device int) error {
 	for _, o := range p.Pairs(device) {
-		if err := retryEINTR(func() error { return unix.FsconfigSetString(context, o.Key, o.Value) }); err != nil {
+		if err := rawfile.RetryEINTR(func() error { return unix.FsconfigSetString(context, o.Key, o.Value) }); err != nil {
 			return err
 		}
 	}
 	for _, word := range p.SuperFlags() {
-		if err := retryEINTR(func() error { return unix.FsconfigSetFlag(context, word) }); err != nil {
+		if err := rawfile.RetryEINTR(func() error { return unix.FsconfigSetFlag(context, word) }); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func retryEINTR(call func() error) (err error) {
-	for err = call(); errors.Is(err, unix.EINTR); err = call() {
-	}
-	return err
 }
 
 // Attributes are the MOUNT_ATTR_* for fsmount(2).

@@ -1,7 +1,6 @@
-// Package fuseconf reads the settings of /etc/fuse.conf.
+// Package fuseconf parses the settings of /etc/fuse.conf.
 //
-// It is pure: the caller opens the file, judges its owner and mode, and
-// prints the warnings.
+// It is pure: the caller opens the file and prints the warnings.
 package fuseconf
 
 import (
@@ -12,26 +11,36 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fstypes"
 )
 
-// Path is where the settings are read from.
-const Path = "/etc/fuse.conf"
+const (
+	Path            = "/etc/fuse.conf"
+	DefaultMountMax = 1000
+	NoLimit         = -1 // the mount_max that allows any number of file systems
 
-// DefaultMountMax is how many FUSE file systems may be mounted when nothing
-// else is set.
-const DefaultMountMax = 1000
+	// MaxFile is the size in bytes up to which a file is used: it is the administrator's,
+	// but it is read for anybody.
+	MaxFile = 1 << 20
 
-// NoLimit is the mount_max that allows any number of file systems.
-const NoLimit = -1
+	maxLine = 255 // the length in bytes from which on a line is ignored
+)
 
-// maxLine is the length in bytes from which on a line is ignored.
-const maxLine = 255
+// Settings is what /etc/fuse.conf says.
+type Settings struct {
+	// UserAllowOther lets users other than root ask for allow_other and allow_root.
+	UserAllowOther bool
+	// MountMax is the number of FUSE file systems at which a user other than root gets no
+	// further one, or NoLimit.
+	MountMax int
+	// MountOver are file systems over which users other than root may mount besides the
+	// ordinary ones.
+	MountOver fstypes.Set
+}
 
-// MaxFile is the size in bytes up to which a file is used: it is the
-// administrator's, but it is read on behalf of anybody.
-const MaxFile = 1 << 20
+// Defaults are the settings of an absent or unreadable file: the safe side.
+func Defaults() Settings { return Settings{MountMax: DefaultMountMax} }
 
-// Untrusted says why a file with this owner and mode (of stat(2)) does not hold for
-// a caller; it is empty where the file holds. To root the settings give nothing, and
-// in a user namespace the file seems to have no owner.
+// Untrusted says why a file with this owner and mode (of stat(2)) is ignored for a caller;
+// it is empty where the file is used. To root the settings give nothing, and in a user
+// namespace the file seems to have no owner.
 func Untrusted(caller, owner, mode uint32) string {
 	switch {
 	case caller == 0:
@@ -44,38 +53,22 @@ func Untrusted(caller, owner, mode uint32) string {
 	return ""
 }
 
-// Settings is what /etc/fuse.conf says.
-type Settings struct {
-	// UserAllowOther lets users other than root ask for allow_other and
-	// allow_root.
-	UserAllowOther bool
-	// MountMax is the number of FUSE file systems at which a user other than
-	// root gets no further one, or NoLimit.
-	MountMax int
-	// MountOver are file systems over which users other than root may mount besides
-	// the ordinary ones.
-	MountOver fstypes.Set
-}
-
-// Defaults are the settings of an absent or unreadable file: the safe side.
-func Defaults() Settings {
-	return Settings{MountMax: DefaultMountMax}
-}
-
 // Line is one line of the file that is not empty.
 type Line struct {
-	Number int
-	Text   string // without blanks around it and without its comment
-	// Setting says that the line is one that counts, Commented is the text of a
-	// comment that is all that stands there.
-	Setting   bool
-	Commented string
+	Number    int
+	Text      string // without blanks around it and without its comment
+	Setting   bool   // it has an effect
+	Commented string // the comment, where there is nothing else
 	Warnings  []string
 }
 
-// Parse applies the lines of a file in turn, and passes each that is not empty to
-// report, which may be nil. A line that it cannot use gets a warning and changes
-// nothing. The error says that the file is too large.
+func (l *Line) warn(format string, args ...any) {
+	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
+}
+
+// Parse applies the lines of a file in turn, and passes each that is not empty to report,
+// which may be nil. A line that it cannot use gets a warning and changes nothing. The
+// error says that the file is too large.
 func Parse(text string, report func(Line)) (Settings, error) {
 	s := Defaults()
 	if len(text) > MaxFile {
@@ -96,11 +89,6 @@ func Parse(text string, report func(Line)) (Settings, error) {
 	return s, nil
 }
 
-func (l *Line) warn(format string, args ...any) {
-	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
-}
-
-// blanks are what may stand around a setting.
 const blanks = " \t\r\v\f"
 
 // apply applies a line, or warns that it does not.
@@ -123,33 +111,25 @@ func (s *Settings) apply(l *Line, text string) {
 	name, value = strings.TrimRight(name, " \t"), strings.TrimLeft(value, " \t")
 	switch {
 	case found && name == "mount_max":
-		s.applyMax(l, value)
+		max, err := number(value)
+		switch {
+		case err != nil:
+			l.warn("mount_max is not a number in %s at line %d: '%s'", Path, l.Number, value)
+		case max < NoLimit:
+			l.warn("mount_max is below -1 in %s at line %d: '%s'", Path, l.Number, value)
+		default:
+			s.MountMax, l.Setting = max, true
+		}
 	case found && name == "mount_over":
-		s.applyOver(l, value)
+		set, ok := fstypes.Allowable(value)
+		if !ok {
+			l.warn("mount_over cannot allow this type in %s at line %d: '%s'", Path, l.Number, value)
+			return
+		}
+		s.MountOver |= set
+		l.Setting = true
 	default:
 		l.warn("unknown parameter in %s at line %d: '%s'", Path, l.Number, l.Text)
-	}
-}
-
-func (s *Settings) applyOver(l *Line, value string) {
-	set, ok := fstypes.Allowable(value)
-	if !ok {
-		l.warn("mount_over cannot allow this type in %s at line %d: '%s'", Path, l.Number, value)
-		return
-	}
-	s.MountOver |= set
-	l.Setting = true
-}
-
-func (s *Settings) applyMax(l *Line, value string) {
-	max, err := number(value)
-	switch {
-	case err != nil:
-		l.warn("mount_max is not a number in %s at line %d: '%s'", Path, l.Number, value)
-	case max < NoLimit:
-		l.warn("mount_max is below -1 in %s at line %d: '%s'", Path, l.Number, value)
-	default:
-		s.MountMax, l.Setting = max, true
 	}
 }
 

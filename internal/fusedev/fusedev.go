@@ -1,9 +1,7 @@
-// Package fusedev knows the fuse device: which one it is, what it serves, and how it is
-// asked for the first request before there is a mount.
+// Package fusedev knows the fuse device.
 package fusedev
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
@@ -48,9 +46,8 @@ func WrongFile(path string) string {
 // writes _IO is taken from another one without argument, _IO(0x12, 95).
 const syncInit = unix.BLKRRPART&^0xffff | 229<<8 | 3
 
-// SyncInit has the kernel send the first request (FUSE_INIT) before it makes the mount,
-// and not after. It concerns the open file alone, and is ENOTTY before Linux 6.18; the
-// device stays as it was then.
+// SyncInit has the kernel send the first request (FUSE_INIT) before it creates the mount.
+// It concerns the open file alone, and is ENOTTY, without effect, before Linux 6.18.
 func SyncInit(fd int) error {
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), syncInit, 0)
 	if errno != 0 {
@@ -59,10 +56,9 @@ func SyncInit(fd int) error {
 	return nil
 }
 
-// Connection gives the number of the connection that a device serves, which is also
-// that of the file system's device. Recent kernels report it (6.18 does, 6.12 does
-// not); of others, and of a device that is not mounted, ok is false. A device whose
-// connection has ended keeps a number that may be another's by now.
+// Connection gives the number of the connection that a device serves. ok is false if it
+// is not mounted, or the kernel does not report it (6.18 does, 6.12 does not). The number
+// of an ended connection may be another's by now.
 func Connection(fd int) (n uint32, ok bool) {
 	return ConnectionIn("/proc/self/fdinfo/" + strconv.Itoa(fd))
 }
@@ -83,13 +79,12 @@ func ConnectionIn(fdinfo string) (n uint32, ok bool) {
 }
 
 // IsMounted says whether a device has a connection: one without answers a poll with an
-// error. It waits for a device on which [SyncInit] was called, until that is mounted.
+// error. After [SyncInit] it waits until the device is mounted.
 func IsMounted(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	for {
+	err := rawfile.RetryEINTR(func() error {
 		_, err := unix.Poll(fds, 0)
-		if !errors.Is(err, unix.EINTR) {
-			return err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
-		}
-	}
+		return err
+	})
+	return err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
 }

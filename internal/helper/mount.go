@@ -65,9 +65,9 @@ func (h *helper) tasksOfMount() seccomp.Task {
 		tasks |= seccomp.Leave | seccomp.Watch
 	}
 	if h.mentions("x-") {
-		return tasks | h.tablesTask(mtab.SeesMtab, mtab.SeesUtab)
+		return tasks | h.tablesTask(mtab.MtabPath, mtab.UtabPath)
 	}
-	return tasks | h.tablesTask(mtab.SeesMtab)
+	return tasks | h.tablesTask(mtab.MtabPath)
 }
 
 // mentions says whether an option may be among the requested ones. What is costly, or a
@@ -165,23 +165,13 @@ func (h *helper) readConf(tell func(string)) (s fuseconf.Settings, unused bool, 
 	return parsed, false, nil
 }
 
-// mountOnce mounts, records the mount and sends the device. A failure after the mount is
-// attached takes it back.
+// mountOnce mounts, and sends the device.
 func (h *helper) mountOnce(plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
 	mounted, err := mount.Mount(plan, device, at, h.reauthorize(at, device))
 	if err != nil {
 		return h.takeBack(err, mounted)
 	}
-	recorded := h.record(plan, mounted)
-	h.logDone("mounted")
-	err = mounted.Release()
-	if err == nil {
-		err = sendDevice(socket, device)
-	}
-	if err != nil {
-		return h.takeBack(err, mounted)
-	}
-	return h.handedOver(plan, mounted, recorded, socket)
+	return h.handOver(plan, mounted, socket, func() error { return sendDevice(socket, device) })
 }
 
 func sendDevice(socket int, device *mount.Device) error {
@@ -194,7 +184,7 @@ func sendDevice(socket int, device *mount.Device) error {
 // record writes the mount into the tables of user space, if there are any. A failure is
 // a warning: the mount is there.
 func (h *helper) record(plan policy.Plan, mounted *mount.Mounted) (recorded bool) {
-	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.HasMtab() {
+	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.MayExist(mtab.MtabPath) {
 		return false
 	}
 	r, err := mounted.Record(plan)
@@ -202,13 +192,23 @@ func (h *helper) record(plan policy.Plan, mounted *mount.Mounted) (recorded bool
 		err = mount.RecordMount(r)
 	}
 	if err != nil {
-		h.report.warn("warning: " + h.notWritten(err, len(plan.Userspace()) > 0 && mtab.HasUtab()))
+		h.report.warn("warning: " + h.notWritten(err, len(plan.Userspace()) > 0 && mtab.MayExist(mtab.UtabPath)))
 	}
 	return err == nil
 }
 
-// handedOver ends the run once the caller has the mount, or watches it.
-func (h *helper) handedOver(plan policy.Plan, mounted *mount.Mounted, recorded bool, socket int) error {
+// handOver records the mount, tells the caller of it by send, and then ends or watches it.
+// A failure before the caller has the mount takes it back.
+func (h *helper) handOver(plan policy.Plan, mounted *mount.Mounted, socket int, send func() error) error {
+	recorded := h.record(plan, mounted)
+	h.logDone("mounted")
+	err := mounted.Release()
+	if err == nil {
+		err = send()
+	}
+	if err != nil {
+		return h.takeBack(err, mounted)
+	}
 	h.over = true
 	if plan.AutoUnmount() {
 		h.report.flushHeld() // daemonize gives up standard error

@@ -144,8 +144,8 @@ func (h *helper) hint(err error) string {
 
 // privilegeHint says why the process lacks CAP_SYS_ADMIN or could not use it, and what
 // helps. It examines the program's own file.
-func privilegeHint(o priv.Origin) string {
-	if o.Permitted.Has(priv.SysAdmin) {
+func privilegeHint(o entry.Start) string {
+	if o.Permitted&uint64(priv.SysAdmin) != 0 {
 		return "CAP_SYS_ADMIN is there, but the kernel refuses: this mount namespace may belong to another user namespace, " +
 			"or a security module or seccomp filter forbids mounting"
 	}

@@ -6,15 +6,10 @@ import (
 	"fmt"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
+	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/priv"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 	"github.com/go-fusermount/fusermount/internal/signals"
-)
-
-// Exit statuses. Callers know no other.
-const (
-	exitSuccess = 0
-	exitFailure = 1
 )
 
 // helper is one run of the program.
@@ -29,8 +24,8 @@ type helper struct {
 	over    bool         // the request was carried out: a later failure is not one of it
 }
 
-// Run carries out one command line, and returns the exit status. No panic escapes it. It
-// must be called on the main thread, and once. version is the build's own.
+// Run carries out one command line, and returns the exit status: 0 or 1. No panic escapes
+// it. It must be called on the main thread, and once. version is the build's own.
 func Run(argv []string, version string) (status int) {
 	resetGC()
 	report := newReporter(argv)
@@ -38,22 +33,22 @@ func Run(argv []string, version string) (status int) {
 		if p := recover(); p != nil {
 			_ = signals.Release() // writing the message may block
 			report.fail(fmt.Errorf("internal error: %v", p), "")
-			status = exitFailure
+			status = 1
 		}
 	}()
 	if err := signals.Default(); err != nil {
 		report.fail(err, "")
-		return exitFailure
+		return 1
 	}
 	who, err := priv.Become()
 	if err != nil {
 		report.fail(err, idsHint(err))
-		return exitFailure
+		return 1
 	}
 	req, err := cmdline.Parse(argv)
 	if err != nil {
 		report.fail(err, usageHint)
-		return exitFailure
+		return 1
 	}
 	h := &helper{version: version, who: who, req: req, report: report, path: req.Mountpoint}
 	if err := h.carryOut(); err != nil {
@@ -62,10 +57,10 @@ func Run(argv []string, version string) (status int) {
 		}
 		report.flush()
 		report.fail(err, h.hint(err))
-		return exitFailure
+		return 1
 	}
 	report.flushHeld()
-	return exitSuccess
+	return 0
 }
 
 func (h *helper) carryOut() (err error) {
@@ -104,9 +99,9 @@ func capabilities(tasks seccomp.Task) priv.Set {
 }
 
 // tablesTask is the task of writing tables, if one of these exists.
-func (h *helper) tablesTask(exists ...func() (bool, error)) seccomp.Task {
-	for _, exists := range exists {
-		found, err := exists()
+func (h *helper) tablesTask(paths ...string) seccomp.Task {
+	for _, path := range paths {
+		found, err := mtab.Exists(path)
 		if err != nil {
 			h.report.warn("warning: " + err.Error())
 		}

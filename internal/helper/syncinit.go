@@ -49,18 +49,12 @@ func (h *helper) mountSyncInit(plan policy.Plan, device *mount.Device, at *mount
 		}
 		return err
 	}
-	recorded := h.record(plan, mounted)
-	h.logDone("mounted")
-	err = mounted.Release()
-	if err == nil {
-		if err = fdpass.SendStatus(socket, 0); err != nil {
-			err = errors.New("failed to send the status: " + mount.Strerror(err))
+	return h.handOver(plan, mounted, socket, func() error {
+		if err := fdpass.SendStatus(socket, 0); err != nil {
+			return errors.New("failed to send the status: " + mount.Strerror(err))
 		}
-	}
-	if err != nil {
-		return h.takeBack(err, mounted)
-	}
-	return h.handedOver(plan, mounted, recorded, socket)
+		return nil
+	})
 }
 
 // waitError says why a wait ended without result. silent is the case of a timeout.

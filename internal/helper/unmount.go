@@ -19,7 +19,7 @@ func (h *helper) unmount() error {
 	if h.req.Quiet {
 		h.report.mute()
 	}
-	if err := h.restrictTo(seccomp.Unmount | h.tablesTask(mtab.SeesMtab, mtab.SeesUtab)); err != nil {
+	if err := h.restrictTo(seccomp.Unmount | h.tablesTask(mtab.MtabPath, mtab.UtabPath)); err != nil {
 		return err
 	}
 	target, err := h.target()
@@ -121,7 +121,7 @@ func (h *helper) recorded(target *mount.Target) (r mtab.Record, found bool) {
 		h.report.warn("warning: the mount stays in the tables: " + err.Error())
 		return mtab.Record{}, false
 	}
-	return r, mtab.HasMtab() || mtab.InUtab(r)
+	return r, mtab.MayExist(mtab.MtabPath) || mtab.InUtab(r)
 }
 
 // notWritten says why tables were not written. The error alone does not tell which
@@ -134,7 +134,7 @@ func (h *helper) notWritten(err error, utab bool) string {
 	if utab {
 		tables = append(tables, mtab.UtabPath)
 	}
-	if mtab.HasMtab() {
+	if mtab.MayExist(mtab.MtabPath) {
 		tables = append(tables, mtab.MtabPath)
 	}
 	why := "the program has the file capability alone, and not the setuid bit"

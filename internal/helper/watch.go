@@ -23,7 +23,7 @@ func (h *helper) watchMounted() error {
 	if err != nil {
 		return err
 	}
-	tasks := seccomp.Unmount | seccomp.Leave | seccomp.Watch | h.tablesTask(mtab.SeesMtab, mtab.SeesUtab)
+	tasks := seccomp.Unmount | seccomp.Leave | seccomp.Watch | h.tablesTask(mtab.MtabPath, mtab.UtabPath)
 	if err := h.restrictTo(tasks); err != nil {
 		return err
 	}

@@ -19,12 +19,10 @@ type Process struct {
 	Name string // as the process calls itself
 }
 
-// Of gives the processes that the caller may look into and that keep a mount
-// busy: by a working or root directory, a program, or an open file. The mount's
-// path narrows the search, its id decides.
-//
-// What a process has mapped into its memory without the file open is not seen:
-// that list can make its reader wait for a process that waits for the daemon.
+// Of gives the processes that keep a mount busy by a working or root directory, a program
+// or an open file. The mount's path narrows the search, its id decides. Files that are
+// only mapped are not found: reading that list can wait for a process that waits for the
+// daemon.
 func Of(e mtab.Entry) (holders []Process, err error) {
 	pids, err := rawfile.Numbers("/proc")
 	if err != nil {
@@ -57,8 +55,7 @@ func holds(dir string, e mtab.Entry) bool {
 	return false
 }
 
-// leadsInto says whether a link of procfs leads into a mount. To follow such a link
-// is not to look anything up: no daemon is asked.
+// leadsInto says whether a link of procfs leads into a mount. Following it asks no daemon.
 func leadsInto(link string, e mtab.Entry) bool {
 	target, err := pathfd.Readlink(link)
 	if err != nil || e.Mountpoint == "" || target != e.Mountpoint && !strings.HasPrefix(target, e.Mountpoint+"/") {
@@ -75,9 +72,6 @@ func leadsInto(link string, e mtab.Entry) bool {
 
 // name is what the process calls itself.
 func name(dir string) string {
-	text, err := rawfile.Text(dir + "/comm")
-	if err != nil {
-		return ""
-	}
+	text, _ := rawfile.Text(dir + "/comm") // without a name, it has ended
 	return strings.TrimSuffix(text, "\n")
 }

@@ -55,11 +55,7 @@ func (m *Mounted) Entry() mtab.Entry { return m.entry }
 //
 // Signals are held from the moment when the mount is attached.
 func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mounted, error) {
-	t, granted := plan.Params()
-	if !granted {
-		return nil, errNotGranted
-	}
-	held, err := at.inNamespace()
+	t, held, err := at.terms(plan)
 	if err != nil {
 		return nil, err
 	}
@@ -83,6 +79,20 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mou
 		return nil, err
 	}
 	return confirm(m, t, at)
+}
+
+// terms are what a granted plan tells the kernel. held says whether the new mount API may
+// attach here: only a mount in our own namespace can be judged and taken back.
+func (at *Mountpoint) terms(plan policy.Plan) (t fsparam.Params, held bool, err error) {
+	t, granted := plan.Params()
+	if !granted {
+		return t, false, errNotGranted
+	}
+	held, err = mtab.Holds(at.fd)
+	if errors.Is(err, mtab.ErrOutside) {
+		err = &MountError{Errno: unix.EINVAL, Message: err.Error()}
+	}
+	return t, held, err
 }
 
 // unsupportedOrDenied says whether an error of the new mount API may come from an old
@@ -139,7 +149,7 @@ func attach(context int, t fsparam.Params, at *Mountpoint, last func() error) (f
 // mountByCall mounts by mount(2). Signals are held once it has mounted.
 func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error) error {
 	target := pathfd.Link(at.fd)
-	if at.facts.Kind == policy.Directory { // which needs no /proc
+	if at.facts.IsDirectory() { // which needs no /proc
 		if err := unix.Fchdir(at.fd); err != nil {
 			return &MountError{Errno: err}
 		}

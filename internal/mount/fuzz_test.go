@@ -28,7 +28,7 @@ func FuzzParams(f *testing.F) {
 		plan, _, err := policy.Mount(policy.MountFacts{
 			Caller:     policy.Caller{UID: uid, GID: gid},
 			Settings:   fuseconf.Settings{UserAllowOther: allowOther, MountMax: fuseconf.NoLimit},
-			Mountpoint: policy.Mountpoint{Kind: policy.Directory, Mode: 0o40755, Writable: true, FSType: 0xEF53},
+			Mountpoint: policy.Mountpoint{Mode: 0o40755, Writable: true, FSType: 0xEF53},
 			Device:     fusedev.Path,
 		}, options)
 		if err != nil {

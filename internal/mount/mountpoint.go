@@ -222,17 +222,9 @@ func (at *Mountpoint) Examine(uid uint32) error {
 	if err := unix.Fstat(at.fd, &st); err != nil {
 		return &AccessError{Path: at.place.path, Errno: err}
 	}
-	at.facts = policy.Mountpoint{Path: at.place.path, Mode: st.Mode, Owner: st.Uid, Sticky: st.Mode&unix.S_ISVTX != 0}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		at.facts.Kind = policy.Directory
-	case unix.S_IFREG:
-		at.facts.Kind = policy.RegularFile
-	default:
-		return nil
-	}
-	if uid == 0 { // root is not judged by the rest
-		return nil
+	at.facts = policy.Mountpoint{Path: at.place.path, Mode: st.Mode, Owner: st.Uid}
+	if kind := st.Mode & unix.S_IFMT; uid == 0 || kind != unix.S_IFDIR && kind != unix.S_IFREG {
+		return nil // not judged by the rest
 	}
 	// The kernel answers for the real ids, and knows of read-only mounts, ACLs and
 	// security modules.
@@ -250,16 +242,6 @@ func (at *Mountpoint) Examine(uid uint32) error {
 		at.facts.FSType = uint64(uint32(fs.Type))
 	}
 	return nil
-}
-
-// inNamespace says whether the new mount API may attach here: only a mount in our own
-// namespace can be judged and taken back.
-func (at *Mountpoint) inNamespace() (bool, error) {
-	held, err := mtab.Holds(at.fd)
-	if errors.Is(err, mtab.ErrOutside) {
-		err = &MountError{Errno: unix.EINVAL, Message: err.Error()}
-	}
-	return held, err
 }
 
 // maxLooks bounds how often somebody can make us look again by moving the mountpoint.

@@ -9,23 +9,27 @@ import (
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
-// This file holds every call that is made with more privileges than the caller has.
-// Each raises one capability for one system call; the comment above it says what must be
-// true before.
+// Every call that is made with more privileges than the caller has is in this file, with
+// what must be true before. Each raises one capability for one system call.
 
 // asAdmin makes one call with CAP_SYS_ADMIN, repeated if a signal interrupts it.
 func asAdmin(call func() error) error {
 	return priv.With(priv.SysAdmin, func() error { return rawfile.RetryEINTR(call) })
 }
 
+// get is asAdmin for a call with a result.
+func get[T any](call func() (T, error)) (result T, err error) {
+	err = asAdmin(func() (err error) {
+		result, err = call()
+		return err
+	})
+	return result, err
+}
+
 // fsopen: fstype is fuse, fuseblk or fusectl, never the caller's text. Nothing is
 // mounted; the kernel may load the module of that name.
 func fsopen(fstype string) (fd int, err error) {
-	err = asAdmin(func() (err error) {
-		fd, err = unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
-		return err
-	})
-	return fd, err
+	return get(func() (int, error) { return unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC) })
 }
 
 // fsconfigCreate: every value in the context came from a granted plan.
@@ -36,21 +40,13 @@ func fsconfigCreate(context int) error {
 // fsconfigCreateApart: as fsconfigCreate, in a child that makes this one call with the
 // capability raised, and ends.
 func fsconfigCreateApart(context int) (c child, err error) {
-	err = asAdmin(func() (err error) {
-		c, err = forkCreate(context)
-		return err
-	})
-	return c, err
+	return get(func() (child, error) { return forkCreate(context) })
 }
 
 // fsmount: the attributes came from a granted plan, with nosuid and nodev unless root
 // took them off. The mount is not attached yet.
 func fsmount(context, attributes int) (fd int, err error) {
-	err = asAdmin(func() (err error) {
-		fd, err = unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, attributes)
-		return err
-	})
-	return fd, err
+	return get(func() (int, error) { return unix.Fsmount(context, unix.FSMOUNT_CLOEXEC, attributes) })
 }
 
 // moveMount: at is the pinned descriptor that policy judged. No path takes part.
@@ -73,9 +69,8 @@ func umountName(name string, flags int) error {
 	return asAdmin(func() error { return unix.Unmount(name, unix.UMOUNT_NOFOLLOW|flags) })
 }
 
-// detachTop: fd is the root of the mount that was judged by its id; /proc/self/fd leads
-// there whatever lies on its path. A mount that root attaches on top at this moment goes
-// instead; a detached mount would take it along in any case.
+// detachTop: fd is the root of the mount that was judged by its id. A mount that root
+// attaches on top at this moment goes instead; detaching would include it in any case.
 func detachTop(fd int) error {
 	return asAdmin(func() error { return unix.Unmount(pathfd.Link(fd), unix.MNT_DETACH) })
 }

@@ -26,18 +26,13 @@ type Prepared struct {
 // Prepare describes a mount by plan, with the new mount API: no other can be held in
 // between. What that API cannot do fails here.
 func Prepare(plan policy.Plan, d *Device, at *Mountpoint) (*Prepared, error) {
-	t, granted := plan.Params()
-	if !granted {
-		return nil, errNotGranted
-	}
-	held, err := at.inNamespace()
-	if err != nil {
+	t, held, err := at.terms(plan)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if !held {
+	case !held:
 		return nil, &MountError{Errno: unix.EINVAL, Message: mtab.ErrOutside.Error()}
-	}
-	if !t.Fits() {
+	case !t.Fits():
 		return nil, &MountError{Errno: unix.ENAMETOOLONG}
 	}
 	context, err := openContext(t, d)

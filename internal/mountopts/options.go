@@ -1,12 +1,21 @@
-// Package mountopts turns the text of a mount option list (what stands after
-// -o) into typed options, and typed options into text.
-//
-// Both ends use it: the helper parses what a stranger wrote, the client
-// package writes what the helper will read. It is pure: no system calls, no
-// files, no environment.
+// Package mountopts converts the text of a mount option list (after -o) into typed
+// options, and back: the helper parses what a stranger wrote, the client package writes
+// what the helper reads. It is pure.
 package mountopts
 
-// Options is a parsed option list. The zero value is what an empty list means.
+import (
+	"strconv"
+	"strings"
+)
+
+// IsFuse says whether a mount of this type is FUSE: fuse, fuseblk, or one of them with a
+// subtype.
+func IsFuse(fstype string) bool {
+	base, _, _ := strings.Cut(fstype, ".")
+	return base == "fuse" || base == "fuseblk"
+}
+
+// Options is a parsed option list. The zero value is an empty list.
 type Options struct {
 	ReadOnly    bool // ro
 	Suid        bool // suid: asked for, not yet granted
@@ -18,12 +27,10 @@ type Options struct {
 	NoDirAtime  bool // nodiratime
 	NoSymfollow bool // nosymfollow
 
-	// FSName is the mount's source, unescaped. Empty means not given.
-	FSName string
-	// Subtype is the S of the type fuse.S, unescaped. Empty means not given.
-	Subtype string
+	FSName  string // the mount's source, unescaped; empty: not given
+	Subtype string // the S of the type fuse.S, unescaped; empty: not given
 
-	BlkDev             bool // blkdev: the file system lives on a block device
+	BlkDev             bool // blkdev: the file system lies on a block device
 	AllowOther         bool // allow_other
 	AllowRoot          bool // allow_root
 	DefaultPermissions bool // default_permissions
@@ -32,11 +39,8 @@ type Options struct {
 	MaxRead Number // max_read, in bytes
 	BlkSize Number // blksize, in bytes
 
-	// Userspace holds the x-* options as they were given, in order. They
-	// never reach the kernel.
-	Userspace []string
-	// Obsolete holds options that are accepted and mean nothing any more.
-	Obsolete []string
+	Userspace []string // the x-* options as given; they never reach the kernel
+	Obsolete  []string // accepted without a meaning
 }
 
 // Number is an optional decimal value.
@@ -45,74 +49,105 @@ type Number struct {
 	Value uint32
 }
 
-// flag is an option without a value, value one of the form NAME=VALUE. They
-// stand in slices, and not in maps, since a map is built at each start.
-type flag struct {
-	name string
-	set  func(*Options)
+// The tables are slices: a map is built at each start. What is in none of them is unknown
+// and refused.
+
+// flags are the options without a value. off resets what on sets.
+var flags = []struct {
+	on, off string
+	field   func(*Options) *bool
+}{
+	{"ro", "rw", func(o *Options) *bool { return &o.ReadOnly }},
+	{"suid", "nosuid", func(o *Options) *bool { return &o.Suid }},
+	{"dev", "nodev", func(o *Options) *bool { return &o.Dev }},
+	{"noexec", "exec", func(o *Options) *bool { return &o.NoExec }},
+	{"sync", "async", func(o *Options) *bool { return &o.Sync }},
+	{"dirsync", "", func(o *Options) *bool { return &o.DirSync }},
+	{"noatime", "atime", func(o *Options) *bool { return &o.NoAtime }},
+	{"nodiratime", "", func(o *Options) *bool { return &o.NoDirAtime }},
+	{"nosymfollow", "symfollow", func(o *Options) *bool { return &o.NoSymfollow }},
+	{"blkdev", "", func(o *Options) *bool { return &o.BlkDev }},
+	{"allow_other", "", func(o *Options) *bool { return &o.AllowOther }},
+	{"allow_root", "", func(o *Options) *bool { return &o.AllowRoot }},
+	{"default_permissions", "", func(o *Options) *bool { return &o.DefaultPermissions }},
+	{"auto_unmount", "", func(o *Options) *bool { return &o.AutoUnmount }},
 }
 
-type value struct {
-	name string
-	set  func(o *Options, v string) error
-}
+// ignored are options that change nothing: norelatime and nostrictatime would reset what
+// nothing here sets, and mounting over a directory that is not empty is allowed anyway.
+var ignored = []string{"norelatime", "nostrictatime", "nonempty"}
 
-// flags are the options without a value. The helper's own words are few on
-// purpose: what is not here, or in values, is unknown and refused.
-var flags = []flag{
-	{"ro", func(o *Options) { o.ReadOnly = true }},
-	{"rw", func(o *Options) { o.ReadOnly = false }},
-	{"suid", func(o *Options) { o.Suid = true }},
-	{"nosuid", func(o *Options) { o.Suid = false }},
-	{"dev", func(o *Options) { o.Dev = true }},
-	{"nodev", func(o *Options) { o.Dev = false }},
-	{"exec", func(o *Options) { o.NoExec = false }},
-	{"noexec", func(o *Options) { o.NoExec = true }},
-	{"async", func(o *Options) { o.Sync = false }},
-	{"sync", func(o *Options) { o.Sync = true }},
-	{"dirsync", func(o *Options) { o.DirSync = true }},
-	{"atime", func(o *Options) { o.NoAtime = false }},
-	{"noatime", func(o *Options) { o.NoAtime = true }},
-	{"nodiratime", func(o *Options) { o.NoDirAtime = true }},
-	{"symfollow", func(o *Options) { o.NoSymfollow = false }},
-	{"nosymfollow", func(o *Options) { o.NoSymfollow = true }},
-	{"norelatime", func(*Options) {}},    // the kernel's default is relatime
-	{"nostrictatime", func(*Options) {}}, // whatever one takes off
+var obsolete = []string{"large_read"}
 
-	{"blkdev", func(o *Options) { o.BlkDev = true }},
-	{"allow_other", func(o *Options) { o.AllowOther = true }},
-	{"allow_root", func(o *Options) { o.AllowRoot = true }},
-	{"default_permissions", func(o *Options) { o.DefaultPermissions = true }},
-	{"auto_unmount", func(o *Options) { o.AutoUnmount = true }},
-	{"nonempty", func(*Options) {}}, // mounting over a full directory is allowed anyway
-	{"large_read", func(o *Options) { o.Obsolete = append(o.Obsolete, "large_read") }},
-}
+// strs and numbers are the options of the form NAME=VALUE.
+var (
+	strs = []struct {
+		name  string
+		field func(*Options) *string
+	}{
+		{"fsname", func(o *Options) *string { return &o.FSName }},
+		{"subtype", func(o *Options) *string { return &o.Subtype }},
+	}
+	numbers = []struct {
+		name  string
+		field func(*Options) *Number
+	}{
+		{"max_read", func(o *Options) *Number { return &o.MaxRead }},
+		{"blksize", func(o *Options) *Number { return &o.BlkSize }},
+	}
+)
 
-// values are the options of the form NAME=VALUE.
-var values = []value{
-	{"fsname", func(o *Options, v string) error { return setName(&o.FSName, v) }},
-	{"subtype", func(o *Options, v string) error { return setName(&o.Subtype, v) }},
-	{"max_read", func(o *Options, v string) error { return setNumber(&o.MaxRead, v) }},
-	{"blksize", func(o *Options, v string) error { return setNumber(&o.BlkSize, v) }},
+// dropped are those that the helper sets itself, whatever value is given.
+var dropped = []string{"fd", "rootmode", "user_id", "group_id"}
 
-	// The helper sets these four itself. Callers that pass them on are
-	// tolerated, and never believed.
-	{"fd", drop},
-	{"rootmode", drop},
-	{"user_id", drop},
-	{"group_id", drop},
-}
-
-func drop(*Options, string) error { return nil }
-
-// Names are the options that Parse knows, those with a value with = at the end;
-// x-* is not among them. Documents and completions are compared with it.
+// Names are the options that Parse knows, those with a value with = at the end; x-* is
+// not among them. Documents and completions are compared with it.
 func Names() (names []string) {
 	for _, f := range flags {
-		names = append(names, f.name)
+		names = append(names, f.on)
+		if f.off != "" {
+			names = append(names, f.off)
+		}
 	}
-	for _, v := range values {
-		names = append(names, v.name+"=")
+	names = append(append(names, ignored...), obsolete...)
+	for _, s := range strs {
+		names = append(names, s.name+"=")
+	}
+	for _, n := range numbers {
+		names = append(names, n.name+"=")
+	}
+	for _, name := range dropped {
+		names = append(names, name+"=")
 	}
 	return names
+}
+
+// String writes o as an option list that Parse reads back to the same options, as
+// libfuse's helper does.
+func (o Options) String() string {
+	var out []string
+	for _, f := range flags {
+		if *f.field(&o) {
+			out = append(out, f.on)
+		}
+	}
+	for _, s := range strs {
+		if text := *s.field(&o); text != "" {
+			out = append(out, s.name+"="+Escape(text))
+		}
+	}
+	for _, n := range numbers {
+		if number := *n.field(&o); number.Given {
+			out = append(out, n.name+"="+strconv.FormatUint(uint64(number.Value), 10))
+		}
+	}
+	out = append(out, o.Userspace...)
+	out = append(out, o.Obsolete...)
+	return strings.Join(out, ",")
+}
+
+// Escape writes a value of fsname= or subtype= so that commas and backslashes in it are
+// literal.
+func Escape(value string) string {
+	return strings.NewReplacer(`\`, `\\`, `,`, `\,`).Replace(value)
 }

@@ -17,9 +17,7 @@ type ValueError struct {
 	Cause  error
 }
 
-func (e *ValueError) Error() string {
-	return "invalid option '" + e.Option + "': " + e.Cause.Error()
-}
+func (e *ValueError) Error() string { return "invalid option '" + e.Option + "': " + e.Cause.Error() }
 
 func (e *ValueError) Unwrap() error { return e.Cause }
 
@@ -28,9 +26,9 @@ var (
 	errNotDecimal = errors.New("the value must be a decimal number up to 4294967295")
 )
 
-// Parse reads comma-separated option lists, one after the other: each ends
-// where it ends, also after a backslash. Of contradicting options the last wins;
-// empty elements are skipped. The error is an *UnknownError or a *ValueError.
+// Parse reads comma-separated option lists, one after the other: each ends where it ends,
+// also after a backslash. Of contradicting options the last wins; empty elements are
+// skipped. The error is an *UnknownError or a *ValueError.
 func Parse(lists ...string) (Options, error) {
 	var o Options
 	for _, rest := range lists {
@@ -53,7 +51,8 @@ type element struct {
 	hasValue bool
 }
 
-func (o *Options) apply(e element) error {
+func (o *Options) apply(e element) (err error) {
+	found := false
 	switch {
 	case e.raw == "":
 		return nil
@@ -61,26 +60,44 @@ func (o *Options) apply(e element) error {
 		o.Userspace = append(o.Userspace, e.raw)
 		return nil
 	case e.hasValue:
-		i := slices.IndexFunc(values, func(v value) bool { return v.name == e.name })
-		if i < 0 {
-			break
+		found = slices.Contains(dropped, e.name)
+		for _, s := range strs {
+			if s.name == e.name {
+				found, *s.field(o) = true, e.value
+				if e.value == "" {
+					err = errEmptyValue
+				}
+			}
 		}
-		if err := values[i].set(o, e.value); err != nil {
-			return &ValueError{Option: e.raw, Cause: err}
+		for _, n := range numbers {
+			if n.name == e.name {
+				found = true
+				*n.field(o), err = parseNumber(e.value)
+			}
 		}
+	case slices.Contains(obsolete, e.name):
+		o.Obsolete = append(o.Obsolete, e.name)
 		return nil
 	default:
-		if i := slices.IndexFunc(flags, func(f flag) bool { return f.name == e.name }); i >= 0 {
-			flags[i].set(o)
-			return nil
+		found = slices.Contains(ignored, e.name)
+		for _, f := range flags {
+			if f.on == e.name || f.off == e.name {
+				found, *f.field(o) = true, f.on == e.name
+			}
 		}
 	}
-	return &UnknownError{Option: e.raw}
+	switch {
+	case err != nil:
+		return &ValueError{Option: e.raw, Cause: err}
+	case !found:
+		return &UnknownError{Option: e.raw}
+	}
+	return nil
 }
 
-// next splits the first element off list. Only fsname= and subtype= know
-// escapes: everywhere else a comma always separates, so that an escaped comma
-// can never carry an option past the check (CVE-2018-10906).
+// next splits the first element off list. Only fsname= and subtype= know escapes:
+// everywhere else a comma always separates, so that an escaped comma can never carry an
+// option past the check (CVE-2018-10906).
 func next(list string) (e element, rest string) {
 	name, value, hasValue := list, "", false
 	end := strings.IndexByte(list, ',')
@@ -106,8 +123,8 @@ func next(list string) (e element, rest string) {
 	return e, list[end:]
 }
 
-// unescape reads s up to the first comma that no backslash makes literal, and
-// says how many bytes that took. A backslash at the very end stands for itself.
+// unescape reads s up to the first comma that no backslash makes literal, and says how
+// many bytes that took. A backslash at the very end stands for itself.
 func unescape(s string) (value string, used int) {
 	var b strings.Builder
 	for used < len(s) && s[used] != ',' {
@@ -120,29 +137,20 @@ func unescape(s string) (value string, used int) {
 	return b.String(), used
 }
 
-func setName(dst *string, v string) error {
+// parseNumber takes decimal digits only: the kernel would read a leading 0 as octal, and
+// strconv would allow a sign.
+func parseNumber(v string) (Number, error) {
 	if v == "" {
-		return errEmptyValue
-	}
-	*dst = v
-	return nil
-}
-
-// setNumber takes decimal digits only: the kernel would read a leading 0 as
-// octal, and strconv would allow a sign.
-func setNumber(dst *Number, v string) error {
-	if v == "" {
-		return errEmptyValue
+		return Number{}, errEmptyValue
 	}
 	var n uint64
 	for i := range len(v) {
 		if v[i] < '0' || v[i] > '9' {
-			return errNotDecimal
+			return Number{}, errNotDecimal
 		}
 		if n = n*10 + uint64(v[i]-'0'); n > 1<<32-1 {
-			return errNotDecimal
+			return Number{}, errNotDecimal
 		}
 	}
-	*dst = Number{Given: true, Value: uint32(n)}
-	return nil
+	return Number{Given: true, Value: uint32(n)}, nil
 }

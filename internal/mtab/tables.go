@@ -27,26 +27,10 @@ const (
 	maxUtab  = 1 << 20
 )
 
-// SeesUtab says whether libmount's table exists. Where it does not, nobody reads it, and
-// none is created. After an error the answer is no: no privilege is kept in doubt.
-func SeesUtab() (bool, error) { return isTable(UtabPath) }
-
-// SeesMtab says whether /etc/mtab is a file to keep, and not a link into /proc.
-func SeesMtab() (bool, error) { return isTable(MtabPath) }
-
-// HasUtab is SeesUtab, and true in doubt: writing the table then says what failed.
-func HasUtab() bool {
-	yes, err := SeesUtab()
-	return yes || err != nil
-}
-
-// HasMtab is SeesMtab in the same way.
-func HasMtab() bool {
-	yes, err := SeesMtab()
-	return yes || err != nil
-}
-
-func isTable(path string) (bool, error) {
+// Exists says whether a table is a file to keep, and not a link into /proc. Where utab does
+// not exist, nobody reads it, and none is created. After an error the answer is no: no
+// privilege is kept in doubt.
+func Exists(path string) (bool, error) {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
 	switch {
@@ -56,6 +40,12 @@ func isTable(path string) (bool, error) {
 		return false, nil
 	}
 	return false, fmt.Errorf("%s not looked at: %w", path, err)
+}
+
+// MayExist is Exists, and true in doubt: writing the table then says what failed.
+func MayExist(path string) bool {
+	yes, err := Exists(path)
+	return yes || err != nil
 }
 
 // isHidden says that there is nothing to be found for this caller.
@@ -78,7 +68,7 @@ func InUtab(r Record) bool {
 // A failure leaves the table as it was.
 func Add(r Record) error {
 	var errs []error
-	if len(r.Userspace) > 0 && HasUtab() {
+	if len(r.Userspace) > 0 && MayExist(UtabPath) {
 		var full error
 		err := edit(UtabPath, lockUtab, func(text string) (string, bool) {
 			if len(text) > maxUtab {
@@ -88,7 +78,7 @@ func Add(r Record) error {
 		})
 		errs = append(errs, err, full)
 	}
-	if HasMtab() {
+	if MayExist(MtabPath) {
 		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) { return mtabAdd(text, r), true }))
 	}
 	return errors.Join(errs...)
@@ -97,10 +87,10 @@ func Add(r Record) error {
 // Remove removes a mount from the tables, under the same conditions as Add.
 func Remove(r Record) error {
 	var errs []error
-	if HasUtab() && InUtab(r) {
+	if MayExist(UtabPath) && InUtab(r) {
 		errs = append(errs, edit(UtabPath, lockUtab, func(text string) (string, bool) { return utabRemove(text, r) }))
 	}
-	if HasMtab() {
+	if MayExist(MtabPath) {
 		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) { return mtabRemove(text, r) }))
 	}
 	return errors.Join(errs...)
@@ -138,7 +128,7 @@ func readTable(path string) (string, error) {
 
 // replace puts text in place of the file at path. The temporary name is always the same:
 // under the lock, what lies there was left by a writer that was killed.
-func replace(path, text string) error {
+func replace(path, text string) (err error) {
 	temporary := path + ".fusermount"
 	if err := unix.Unlink(temporary); err != nil && !errors.Is(err, unix.ENOENT) {
 		return err

@@ -73,8 +73,8 @@ func wantTables(t *testing.T, utab, mtab string) {
 
 func TestTablesAbsent(t *testing.T) {
 	noTables(t)
-	if HasUtab() || HasMtab() || InUtab(record) {
-		t.Errorf("utab %v, mtab %v", HasUtab(), HasMtab())
+	if MayExist(UtabPath) || MayExist(MtabPath) || InUtab(record) {
+		t.Errorf("utab %v, mtab %v", MayExist(UtabPath), MayExist(MtabPath))
 	}
 	must(t, Add(record))
 	must(t, Remove(record))
@@ -194,8 +194,8 @@ func TestTableIsNoFile(t *testing.T) {
 				must(t, os.Remove(path))
 				must(t, make(path, other))
 			}
-			if HasUtab() || HasMtab() {
-				t.Errorf("utab %v, mtab %v", HasUtab(), HasMtab())
+			if MayExist(UtabPath) || MayExist(MtabPath) {
+				t.Errorf("utab %v, mtab %v", MayExist(UtabPath), MayExist(MtabPath))
 			}
 			must(t, Add(record))
 			if text, err := os.ReadFile(other); err != nil || string(text) != utabBefore {

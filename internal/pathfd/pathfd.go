@@ -1,7 +1,5 @@
 // Package pathfd opens paths as O_PATH descriptors, and finds the path of a descriptor.
-//
-// Opening with O_PATH asks no daemon of the file system that lies at the path. Only a
-// daemon that serves a directory further up can make it wait.
+// Only a daemon that serves a directory further up can make opening wait.
 package pathfd
 
 import (
@@ -22,13 +20,13 @@ func Open(dir int, name string, flags int) (int, error) {
 	return fd, nil
 }
 
-// Link is the name of a descriptor of this process below /proc. Followed, it leads to
-// the very file, whatever lies at its path.
+// Link is the name of a descriptor below /proc. It leads to the very file, whatever lies at
+// its path.
 func Link(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
-// Path gives the path of a descriptor, as the kernel knows it. It is canonical, has
-// " (deleted)" behind it where the name is gone, and begins without a slash where it
-// lies outside of the process's root directory. It fails without /proc.
+// Path gives the canonical path of a descriptor. " (deleted)" follows it where the name is
+// gone; it begins without a slash where it lies outside of the process's root directory.
+// It fails without /proc.
 func Path(fd int) (string, error) { return Readlink(Link(fd)) }
 
 // Readlink gives the whole target of a symbolic link.

@@ -19,7 +19,7 @@ func good() MountFacts {
 		Settings: fuseconf.Defaults(),
 		Device:   "/dev/fuse",
 		Mountpoint: Mountpoint{
-			Path: "/home/u/mnt", Kind: Directory, Mode: 0o40755,
+			Path: "/home/u/mnt", Mode: 0o40755,
 			Owner: 1000, Writable: true, FSType: 0xEF53,
 		},
 	}
@@ -44,19 +44,19 @@ func TestMountRefusals(t *testing.T) {
 			"too many FUSE filesystems mounted; mount_max=N can be set in /etc/fuse.conf",
 		},
 		"limit before the mountpoint": {
-			with(func(f *MountFacts) { f.Settings.MountMax = 0; f.Mountpoint.Kind = Other }), "",
+			with(func(f *MountFacts) { f.Settings.MountMax = 0; f.Mountpoint.Mode = 0o120777 }), "",
 			"too many FUSE filesystems mounted; mount_max=N can be set in /etc/fuse.conf",
 		},
 		"special file": {
-			with(func(f *MountFacts) { f.Mountpoint.Kind = Other }), "",
+			with(func(f *MountFacts) { f.Mountpoint.Mode = 0o120777 }), "",
 			"mountpoint /home/u/mnt is not a directory or a regular file",
 		},
 		"special file for root": {
-			with(func(f *MountFacts) { asRoot(f); f.Mountpoint.Kind = Other }), "",
+			with(func(f *MountFacts) { asRoot(f); f.Mountpoint.Mode = 0o120777 }), "",
 			"mountpoint /home/u/mnt is not a directory or a regular file",
 		},
 		"sticky": {
-			with(func(f *MountFacts) { f.Mountpoint.Sticky = true; f.Mountpoint.Owner = 0 }), "",
+			with(func(f *MountFacts) { f.Mountpoint.Mode |= sticky; f.Mountpoint.Owner = 0 }), "",
 			"mountpoint /home/u/mnt not owned by user",
 		},
 		"not writable": {
@@ -130,7 +130,8 @@ func TestMountGrants(t *testing.T) {
 	plan, _, err := Mount(with(func(f *MountFacts) {
 		asRoot(f)
 		f.FuseBlk = true
-		f.Mountpoint.FSType, f.Mountpoint.Writable, f.Mountpoint.Sticky = 0x9fa0, false, true
+		f.Mountpoint.FSType, f.Mountpoint.Writable = 0x9fa0, false
+		f.Mountpoint.Mode |= sticky
 		f.Mounted = 5000
 	}), "suid,dev,blkdev,allow_other")
 	if got, _ := plan.Params(); err != nil || got.NoSuid || got.NoDev || !got.BlockDevice || !got.AllowOther {

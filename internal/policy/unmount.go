@@ -18,44 +18,37 @@ type Mounted struct {
 
 // UnmountFacts is all that Unmount judges.
 type UnmountFacts struct {
-	Caller Caller
-	Path   string // canonical, for messages only
-	Lazy   bool
-	// Mountpoint says whether the path is the root of a mount, Top what is
-	// mounted there, topmost.
-	Mountpoint bool
-	Top        Mounted
-	// Below are the mounts on whose roots Top lies, which would come to light at the
-	// same name.
-	Below []Mounted
-	// Inside are the mounts below Top, where AsksInside.
-	Inside []Mounted
+	Caller     Caller
+	Path       string // canonical, for messages only
+	Lazy       bool
+	Mountpoint bool      // the path is the root of a mount
+	Top        Mounted   // what is mounted there, topmost
+	Below      []Mounted // on whose roots Top lies, which would come to light at the same name
+	Inside     []Mounted // below Top, where AsksInside
 }
 
-// UnmountPlan is a permission to unmount one mount, known by its id. Only
-// Unmount makes one that permits anything.
+// UnmountPlan is a permission to unmount one mount, known by its id. Only Unmount makes
+// one that permits anything.
 type UnmountPlan struct {
 	id      uint64
 	lazy    bool
 	granted bool
 }
 
-// Terms gives the mount to take away and how; ok is false for a plan that
-// nobody granted.
+// Terms gives the mount to unmount and how; ok is false for a plan that was not granted.
 func (p UnmountPlan) Terms() (id uint64, lazy, ok bool) { return p.id, p.lazy, p.granted }
 
-// Detaches says whether the mount goes by its descriptor, though it may be in
-// use. The other kind of unmount goes by the name, and so would hit what is below
-// if Top were gone in that moment. It may, if all of that is the caller's own: he
-// can take away a whole stack in that moment.
+// Detaches says whether the mount goes by its descriptor, though it may be in use. The
+// other kind of unmount goes by the name, and would hit what is below if Top were gone by
+// then: the caller can unmount a whole stack at that moment. So all of that must be theirs.
 func (f UnmountFacts) Detaches() bool { return f.Lazy || f.onOthers() }
 
 func (f UnmountFacts) onOthers() bool {
 	return slices.ContainsFunc(f.Below, func(m Mounted) bool { return !ownedFuse(m, f.Caller) })
 }
 
-// AsksInside says whether mounts inside matter: to detach takes them along, while
-// the kernel itself refuses the other kind. Root's word for -z is enough.
+// AsksInside says whether mounts inside matter: detaching includes them, while the kernel
+// itself refuses the other kind. For -z, root is not asked.
 func (f UnmountFacts) AsksInside() bool {
 	if f.Lazy {
 		return !f.Caller.root()
@@ -68,27 +61,18 @@ func Unmount(f UnmountFacts) (UnmountPlan, error) {
 	if hint := notOurs(f); hint != "" {
 		return UnmountPlan{}, refuse("entry for "+f.Path+" not found in /etc/mtab", hint)
 	}
-	if f.AsksInside() {
-		if err := takenAlong(f); err != nil {
-			return UnmountPlan{}, err
-		}
-	}
-	return UnmountPlan{id: f.Top.ID, lazy: f.Detaches(), granted: true}, nil
-}
-
-// takenAlong refuses for a mount that would go with the detached one.
-func takenAlong(f UnmountFacts) error {
 	for _, m := range f.Inside {
 		switch {
+		case !f.AsksInside():
 		case !f.Lazy:
-			return refuse("failed to unmount "+f.Path+": Device or resource busy", "a mount of type "+m.Type+" lies inside")
+			return UnmountPlan{}, refuse("failed to unmount "+f.Path+": Device or resource busy", "a mount of type "+m.Type+" lies inside")
 		case !ownedFuse(m, f.Caller):
-			return refuse(
+			return UnmountPlan{}, refuse(
 				fmt.Sprintf("failed to unmount %s: a mount of type %s that is not yours lies inside", f.Path, m.Type),
 				"a lazy unmount would take it away as well; it has to be unmounted first")
 		}
 	}
-	return nil
+	return UnmountPlan{id: f.Top.ID, lazy: f.Detaches(), granted: true}, nil
 }
 
 // notOurs says why the topmost mount is not the caller's to unmount.

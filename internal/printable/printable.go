@@ -1,5 +1,4 @@
-// Package printable makes text of a stranger's harmless for a terminal and for
-// a line of a log. It is pure.
+// Package printable makes a stranger's text harmless for a terminal and a log. It is pure.
 package printable
 
 import (
@@ -9,19 +8,15 @@ import (
 	"unicode/utf8"
 )
 
-// Misleads says whether a character could make a terminal show other text than
-// there is: control characters, those of Unicode's second control block included,
-// those that change the direction of what follows, and ends of lines.
+// Misleads says whether a character could make a terminal show other text than there is:
+// control characters, those that change the direction of text, and ends of lines.
 func Misleads(r rune) bool {
-	switch {
-	case unicode.IsControl(r), r == 0x061c, r == 0x200e, r == 0x200f:
-		return true
-	}
-	return r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	return unicode.IsControl(r) || r == 0x061c || r == 0x200e || r == 0x200f ||
+		r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
-// Text escapes the bytes of what misleads as \ooo, and bytes that a terminal could
-// take for the second control block. Other bytes stay: names need not be UTF-8.
+// Text escapes the bytes of characters that mislead as \ooo, and those that a terminal
+// could take for Unicode's second control block. Names need not be UTF-8: other bytes stay.
 func Text(text string) string {
 	var escaped []byte // of text[:done]
 	done := 0
@@ -46,8 +41,8 @@ func Text(text string) string {
 	return string(append(escaped, text[done:]...))
 }
 
-// ShellWord writes a name so that a shell takes it for one word: as it is, in single
-// quotes, or in $'...' where a character would be escaped by Text.
+// ShellWord writes a name as one word for a shell: as it is, in single quotes, or in $'...'
+// where Text would escape a character.
 func ShellWord(name string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||

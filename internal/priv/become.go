@@ -13,8 +13,8 @@ import (
 
 // Identity is the result of becoming the caller.
 type Identity struct {
-	UID, GID uint32 // the caller's real ids, now also effective and saved
-	Origin   Origin
+	UID, GID uint32      // the caller's real ids, now also effective and saved
+	Origin   entry.Start // how the process started; explains which privilege is missing
 }
 
 // Become verifies that the process is its caller, and locks it in that state.
@@ -23,15 +23,14 @@ type Identity struct {
 // every part of it is read back from the kernel. A process that has more privileges than
 // its caller and did not begin at that entry point is refused.
 //
-// Afterwards all ids are the real ones, no capability is effective, and none but
-// Lendable is permitted; an exec can neither inherit nor regain any. A root caller keeps
-// the other capabilities. After an error the process must end.
+// Afterwards no capability is effective, and none but Lendable is permitted; an exec can
+// neither inherit nor regain any. A root caller keeps the other capabilities.
 func Become() (Identity, error) {
 	who, err := becomeCaller()
 	if err != nil {
-		return Identity{}, fmt.Errorf("cannot become the caller: %w", err)
+		err = fmt.Errorf("cannot become the caller: %w", err)
 	}
-	return who, nil
+	return who, err
 }
 
 func becomeCaller() (who Identity, err error) {
@@ -49,9 +48,13 @@ func becomeCaller() (who Identity, err error) {
 	if err != nil {
 		return who, err
 	}
-	origin, err := originOf(was)
-	if err != nil {
-		return who, err
+	origin, changed := entry.AtStart()
+	if !changed {
+		nnp, err := prctl(unix.PR_GET_NO_NEW_PRIVS, 0)
+		if err != nil {
+			return who, fmt.Errorf("prctl PR_GET_NO_NEW_PRIVS: %w", err)
+		}
+		origin = entry.Start{EUID: was.EUID, NoNewPrivs: nnp != 0, Permitted: uint64(was.Permitted)}
 	}
 	if was.RUID == 0 {
 		callerCaps = was.Permitted &^ Lendable
@@ -93,7 +96,7 @@ func verify(s State) (setid bool, err error) {
 	for _, call := range []struct {
 		name     string
 		trap, id uintptr
-	}{{"setresgid", setresgid, uintptr(s.RGID)}, {"setresuid", setresuid, uintptr(s.RUID)}} {
+	}{{"setresgid", entry.Setresgid, uintptr(s.RGID)}, {"setresuid", entry.Setresuid, uintptr(s.RUID)}} {
 		if _, _, errno := unix.RawSyscall(call.trap, call.id, call.id, call.id); errno == unix.EINVAL {
 			return setid, &entry.Error{Step: call.name, Errno: errno}
 		}
@@ -120,16 +123,13 @@ func lockdown(done bool) error {
 	return nil
 }
 
-// limits are those by which a caller could end the program between the mount and its
-// exit: a table would be torn, or the Go runtime would get no thread or no memory.
-var limits = [...]int{unix.RLIMIT_FSIZE, unix.RLIMIT_NPROC, unix.RLIMIT_AS, unix.RLIMIT_DATA}
-
-// resetLimits resets limits, blocked signals and the umask. In a set-id process package
-// entry has raised the hard limits, where it had CAP_SYS_RESOURCE. SIGXFSZ stays
-// blocked: the caller can lower RLIMIT_FSIZE again at any time, and a write beyond it
-// then fails instead of ending the process.
+// resetLimits resets limits by which a caller could end the program between the mount and
+// its exit (a table would be torn, or the Go runtime would get no thread or no memory),
+// blocked signals and the umask. In a set-id process package entry has raised the hard
+// limits. SIGXFSZ stays blocked: the caller can lower RLIMIT_FSIZE again at any time, and
+// a write beyond it then fails instead of ending the process.
 func resetLimits() error {
-	for _, limit := range limits {
+	for _, limit := range [...]int{unix.RLIMIT_FSIZE, unix.RLIMIT_NPROC, unix.RLIMIT_AS, unix.RLIMIT_DATA} {
 		unlimited := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
 		if unix.Prlimit(0, limit, &unlimited, nil) == nil {
 			continue
@@ -149,23 +149,4 @@ func resetLimits() error {
 	}
 	unix.Umask(0o022)
 	return nil
-}
-
-// Origin is how the process started, before it became its caller. It explains which
-// privilege is missing.
-type Origin struct {
-	EUID       uint32
-	NoNewPrivs bool
-	Permitted  Set
-}
-
-func originOf(now State) (Origin, error) {
-	if at, setid := entry.AtStart(); setid {
-		return Origin{EUID: at.EUID, NoNewPrivs: at.NoNewPrivs, Permitted: Set(at.Permitted)}, nil
-	}
-	nnp, err := prctl(unix.PR_GET_NO_NEW_PRIVS, 0)
-	if err != nil {
-		return Origin{}, fmt.Errorf("prctl PR_GET_NO_NEW_PRIVS: %w", err)
-	}
-	return Origin{EUID: now.EUID, NoNewPrivs: nnp != 0, Permitted: now.Permitted}, nil
 }

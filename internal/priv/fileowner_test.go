@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
 // asOwner are the ids in AsFileOwner: those of file access alone are root's.
@@ -95,9 +97,9 @@ func rootScenario(c *check) {
 	c.wantMissing(SysAdmin)
 }
 
-// rootTablesScenario: root with a group of his own writes root's tables, too.
+// rootTablesScenario: root with a group of their own writes root's tables, too.
 func rootTablesScenario(c *check) {
-	setThread(c, setresgid, group)
+	setThread(c, entry.Setresgid, group)
 	_, before, _, err := capget(0)
 	c.noError("capget", err)
 	become(c, borrowed)

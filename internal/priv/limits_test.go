@@ -1,6 +1,8 @@
 package priv
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
+)
 
 const (
 	sysResource Set = 1 << unix.CAP_SYS_RESOURCE

@@ -2,9 +2,9 @@
 // process is its caller, and raises a capability for one system call at a time.
 //
 // Credentials in Linux belong to threads. Package entry makes the process its caller
-// while it has a single thread, so later threads have the caller's ids and no effective
-// capability. All but RestrictOthers acts on the calling thread, by raw system calls. So
-// the program runs on its main thread and starts no goroutine; every bracket checks that.
+// while it has a single thread, so later ones have the caller's ids and no effective
+// capability. All but RestrictOthers acts on the calling thread. So the program runs on
+// its main thread and starts no goroutine; every bracket checks that.
 package priv
 
 import (
@@ -45,22 +45,22 @@ type State struct {
 
 // Current reads the calling thread's credentials.
 func Current() (s State, err error) {
-	for _, ids := range []struct {
-		name    string
-		trap    uintptr
-		r, e, s *uint32
-	}{
-		{"getresuid", getresuid, &s.RUID, &s.EUID, &s.SUID},
-		{"getresgid", getresgid, &s.RGID, &s.EGID, &s.SGID},
-	} {
-		_, _, errno := unix.RawSyscall(ids.trap,
-			uintptr(unsafe.Pointer(ids.r)), uintptr(unsafe.Pointer(ids.e)), uintptr(unsafe.Pointer(ids.s)))
-		if errno != 0 {
-			return State{}, fmt.Errorf("%s: %w", ids.name, errno)
-		}
+	if s.RUID, s.EUID, s.SUID, err = ids(entry.Getresuid); err != nil {
+		return State{}, fmt.Errorf("getresuid: %w", err)
+	}
+	if s.RGID, s.EGID, s.SGID, err = ids(entry.Getresgid); err != nil {
+		return State{}, fmt.Errorf("getresgid: %w", err)
 	}
 	s.Effective, s.Permitted, s.Inheritable, err = capget(0)
 	return s, err
+}
+
+func ids(trap uintptr) (r, e, s uint32, err error) {
+	_, _, errno := unix.RawSyscall(trap, uintptr(unsafe.Pointer(&r)), uintptr(unsafe.Pointer(&e)), uintptr(unsafe.Pointer(&s)))
+	if errno != 0 {
+		return 0, 0, 0, errno
+	}
+	return r, e, s, nil
 }
 
 // real says whether effective and saved ids are the real ones.
@@ -105,8 +105,7 @@ func setCaps(effective, permitted Set) error {
 	return err
 }
 
-// callerCaps stay effective between brackets. The set is empty unless the caller is
-// root, who resolves paths with root's own privileges.
+// callerCaps stay effective between brackets: root resolves paths as root.
 var callerCaps Set
 
 // KeepOnly reduces the permitted set to caps and what is a root caller's own.
@@ -132,8 +131,7 @@ func GiveUp() error {
 	return retry(func() error { return setCaps(0, 0) })
 }
 
-// ErrMissing says that a capability is not permitted: the program is not installed
-// with it, or something took it away.
+// ErrMissing says that a capability is not permitted.
 var ErrMissing = errors.New("operation not permitted")
 
 // With raises caps, calls f and drops them again. f is to make one system call. If the
@@ -160,11 +158,10 @@ func With(caps Set, f func() error) error {
 	return f()
 }
 
-const attempts = 3
-
 // retry repeats a step that drops a privilege: the kernel may lack memory only for a
 // moment, and what the privilege was used for must not be left half done.
 func retry(step func() error) (err error) {
+	const attempts = 3
 	for range attempts {
 		if err = step(); err == nil {
 			return nil
@@ -182,9 +179,8 @@ func mainThread() (tid int, err error) {
 	return tid, nil
 }
 
-// AsFileOwner runs f with uid 0 and gid 0 for file access: the tables that f writes,
-// and the files that it creates, are root's. No capability is effective meanwhile. For a
-// caller who is not root, SetUID and SetGID must be permitted.
+// AsFileOwner runs f with uid 0 and gid 0 for file access, and no effective capability:
+// the tables that f writes are root's. SetUID and SetGID must be permitted.
 func AsFileOwner(f func() error) error {
 	now, err := Current()
 	if err != nil {
@@ -213,10 +209,10 @@ func AsFileOwner(f func() error) error {
 // Until the flag is cleared again, the permitted capabilities prevent tracing.
 func setFileIDs(uid, gid uint32) error {
 	err := With(SetUID|SetGID, func() error {
-		if err := setFSID(setfsgid, gid); err != nil {
+		if err := setFSID(entry.Setfsgid, gid); err != nil {
 			return fmt.Errorf("setfsgid: %w", err)
 		}
-		if err := setFSID(setfsuid, uid); err != nil {
+		if err := setFSID(entry.Setfsuid, uid); err != nil {
 			return fmt.Errorf("setfsuid: %w", err)
 		}
 		return nil

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/entry"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
@@ -78,9 +79,9 @@ func TestScenarios(t *testing.T) {
 // likeUser gives this thread the ids of a user and, as that user's own, capabilities
 // in every set. Processes that are set-id are for package entry to test.
 func likeUser(c *check) {
-	setThread(c, setresgid, group)
+	setThread(c, entry.Setresgid, group)
 	c.noError("keepcaps", unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0))
-	setThread(c, setresuid, user)
+	setThread(c, entry.Setresuid, user)
 }
 
 func raiseAmbient(capability uintptr) error {

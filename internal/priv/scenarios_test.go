@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
 var scenarios = map[string]func(*check){
@@ -37,7 +39,7 @@ func userScenario(c *check) {
 	if who.UID != user || who.GID != group {
 		c.errorf("Identity is %+v", who)
 	}
-	if who.Origin.EUID != user || who.Origin.NoNewPrivs || !who.Origin.Permitted.Has(SysAdmin) {
+	if who.Origin.EUID != user || who.Origin.NoNewPrivs || !Set(who.Origin.Permitted).Has(SysAdmin) {
 		c.errorf("Origin is %+v", who.Origin)
 	}
 	if got := dumpable(); got != 0 {
@@ -139,10 +141,10 @@ func noWayBackScenario(c *check) {
 	likeUser(c)
 	become(c, SysAdmin)
 	c.noError("GiveUp", GiveUp())
-	c.wantErrno("setresuid", setIDs(setresuid), unix.EPERM)
-	c.wantErrno("setresgid", setIDs(setresgid), unix.EPERM)
+	c.wantErrno("setresuid", setIDs(entry.Setresuid), unix.EPERM)
+	c.wantErrno("setresgid", setIDs(entry.Setresgid), unix.EPERM)
 	c.wantErrno("capset", capset(0, SysAdmin, 0), unix.EPERM)
-	c.wantErrno("setfsuid", setFSID(setfsuid, 0), unix.EPERM)
+	c.wantErrno("setfsuid", setFSID(entry.Setfsuid, 0), unix.EPERM)
 	c.wantErrno("ambient", raiseAmbient(unix.CAP_SYS_ADMIN), unix.EPERM)
 	c.want("after all that", idle(0))
 }
@@ -151,14 +153,14 @@ func noWayBackScenario(c *check) {
 func savedScenario(c *check) {
 	likeUser(c)
 	become(c, SysAdmin|SetUID|SetGID)
-	c.wantErrno("setresuid", setIDs(setresuid), unix.EPERM)
+	c.wantErrno("setresuid", setIDs(entry.Setresuid), unix.EPERM)
 	c.want("after the attempt", idle(SysAdmin|SetUID|SetGID))
 }
 
 func fileCapabilityScenario(c *check) {
-	setThread(c, setresgid, group)
+	setThread(c, entry.Setresgid, group)
 	c.noError("keepcaps", unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0))
-	setThread(c, setresuid, user)
+	setThread(c, entry.Setresuid, user)
 	c.noError("capset", capset(SysAdmin, SysAdmin, 0))
 	who := become(c, SysAdmin|SetUID|SetGID)
 	c.want("after Become", idle(SysAdmin))
@@ -170,8 +172,8 @@ func fileCapabilityScenario(c *check) {
 }
 
 func unprivilegedScenario(c *check) {
-	setThread(c, setresgid, group)
-	setThread(c, setresuid, user)
+	setThread(c, entry.Setresgid, group)
+	setThread(c, entry.Setresuid, user)
 	who := become(c, SysAdmin|SetUID|SetGID)
 	c.want("after Become", idle(0))
 	c.wantMissing(SysAdmin)

@@ -21,16 +21,14 @@ const (
 	disarmPause   = 20_000 // nanoseconds
 )
 
-// RestrictOthers takes all capabilities from the threads of the Go runtime, for a
-// process that lives long, and verifies that. idsChange says that this thread is going
-// to change the ids of file access: where fs.suid_dumpable is 1, the process can then be
-// traced for a moment through a thread without capabilities, so the others keep
-// CAP_SETUID and CAP_SETGID.
+// RestrictOthers takes all capabilities from the threads of the Go runtime, and verifies
+// that. idsChange says that this thread will change the ids of file access: where
+// fs.suid_dumpable is 1, the process can then be traced for a moment through a thread
+// without capabilities, so the others keep CAP_SETUID and CAP_SETGID.
 //
-// Each thread has to drop its own, in a signal handler. (syscall.AllThreadsSyscall would
-// do it on this thread as well, and would wait for ever where RLIMIT_SIGPENDING leaves
-// no room for its signal.) Without /proc the threads are not known, and keep what they
-// have, which is no more than this one has.
+// Each thread drops its own, in a signal handler. (syscall.AllThreadsSyscall would include
+// this thread, and would wait for ever where RLIMIT_SIGPENDING leaves no room.) Without
+// /proc the threads are unknown, and keep no more than this one has.
 func RestrictOthers(idsChange bool) error {
 	left := Set(0)
 	if idsChange {
@@ -71,14 +69,10 @@ func RestrictOthers(idsChange bool) error {
 	}
 }
 
-// threadsAbove gives the threads other than self that have a capability permitted
-// which is not in left.
+// threadsAbove gives the other threads that have more capabilities permitted than left.
 func threadsAbove(left Set, self int) (above []int, err error) {
 	tids, err := rawfile.Numbers("/proc/self/task")
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return nil, fmt.Errorf("list threads: %w", err)
 	}
 	for _, tid := range tids {

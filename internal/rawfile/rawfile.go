@@ -1,7 +1,7 @@
-// Package rawfile reads and writes files without package os. An os.File makes the Go
-// runtime set up its poller, even for a file that cannot be polled: that costs
-// more than the read, and leaves descriptors behind that the auto_unmount
-// watcher, which closes all that it inherited, would close under the runtime.
+// Package rawfile reads and writes files without package os: an os.File makes the Go
+// runtime set up its poller, even for a file that cannot be polled. That costs more than
+// the read, and the auto_unmount watcher, which closes all inherited descriptors, would
+// close the poller's.
 package rawfile
 
 import (
@@ -14,10 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reader reads from a descriptor, which stays the caller's.
+// Reader is an io.Reader of a descriptor, which stays the caller's.
 type Reader int
 
-// Read is io.Reader's.
 func (r Reader) Read(p []byte) (int, error) {
 	for {
 		n, err := unix.Read(int(r), p)
@@ -33,7 +32,7 @@ func (r Reader) Read(p []byte) (int, error) {
 	}
 }
 
-// RetryEINTR makes a call again as long as a signal interrupts it.
+// RetryEINTR repeats a call while a signal interrupts it.
 func RetryEINTR(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
@@ -56,8 +55,7 @@ func Openat(dir int, path string, flags int, perm uint32) (fd int, err error) {
 	return fd, err
 }
 
-// Text gives the whole text of a file. Files of procfs have no size
-// beforehand, so the size is not asked for.
+// Text gives the whole text of a file, whatever its size: files of procfs tell none.
 func Text(path string) (string, error) {
 	fd, err := Open(path, unix.O_RDONLY, 0)
 	if err != nil {
@@ -71,9 +69,8 @@ func Text(path string) (string, error) {
 	return text, nil
 }
 
-// TextOf gives the text of a descriptor, which stays the caller's, from where it
-// stands to its end or limit. Nearly all files fit into the space that lies on the
-// stack.
+// TextOf gives the text of a descriptor, which stays the caller's, from its position to its
+// end or limit. Nearly all files fit into the buffer on the stack.
 func TextOf(fd, limit int) (string, error) {
 	var space [4096]byte
 	buf, n := space[:], 0
@@ -109,9 +106,8 @@ func WriteAll(fd int, text string) error {
 	return nil
 }
 
-// Numbers lists the names in a directory of procfs that are numbers: processes, threads
-// or descriptors. Of descriptors, the last is the one of the list itself, and closed
-// again.
+// Numbers lists the names in a directory of procfs that are numbers: processes, threads or
+// descriptors. The last descriptor is that of the list itself, and closed again.
 func Numbers(path string) (list []int, err error) {
 	dir, err := Open(path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {

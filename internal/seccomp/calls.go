@@ -2,14 +2,18 @@
 
 package seccomp
 
-import "golang.org/x/sys/unix"
+import (
+	"golang.org/x/sys/unix"
 
-// These are the architectures on which the lists were tried. An incomplete one
-// would end the program in the middle of its work, so elsewhere there is none.
+	"github.com/go-fusermount/fusermount/internal/entry"
+)
+
+// These are the architectures on which the lists were tried. An incomplete list would end
+// the program in the middle of its work, so elsewhere there is none.
 const supported = true
 
-// runtimeCalls are made by the Go runtime, on any thread and at any time. New
-// memory is never executable.
+// runtimeCalls are made by the Go runtime, on any thread and at any time. New memory is
+// never executable.
 var runtimeCalls = list{
 	free: []uintptr{
 		// Memory.
@@ -32,30 +36,26 @@ var runtimeCalls = list{
 	},
 }
 
-const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
-	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
-
-// lookCalls look at files, mounts and credentials, open what exists to read it, and
-// raise and drop what package priv has kept.
-var lookCalls = list{
-	free: []uintptr{
-		unix.SYS_READLINKAT, unix.SYS_GETCWD, unix.SYS_STATX, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2, unix.SYS_GETDENTS64, unix.SYS_GETXATTR,
-		unix.SYS_STATMOUNT, unix.SYS_LISTMOUNT, unix.SYS_NAME_TO_HANDLE_AT,
-		unix.SYS_CAPGET, unix.SYS_CAPSET,
-	},
-	when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: unix.O_ACCMODE | makesFiles, value: 0}},
-}
-
-// openCalls open what exists to write to it: the device, /dev/null. A
-// watcher does not: its other threads are still root's.
-var openCalls = list{when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: makesFiles, value: 0}}}
-
-const makesFiles = unix.O_CREAT | unix.O_TRUNC | onlyTmpfile
-
-// onlyTmpfile is what O_TMPFILE has besides O_DIRECTORY.
-const onlyTmpfile = unix.O_TMPFILE &^ unix.O_DIRECTORY
+const (
+	newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
+		unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
+	onlyTmpfile = unix.O_TMPFILE &^ unix.O_DIRECTORY
+	makesFiles  = unix.O_CREAT | unix.O_TRUNC | onlyTmpfile
+)
 
 var (
+	// lookCalls look at files, mounts and credentials, open what exists to read it, and
+	// raise and drop what package priv has kept.
+	lookCalls = list{
+		free: []uintptr{
+			unix.SYS_READLINKAT, unix.SYS_GETCWD, unix.SYS_STATX, unix.SYS_FACCESSAT, unix.SYS_FACCESSAT2, unix.SYS_GETDENTS64, unix.SYS_GETXATTR,
+			unix.SYS_STATMOUNT, unix.SYS_LISTMOUNT, unix.SYS_NAME_TO_HANDLE_AT,
+			unix.SYS_CAPGET, unix.SYS_CAPSET,
+		},
+		when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: unix.O_ACCMODE | makesFiles, value: 0}},
+	}
+	// openCalls open what exists to write to it: the device, /dev/null.
+	openCalls     = list{when: []rule{{nr: unix.SYS_OPENAT, arg: 2, mask: makesFiles, value: 0}}}
 	mountCalls    = list{free: []uintptr{unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_MOVE_MOUNT}}
 	oldMountCalls = list{free: []uintptr{unix.SYS_MOUNT}}
 	unmountCalls  = list{free: []uintptr{unix.SYS_UMOUNT2, unix.SYS_FCHDIR}}
@@ -73,20 +73,20 @@ var (
 	watchCalls = list{free: []uintptr{unix.SYS_PPOLL, unix.SYS_DUP3}}
 )
 
-// tableCalls write tables, as root and as the caller: as nobody else.
+// tableCalls write tables, as root and as the caller.
 func tableCalls(uid, gid uint32) list {
-	const ask = all // an invalid id asks for the one that holds
+	const ask = all // an invalid id asks for the current one
 	return list{
 		free: []uintptr{
 			unix.SYS_OPENAT, unix.SYS_FLOCK, unix.SYS_FSYNC, unix.SYS_UNLINKAT, unix.SYS_RENAMEAT, unix.SYS_RENAMEAT2,
 		},
 		when: []rule{
-			{nr: sysSetfsuid, mask: all, value: 0},
-			{nr: sysSetfsuid, mask: all, value: uid},
-			{nr: sysSetfsuid, mask: all, value: ask},
-			{nr: sysSetfsgid, mask: all, value: 0},
-			{nr: sysSetfsgid, mask: all, value: gid},
-			{nr: sysSetfsgid, mask: all, value: ask},
+			{nr: entry.Setfsuid, mask: all, value: 0},
+			{nr: entry.Setfsuid, mask: all, value: uid},
+			{nr: entry.Setfsuid, mask: all, value: ask},
+			{nr: entry.Setfsgid, mask: all, value: 0},
+			{nr: entry.Setfsgid, mask: all, value: gid},
+			{nr: entry.Setfsgid, mask: all, value: ask},
 			// The kernel resets the flag with the ids.
 			{nr: unix.SYS_PRCTL, mask: all, value: unix.PR_SET_DUMPABLE},
 			{nr: unix.SYS_PRCTL, mask: all, value: unix.PR_GET_DUMPABLE},
@@ -103,9 +103,8 @@ func filterFor(tasks Task, uid, gid uint32) (f filter) {
 		task  Task
 		calls []list
 	}{
-		{Mount | Unmount, []list{lookCalls, lookCallsHere}},
+		{Mount | Unmount, []list{lookCalls, lookCallsHere, socketCalls, unmountCalls}},
 		{Mount | Leave, []list{openCalls}},
-		{Mount | Unmount, []list{socketCalls, unmountCalls}},
 		{Mount, []list{mountCalls}},
 		{OldMount, []list{oldMountCalls}},
 		{Answer, []list{answerCalls}},

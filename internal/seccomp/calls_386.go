@@ -3,10 +3,8 @@ package seccomp
 import "golang.org/x/sys/unix"
 
 const (
-	auditArch   = unix.AUDIT_ARCH_I386
-	sysMmap     = unix.SYS_MMAP2
-	sysSetfsuid = unix.SYS_SETFSUID32
-	sysSetfsgid = unix.SYS_SETFSGID32
+	auditArch = unix.AUDIT_ARCH_I386
+	sysMmap   = unix.SYS_MMAP2
 )
 
 var (

@@ -3,14 +3,17 @@ package seccomp
 import "golang.org/x/sys/unix"
 
 const (
-	auditArch   = unix.AUDIT_ARCH_AARCH64
-	sysMmap     = unix.SYS_MMAP
-	sysSetfsuid = unix.SYS_SETFSUID
-	sysSetfsgid = unix.SYS_SETFSGID
+	auditArch = unix.AUDIT_ARCH_AARCH64
+	sysMmap   = unix.SYS_MMAP
 )
 
 var (
 	runtimeCallsHere list
 	lookCallsHere    = list{free: []uintptr{unix.SYS_FSTAT, unix.SYS_FSTATAT, unix.SYS_STATFS, unix.SYS_FSTATFS}}
 	tableCallsHere   = list{free: []uintptr{unix.SYS_GETRESUID, unix.SYS_GETRESGID}}
+	// For the caller's socket, and the one of the log.
+	socketCalls = list{
+		free: []uintptr{unix.SYS_SENDMSG, unix.SYS_SENDTO, unix.SYS_RECVFROM, unix.SYS_GETSOCKOPT},
+		when: []rule{{nr: unix.SYS_SOCKET, mask: all, value: unix.AF_UNIX}},
+	}
 )

@@ -3,10 +3,9 @@
 package seccomp
 
 const (
-	supported   = false
-	auditArch   = 0
-	sysMmap     = 0
-	sysSetfsuid = 0
+	supported = false
+	auditArch = 0
+	sysMmap   = 0
 )
 
 func filterFor(Task, uint32, uint32) (f filter) { return f }

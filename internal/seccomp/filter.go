@@ -8,31 +8,27 @@ type list struct {
 	when []rule    // only with certain arguments
 }
 
-// rule allows a system call if one of its arguments has certain bits:
-// arg & mask == value, of the lower 32 bits. Of several rules for one call any
-// may hold.
+// rule allows a system call if arg & mask == value, of the lower 32 bits. Of several rules
+// for one call any may hold.
 type rule struct {
 	nr, arg     uint32
 	mask, value uint32
 }
 
-// all is the mask that compares a whole argument.
-const all = ^uint32(0)
+const all = ^uint32(0) // the mask that compares a whole argument
 
-// filter is what is allowed. System calls are numbered from 0 to below 512 on
-// every architecture for which there is a list. It has no slices, so that it can lie
-// on the stack.
+const (
+	maxCalls = 512 // calls are numbered below it on every supported architecture
+	wordBits = 32
+	maxRules = 32
+)
+
+// filter is what is allowed. It has no slices, so that it can lie on the stack.
 type filter struct {
 	free  [maxCalls / wordBits]uint32 // a bit for each call
 	when  [maxRules]rule
 	rules int // that count
 }
-
-const (
-	maxCalls = 512
-	wordBits = 32
-	maxRules = 32
-)
 
 func (f *filter) add(l list) {
 	for _, nr := range l.free {
@@ -44,8 +40,8 @@ func (f *filter) add(l list) {
 	}
 }
 
-// Offsets in struct seccomp_data (linux/seccomp.h). The machines for which
-// there is a list are little-endian: an argument's lower half stands first.
+// Offsets in struct seccomp_data (linux/seccomp.h). The supported architectures are
+// little-endian: an argument's lower half comes first.
 const (
 	nrOffset   = 0
 	archOffset = 4
@@ -54,10 +50,9 @@ const (
 )
 
 const (
-	allow = unix.SECCOMP_RET_ALLOW
-	deny  = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
-	// absent sends a C library to the older call that does the same.
-	absent = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
+	allow  = unix.SECCOMP_RET_ALLOW
+	deny   = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	absent = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS) // makes a C library use the older call
 	kill   = unix.SECCOMP_RET_KILL_PROCESS
 )
 
@@ -82,21 +77,17 @@ func jump(code uint16, k uint32, yes, no uint8) unix.SockFilter {
 	return unix.SockFilter{Code: code, K: k, Jt: yes, Jf: no}
 }
 
-// maxProgram is how long a program may get.
-const maxProgram = 22 + perWord*maxCalls/wordBits + perRule*maxRules
-
-// The instructions that one word of the bitmap and one rule take.
 const (
-	perWord = 3
-	perRule = 5
+	perWord    = 3 // instructions for one word of the bitmap
+	perRule    = 5
+	maxProgram = 22 + perWord*maxCalls/wordBits + perRule*maxRules
 )
 
 // program appends the filter for the kernel to prog. A call by the numbers of another
-// architecture, of which the same kernel may know several, ends the process:
-// nothing of ours makes one.
+// architecture, of which the same kernel may know several, ends the process.
 //
 // The time to install a filter grows with its length, and is paid at each start. So the
-// free calls are a bitmap and not a chain of comparisons, and share its end.
+// free calls are a bitmap and not a chain of comparisons.
 func (f *filter) program(prog []unix.SockFilter) []unix.SockFilter {
 	prog = append(prog,
 		op(opLoad, archOffset),
@@ -109,8 +100,7 @@ func (f *filter) program(prog []unix.SockFilter) []unix.SockFilter {
 	return f.conditions(f.bitmap(prog))
 }
 
-// bitmap looks the number, which is in A, up among the free calls, and goes on for the
-// others.
+// bitmap allows the free calls, and goes on for the others. The number is in A.
 func (f *filter) bitmap(prog []unix.SockFilter) []unix.SockFilter {
 	prog = append(prog,
 		// X = 1 << nr%32

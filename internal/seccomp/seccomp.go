@@ -1,13 +1,10 @@
-// Package seccomp takes system calls away from the process, for good, by a
-// seccomp filter: once it is known what the process has to do, it can do
-// nothing else. A flaw in what follows is then worth little: no program can be
-// executed, no file created, no process traced, no network reached.
+// Package seccomp takes system calls away from the process, for good: once it is known
+// what the process has to do, it can do nothing else. It can then execute no program,
+// create no file, trace no process and reach no network.
 //
-// The filter holds for every thread, those of the Go runtime included, which
-// never gave their privileges up. So it allows what the runtime needs, too.
-//
-// A call that is not allowed fails with EPERM; it does not end the process,
-// which may have mounted something that only it can take back.
+// The filter holds for every thread, those of the Go runtime included, so it allows what
+// the runtime needs. A call that is not allowed fails with EPERM; it does not end the
+// process, which may have mounted something that only it can take back.
 package seccomp
 
 import (
@@ -24,32 +21,23 @@ type Task uint
 
 // The tasks.
 const (
-	// Print: nothing but to write what is known already.
-	Print Task = 0
-	// Mount: find a mountpoint, mount by the new mount API, send the device,
-	// and take the mount away again if that fails.
-	Mount Task = 1 << iota
-	// OldMount: mount by mount(2).
-	OldMount
-	// Unmount: find a mount, and take it away.
-	Unmount
-	// Tables: write the tables of user space.
-	Tables
-	// Answer: wait for the caller and for the kernel, as sync-init does.
-	Answer
-	// Leave: become a process that watches.
-	Leave
-	// Watch: let go of the streams, and wait for the socket's end.
-	Watch
+	Print    Task = 0         // write what is known already
+	Mount    Task = 1 << iota // mount by the new mount API, send the device, take the mount back
+	OldMount                  // mount by mount(2)
+	Unmount                   // find a mount and unmount it
+	Tables                    // write the tables of user space
+	Answer                    // wait for the caller and for the kernel, as sync-init does
+	Leave                     // become a process that watches
+	Watch                     // close the streams, and wait for the socket's end
 )
 
-// To confines the process to tasks, for a caller with these ids. Later calls can
-// only take away more. It needs no_new_privs.
+// To restricts the process to tasks, for a caller with these ids. Later calls can only
+// take away more. It needs no_new_privs.
 //
-// Where the kernel has no filters, or a sandbox around us refuses them, the
-// process goes on without: the caller would gain nothing by it, since no filter
-// of his own survives into a program that gives him rights, and everybody in
-// such a sandbox would lose the program. Any other failure is an error.
+// Where the kernel has no filters, or a sandbox around us refuses them, the process goes
+// on without: the caller would gain nothing by causing that, since no filter of theirs
+// survives the exec of a set-id program, and everybody in such a sandbox would lose the
+// program. Any other failure is an error.
 func To(tasks Task, uid, gid uint32) error {
 	if !supported {
 		return nil

@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
 // try is a system call whose arguments make it fail in one way where it is
@@ -74,7 +76,7 @@ func tries() []try {
 		try{"openat of no name", unix.SYS_OPENAT, [6]uintptr{noFD, path, unix.O_TMPFILE | unix.O_RDWR}, unix.ENOENT, Tables},
 		try{"prctl dumpable", unix.SYS_PRCTL, [6]uintptr{unix.PR_SET_DUMPABLE, 77}, unix.EINVAL, Tables},
 		try{"unlinkat", unix.SYS_UNLINKAT, [6]uintptr{noFD, path, 0}, unix.ENOENT, Tables},
-		try{"setfsuid as nobody else", sysSetfsuid, [6]uintptr{12345}, notDenied, 0},
+		try{"setfsuid as nobody else", entry.Setfsuid, [6]uintptr{12345}, notDenied, 0},
 		try{"ioctl", unix.SYS_IOCTL, [6]uintptr{noFD, unix.TIOCGWINSZ}, unix.EBADF, 0},
 		try{"fsconfig on nothing", unix.SYS_FSCONFIG, [6]uintptr{noFD}, unix.EINVAL, Mount},
 		try{"fsconfig", unix.SYS_FSCONFIG, [6]uintptr{1 << 20}, unix.EINVAL, Mount},

@@ -66,7 +66,7 @@ func TestOnePlaceFor(t *testing.T) {
 		names []string
 	}{
 		// The child asks to be killed when its parent ends.
-		{"credentials", []string{"internal/priv", "internal/entry", "internal/mount/child.go"}, []string{
+		{"credentials", []string{"internal/priv", "internal/entry", "internal/mount/syncinit.go"}, []string{
 			"unix.Capset", "unix.Setuid", "unix.Setresuid", "unix.Setresgid", "unix.Setgroups", "unix.Setfsuid",
 			"unix.SYS_SETRESUID", "unix.SYS_SETFSUID", "unix.SYS_PRCTL", "unix.Prctl", "unix.SYS_CAPSET",
 			"syscall.Setuid", "syscall.AllThreadsSyscall", "runtime.LockOSThread",
@@ -83,7 +83,7 @@ func TestOnePlaceFor(t *testing.T) {
 		{"running programs", nil, []string{
 			"unix.Exec", "syscall.Exec", "syscall.ForkExec", "os.StartProcess", "unix.SYS_EXECVE", "unix.SYS_EXECVEAT", "unix.SYS_FORK",
 		}},
-		{"a child that makes one call", []string{"internal/mount/child_clone.go", "internal/mount/child_clone_s390x.go"}, []string{
+		{"a child that makes one call", []string{"internal/mount/syncinit.go"}, []string{
 			"unix.SYS_CLONE", "unix.SYS_CLONE3",
 		}},
 		{"files that the runtime polls", nil, []string{

@@ -17,22 +17,22 @@ var entryMutants = []struct {
 			{"internal/priv/become.go", `if setid && s.RUID != 0 && (!s.real() || s.Permitted != 0) {`, `if false {`},
 			{"internal/priv/become.go", `case !s.real():`, `case false:`},
 		},
-		"attacks", "^TestThreads$/^mount$", "made with root's ids",
+		"races", "^TestThreads$/^mount$", "made with root's ids",
 	}, plain: true},
 	{mutant: mutant{
 		"a variable that is let through",
 		[]edit{{"internal/entry/asm.go", `letterO    = 'O'`, `letterO    = '#'`}},
-		"attacks", "^TestRuntimeVariables$/^inittrace$", "bytes were written",
+		"races", "^TestRuntimeVariables$/^inittrace$", "bytes were written",
 	}},
 	{mutant: mutant{
 		"the dumpable flag after the ids of file access",
-		[]edit{{"internal/priv/bracket.go", `return errors.Join(err, undumpable())`, `return err`}},
-		"attacks", "^TestThreads$/^mount$", "nothing has made it not dumpable",
+		[]edit{{"internal/priv/priv.go", `return errors.Join(err, notDumpable.set())`, `return err`}},
+		"races", "^TestThreads$/^mount$", "nothing has made it not dumpable",
 	}},
 	{mutant: mutant{
 		"the rights of a watcher's other threads",
 		[]edit{{"internal/priv/threads.go", `case permitted&^left != 0:`, `case permitted == left+1:`}},
-		"attacks", "^TestThreads$/^auto_unmount$", "CapPrm",
+		"races", "^TestThreads$/^auto_unmount$", "CapPrm",
 	}},
 }
 

@@ -2,7 +2,7 @@ package races
 
 import "slices"
 
-var mutants = slices.Concat(policyMutants, kernelMutants, processMutants, faultMutants)
+var mutants = slices.Concat(policyMutants, mountMutants, processMutants, faultMutants)
 
 // policyMutants decide wrongly.
 var policyMutants = []mutant{
@@ -39,13 +39,13 @@ var policyMutants = []mutant{
 	{
 		"all mounts below",
 		[]edit{{"internal/policy/unmount.go", `slices.ContainsFunc(f.Below, func`, `slices.ContainsFunc(f.Below[:min(1, len(f.Below))], func`}},
-		"attacks", "^TestTable$/^-u$/^alice_detaches_two_meanwhile,_on_a_mount_of_root's$", gone,
+		"races", "^TestTable$/^-u$/^alice_detaches_two_meanwhile,_on_a_mount_of_root's$", gone,
 	},
 	{
 		"allow_other for everybody",
 		[]edit{
-			{"internal/policy/mount.go", `if want.on && !f.Settings.UserAllowOther {`, `if false && want.on {`},
-			{"internal/policy/plan.go", `o.AllowOther && (f.Caller.root() || f.Settings.UserAllowOther)`, `o.AllowOther`},
+			{"internal/policy/mount.go", `if (o.AllowOther || o.AllowRoot) && !f.Settings.UserAllowOther {`, `if false {`},
+			{"internal/policy/policy.go", `o.AllowOther && (f.Caller.root() || f.Settings.UserAllowOther)`, `o.AllowOther`},
 		},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "exit status 0, want 1",
 	},
@@ -53,7 +53,7 @@ var policyMutants = []mutant{
 		"suid for everybody",
 		[]edit{
 			{"internal/policy/mount.go", `*on = false`, `_ = on`},
-			{"internal/policy/plan.go", `!o.Suid || !f.Caller.root()`, `!o.Suid`},
+			{"internal/policy/policy.go", `!o.Suid || !f.Caller.root()`, `!o.Suid`},
 		},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "has nosuid",
 	},
@@ -61,7 +61,7 @@ var policyMutants = []mutant{
 		"dev for everybody",
 		[]edit{
 			{"internal/policy/mount.go", `*on = false`, `_ = on`},
-			{"internal/policy/plan.go", `!o.Dev || !f.Caller.root()`, `!o.Dev`},
+			{"internal/policy/policy.go", `!o.Dev || !f.Caller.root()`, `!o.Dev`},
 		},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "has nodev",
 	},
@@ -72,32 +72,32 @@ var policyMutants = []mutant{
 	},
 	{
 		"another owner for the mount",
-		[]edit{{"internal/policy/plan.go", `UserID:      f.Caller.UID,`, `UserID:      0,`}},
+		[]edit{{"internal/policy/policy.go", `UserID:      f.Caller.UID,`, `UserID:      0,`}},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "has user_id=4242",
 	},
 	{
 		"the sticky bit",
-		[]edit{{"internal/policy/mountpoint.go", `m.Kind == Directory && m.Sticky && m.Owner != c.UID`, `false`}},
+		[]edit{{"internal/policy/mount.go", `m.IsDirectory() && m.Mode&sticky != 0 && m.Owner != c.UID`, `false`}},
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "exit status 0, want 1",
 	},
 	{
 		"write access",
-		[]edit{{"internal/policy/mountpoint.go", `if !m.Writable {`, `if false {`}},
+		[]edit{{"internal/policy/mount.go", `if !m.Writable {`, `if false {`}},
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "exit status 0, want 1",
 	},
 	{
 		"the list of file systems",
-		[]edit{{"internal/policy/mountpoint.go", `if fstypes.Ordinary(m.FSType) ||`, `if true || fstypes.Ordinary(m.FSType) ||`}},
+		[]edit{{"internal/policy/mount.go", `if fstypes.Ordinary(m.FSType) ||`, `if true || fstypes.Ordinary(m.FSType) ||`}},
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "exit status 0, want 1",
 	},
 	{
 		"special files",
-		[]edit{{"internal/policy/mountpoint.go", `if m.Kind == Other {`, `if false {`}},
+		[]edit{{"internal/policy/mount.go", `if !m.IsDirectory() && m.Mode&fileType != regularFile {`, `if false {`}},
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "is not a directory or a regular file",
 	},
 	{
 		"mount_max",
-		[]edit{{"internal/policy/mount.go", `f.Settings.MountMax == fuseconf.NoLimit || f.Mounted < f.Settings.MountMax`, `f.Settings.MountMax != -2`}},
+		[]edit{{"internal/policy/mount.go", `f.Mounted >= limit {`, `false {`}},
 		"conformance", "^TestMountMaxAtRest$", "exit 0, 1 descriptors",
 	},
 	{

@@ -14,7 +14,7 @@ var processMutants = []mutant{
 		"no_new_privs",
 		[]edit{
 			{"internal/entry/asm.go", `prSetNoNewPrivs = unix.PR_SET_NO_NEW_PRIVS`, `prSetNoNewPrivs = unix.PR_SET_KEEPCAPS`},
-			{"internal/priv/become.go", `if err := wantFlag("NO_NEW_PRIVS", unix.PR_GET_NO_NEW_PRIVS, 1); err != nil {`, `if err := error(nil); err != nil {`},
+			{"internal/priv/become.go", `[]flag{noNewPrivs, notDumpable}`, `[]flag{notDumpable}`},
 		},
 		"conformance", "^TestWatchHolds$", "NoNewPrivs",
 	},
@@ -25,17 +25,17 @@ var processMutants = []mutant{
 	},
 	{
 		"to drop after a bracket",
-		[]edit{{"internal/priv/bracket.go", `insist(func() error { return setCaps(own, permitted) })`, `insist(func() error { return nil })`}},
+		[]edit{{"internal/priv/priv.go", `retry(func() error { return setCaps(callerCaps, permitted) })`, `retry(func() error { return nil })`}},
 		"./internal/priv", "^TestScenarios$", "after With: CapEff is",
 	},
 	{
 		"what the watcher keeps",
-		[]edit{{"internal/helper/watch.go", `priv.Shed(rights(tasks) | priv.DACReadSearch)`, `priv.KeepOnly(rights(tasks))`}},
+		[]edit{{"internal/helper/watch.go", `priv.Shed(capabilities(tasks) | priv.DACReadSearch)`, `priv.KeepOnly(capabilities(tasks))`}},
 		"conformance", "^TestWatchRoot$", "CapPrm",
 	},
 	{
 		"the filter",
-		[]edit{{"internal/seccomp/confine.go", `return install(f.program(space[:0]))`, `_ = f.program(space[:0]); return nil`}},
+		[]edit{{"internal/seccomp/seccomp.go", `return install(f.program(space[:0]))`, `_ = f.program(space[:0]); return nil`}},
 		"conformance", "^TestConfinedWhileWaiting$", "Seccomp",
 	},
 	{
@@ -59,34 +59,34 @@ var processMutants = []mutant{
 	{
 		"to take back what was not sent",
 		[]edit{{
-			"internal/helper/mount.go", "err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
-			"err = sendDevice(socket, device)\n	}\n	if err != nil {\n		return err",
+			"internal/helper/mount.go", "err = send()\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
+			"err = send()\n	}\n	if err != nil {\n		return err",
 		}},
 		"conformance", "^TestSendFails$", "still mounted",
 	},
 	{
 		"to judge again in sync-init",
-		[]edit{{"internal/helper/sync.go", `prepared.Mount(wait, h.judgeAgain(at, device))`, `prepared.Mount(wait, func() error { return nil })`}},
+		[]edit{{"internal/helper/syncinit.go", `prepared.Mount(wait, h.reauthorize(at, device))`, `prepared.Mount(wait, func() error { return nil })`}},
 		"conformance", "^TestSyncInitJudgedAfterInit$", "status 0, want -1",
 	},
 	{
 		"a fuse.conf that others can write",
-		[]edit{{"internal/helper/conf.go", `case st.Mode&0o022 != 0:`, `case false:`}},
+		[]edit{{"internal/fuseconf/fuseconf.go", `case mode&0o022 != 0:`, `case false:`}},
 		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
 	},
 	{
 		"a fuse.conf of somebody else's",
-		[]edit{{"internal/helper/conf.go", `case st.Uid != 0:`, `case false:`}},
+		[]edit{{"internal/fuseconf/fuseconf.go", `case owner != 0:`, `case false:`}},
 		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
 	},
 	{
 		"a daemon that lives",
-		[]edit{{"internal/helper/watch.go", `if !target.Dead() {`, `if false {`}},
+		[]edit{{"internal/helper/watch.go", `if err == nil && !target.Dead() {`, `if false {`}},
 		"conformance", "^TestWatchDaemonLives$", "the mount is gone",
 	},
 	{
 		"a dead mount on top",
-		[]edit{{"internal/mount/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		[]edit{{"internal/mount/detach.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
 		"conformance", "^TestWatchDeadOnTop$", "want both",
 	},
 	{
@@ -101,17 +101,17 @@ var processMutants = []mutant{
 	},
 	{
 		"the log",
-		[]edit{{"internal/helper/log.go", "func (h *helper) log(text string) {\n", "func (h *helper) log(text string) {\n	return\n"}},
+		[]edit{{"internal/helper/report.go", "func (h *helper) log(text string) {\n", "func (h *helper) log(text string) {\n	return\n"}},
 		"conformance", "^TestLog$", "i/o timeout",
 	},
 	{
 		"escapes in the log",
-		[]edit{{"internal/helper/log.go", `printable.Text(text)`, `strings.Clone(printable.Text("") + text)`}},
+		[]edit{{"internal/helper/report.go", `strings.ToValidUTF8(printable.Text(text), "?")`, `strings.ToValidUTF8(printable.Text("")+text, "?")`}},
 		"conformance", "^TestLog$", "logged",
 	},
 	{
 		"a bound for the log",
-		[]edit{{"internal/helper/log.go", `if len(text) <= maxField {`, `if len(text) >= 0 {`}},
+		[]edit{{"internal/helper/report.go", `if len(text) <= maxField {`, `if len(text) >= 0 {`}},
 		"conformance", "^TestLog$", "i/o timeout",
 	},
 	{
@@ -121,7 +121,7 @@ var processMutants = []mutant{
 	},
 	{
 		"escapes in tables",
-		[]edit{{"internal/mtab/escape.go", `if !strings.ContainsAny(s, escaped) {`, `if s != "\x00" {`}},
+		[]edit{{"internal/mtab/utab.go", `if !strings.ContainsAny(s, escaped) {`, `if s != "\x00" {`}},
 		"conformance", "^TestOurs$/^as-it-is$/^tables$", "SRC=s t TARGET=",
 	},
 }

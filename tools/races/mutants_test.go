@@ -34,8 +34,8 @@ const (
 
 func TestMutants(t *testing.T) {
 	install(t) // the same needs
-	suites := map[string]string{"attacks": "/proc/self/exe"}
-	for _, suite := range []string{"conformance", "anywhere"} {
+	suites := map[string]string{"races": "/proc/self/exe"}
+	for _, suite := range []string{"conformance", "faults"} {
 		suites[suite] = filepath.Join(t.TempDir(), suite+".test")
 		goTool(t, "..", "test", "-c", "-o", suites[suite], "./"+suite)
 	}

@@ -3,47 +3,47 @@ package races
 // gone is what a trial says when somebody else's mount was taken.
 const gone = "a mount of somebody else is gone"
 
-// kernelMutants act on something else than what was judged.
-var kernelMutants = []mutant{
+// mountMutants act on something else than what was judged.
+var mountMutants = []mutant{
 	{
 		"the mount id before -u acts",
-		[]edit{{"internal/mount/unmount.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
-		"attacks", "^TestNames$/^-u$/^last_for_root's_tmpfs$", gone,
+		[]edit{{"internal/mount/detach.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		"races", "^TestNames$/^-u$/^last_for_root's_tmpfs$", gone,
 	},
 	{
 		"whether the mountpoint lies in our namespace",
-		[]edit{{"internal/mtab/holds.go", `return false, ErrOutside`, `return true, nil`}},
+		[]edit{{"internal/mtab/mtab.go", `return false, ErrOutside`, `return true, nil`}},
 		"conformance", "^TestLooseTree$/^statmount_fsopen_m$", "lies on m",
 	},
 	{
 		"the undo of a mount that does not show",
-		[]edit{{"internal/mount/mount.go", `failed := detachTop(m.fd)`, `failed := error(nil)`}},
+		[]edit{{"internal/mount/attach.go", `failed := detachTop(m.fd)`, `failed := error(nil)`}},
 		"conformance", "^TestOutsideOfChroot$", "mounts before",
 	},
 	{
 		"-u through a symlink",
 		[]edit{{"internal/mount/privileged.go", `unix.UMOUNT_NOFOLLOW|flags`, `flags`}},
-		"attacks", "^TestNames$/^-u$/^last_for_link_to_root's_tmpfs$", gone,
+		"races", "^TestNames$/^-u$/^last_for_link_to_root's_tmpfs$", gone,
 	},
 	{
 		"-u -z by the name",
-		[]edit{{"internal/mount/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
-		"attacks", "^TestNames$/^-u_-z$/^last_for_bob's_fuse$", gone,
+		[]edit{{"internal/mount/detach.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
+		"races", "^TestNames$/^-u_-z$/^last_for_bob's_fuse$", gone,
 	},
 	{
 		"the undo by the name",
-		[]edit{{"internal/mount/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
-		"attacks", "^TestTable$/^failed_send$/^alice_detaches_and_root_mounts_there$", gone,
+		[]edit{{"internal/mount/detach.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
+		"races", "^TestTable$/^failed_send$/^alice_detaches_and_root_mounts_there$", gone,
 	},
 	{
 		"the watcher by the name",
-		[]edit{{"internal/mount/unmount.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
-		"attacks", "^TestNames$/^auto_unmount$/^last_for_root's_tmpfs$", gone,
+		[]edit{{"internal/mount/detach.go", `return detachTop(t.fd)`, `return unix.ENOENT`}},
+		"races", "^TestNames$/^auto_unmount$/^last_for_root's_tmpfs$", gone,
 	},
 	{
 		"the undo by the place",
 		[]edit{{
-			"internal/mount/mount.go",
+			"internal/mount/attach.go",
 			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, err",
 			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
 		}},
@@ -52,29 +52,29 @@ var kernelMutants = []mutant{
 	{
 		"the undo by the place, with root's mount there",
 		[]edit{{
-			"internal/mount/mount.go",
+			"internal/mount/attach.go",
 			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, err",
 			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
 		}},
-		"attacks", "^TestTable$/^mount_by_mount\\(2\\)$/^root_mounts_there_meanwhile$", gone,
+		"races", "^TestTable$/^mount_by_mount\\(2\\)$/^root_mounts_there_meanwhile$", gone,
 	},
 	{
 		"whose mount is found after mount(2)",
 		[]edit{{
-			"internal/mount/mount.go",
+			"internal/mount/attach.go",
 			`if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {`,
 			`if err != nil || false && (isRoot || mountopts.IsFuse(e.Type) || owner != t.UserID) {`,
 		}},
-		"attacks", "^TestNames$/^failed_send,_mount\\(2\\)$/^last_for_bob's_fuse$", "exit 1, 0 descriptors, and 1 mounts came",
+		"races", "^TestNames$/^failed_send,_mount\\(2\\)$/^last_for_bob's_fuse$", "exit 1, 0 descriptors, and 1 mounts came",
 	},
 	{
 		"on what the mount lies",
-		[]edit{{"internal/mount/mount.go", `if !direct {`, `if false && !direct {`}},
+		[]edit{{"internal/mount/attach.go", `if !direct {`, `if false && !direct {`}},
 		"conformance", "^TestSyncInitTakenBackFirst$", "status 0, want -16",
 	},
 	{
 		"a mount that should not be, before the caller hears of it",
-		[]edit{{"internal/helper/sync.go", "		err = h.takeBack(err, mounted)\n", "		defer func() { _ = h.takeBack(err, mounted) }()\n"}},
+		[]edit{{"internal/helper/syncinit.go", "		err = h.takeBack(err, mounted)\n", "		defer func() { _ = h.takeBack(err, mounted) }()\n"}},
 		"conformance", "^TestSyncInitTakenBackFirst$", "taken back as call",
 	},
 	{
@@ -84,52 +84,52 @@ var kernelMutants = []mutant{
 	},
 	{
 		"what lies on the mountpoint by now",
-		[]edit{{"internal/mount/mountpoint.go", `if at.topmost(at.place.parent, at.place.name) {`, `if true || at.topmost(at.place.parent, at.place.name) {`}},
+		[]edit{{"internal/mount/mountpoint.go", `if at.isAt(at.place.parent, at.place.name) {`, `if true || at.isAt(at.place.parent, at.place.name) {`}},
 		"conformance", "^TestJudgedBeforeAttaching$/^mount2$/^something_mounted_there$", "if only for a moment",
 	},
 	{
 		"the pinned mountpoint, new API",
 		[]edit{{
-			"internal/mount/mountcontext.go", `return moveMount(fd, at.fd)`,
-			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
+			"internal/mount/attach.go", `return moveMount(fd, at.fd)`,
+			`again, _ := pathfd.Open(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
 		}},
-		"attacks", "^TestNames$/^mount$/^parent_for_root's_directory$", "mounted over what belongs to uid 0",
+		"races", "^TestNames$/^mount$/^parent_for_root's_directory$", "mounted over what belongs to uid 0",
 	},
 	{
 		"the pinned mountpoint, sync-init",
 		[]edit{{
-			"internal/mount/mountcontext.go", `return moveMount(fd, at.fd)`,
-			`again, _ := openPath(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
+			"internal/mount/attach.go", `return moveMount(fd, at.fd)`,
+			`again, _ := pathfd.Open(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
 		}},
-		"attacks", "^TestNames$/^sync-init$/^middle_for_link_to_root's_directory$", "mounted over what belongs to uid 0",
+		"races", "^TestNames$/^sync-init$/^middle_for_link_to_root's_directory$", "mounted over what belongs to uid 0",
 	},
 	{
 		"the pinned mountpoint, mount(2)",
-		[]edit{{"internal/mount/mountcall.go", `target = "."`, `target = at.facts.Path`}},
-		"attacks", "^TestNames$/^mount_by_mount\\(2\\)$/^middle_for_root's_directory$", "mounted over what belongs to uid 0",
+		[]edit{{"internal/mount/attach.go", `target = "."`, `target = at.facts.Path`}},
+		"races", "^TestNames$/^mount_by_mount\\(2\\)$/^middle_for_root's_directory$", "mounted over what belongs to uid 0",
 	},
 	{
 		"a symlink as mountpoint",
-		[]edit{{"internal/mount/mountpoint.go", `openPath(p.parent, p.name, unix.O_NOFOLLOW)`, `openPath(p.parent, p.name, 0)`}},
+		[]edit{{"internal/mount/mountpoint.go", "fd, err := pathfd.Open(p.parent, p.name, unix.O_NOFOLLOW)", "fd, err := pathfd.Open(p.parent, p.name, 0)"}},
 		"conformance", "^TestOurs$/^as-it-is$/^mountpoints$", "exit status 0, want 1",
 	},
 	{
 		"nosuid forgotten",
-		[]edit{{"internal/mount/mountcontext.go", `{t.NoSuid, unix.MOUNT_ATTR_NOSUID},`, ``}},
+		[]edit{{"internal/fsparam/fsparam.go", `attribute: unix.MOUNT_ATTR_NOSUID,`, ``}},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "the kernel did not keep nosuid and nodev",
 	},
 	{
 		"nosuid forgotten, and not read back",
 		[]edit{
-			{"internal/mount/mountcontext.go", `{t.NoSuid, unix.MOUNT_ATTR_NOSUID},`, ``},
-			{"internal/mount/mount.go", `if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {`, `if false {`},
+			{"internal/fsparam/fsparam.go", `attribute: unix.MOUNT_ATTR_NOSUID,`, ``},
+			{"internal/mount/attach.go", `if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {`, `if false {`},
 		},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "has nosuid",
 	},
 	{
 		"the topmost mount",
 		[]edit{{
-			"internal/mount/unmount.go", "if t.entry, t.isRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}",
+			"internal/mount/detach.go", "if t.entry, t.isRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}",
 			"if t.entry, t.isRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}\n" +
 				"	if below, err := mtab.ByOldID(t.entry.Parent); err == nil && mtab.Same(below, below) && below.Type == \"fuse\" {\n		t.entry = below\n	}",
 		}},
@@ -137,7 +137,7 @@ var kernelMutants = []mutant{
 	},
 	{
 		"a device in use",
-		[]edit{{"internal/mount/child.go", `const fsconfigCreateNew = 8`, `const fsconfigCreateNew = 6`}},
+		[]edit{{"internal/mount/syncinit.go", `const fsconfigCreateNew = 8`, `const fsconfigCreateNew = 6`}},
 		"conformance", "^TestSyncInitRefusedLater$/^device_used_elsewhere$", "status 0, want -16",
 	},
 }
