@@ -2,14 +2,19 @@ package collect
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/diagnose"
+	"github.com/go-fusermount/fusermount/internal/fstypes"
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
@@ -22,6 +27,7 @@ type Found struct {
 	// at that mount: to look up a name in it would be to ask its daemon.
 	Mount  mtab.Entry
 	Inside bool
+	Link   bool // the last component was a symbolic link
 }
 
 // FUSE says whether the path leads to or into a FUSE mount.
@@ -41,8 +47,7 @@ type walk struct {
 // maxLinks bounds the links on one path, as the kernel does.
 const maxLinks = 40
 
-// Find follows a path to a mountpoint as mounting does: the last component is not
-// followed if it is a link.
+// Find follows a path as the kernel does, the last component as well.
 func Find(path string) (Found, error) {
 	w := &walk{at: Found{FD: -1}, left: components(path)}
 	err := w.start(path)
@@ -92,7 +97,7 @@ func (w *walk) step() error {
 	if err != nil {
 		return err
 	}
-	if len(w.left) == 0 || next.FUSE() {
+	if next.FUSE() {
 		return w.move(next)
 	}
 	target, isLink, err := readLink(next.FD)
@@ -102,6 +107,7 @@ func (w *walk) step() error {
 	if err := next.Close(); err != nil {
 		return err
 	}
+	w.at.Link = w.at.Link || len(w.left) == 0
 	if w.links++; w.links > maxLinks {
 		return unix.ELOOP
 	}
@@ -118,6 +124,7 @@ func (w *walk) step() error {
 
 func (w *walk) move(next Found) error {
 	err := w.leave()
+	next.Link = w.at.Link
 	w.at = next
 	return err
 }
@@ -151,4 +158,73 @@ func readLink(fd int) (target string, isLink bool, err error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlinkat(fd, "", buf)
 	return string(buf[:max(n, 0)]), true, err
+}
+
+// Place judges a path as mounting would, and stops at FUSE. mounts are those of the
+// table.
+func Place(path string, c policy.Caller, settings fuseconf.Settings, mounts []diagnose.Mount) *diagnose.Place {
+	found, err := Find(path)
+	if err != nil {
+		return &diagnose.Place{Path: path, Problem: problem(err)}
+	}
+	defer found.Close()
+	place := &diagnose.Place{Path: found.Path}
+	if found.Link {
+		place.Link = path
+	}
+	if found.FUSE() {
+		if m := listed(found, mounts); found.Inside {
+			place.Through = m
+		} else {
+			place.Mounted = m
+			m.Users = Users(found.Mount)
+		}
+		return place
+	}
+	facts, err := mount.Describe(found.FD, found.Path, c.UID)
+	if err != nil {
+		place.Problem = problem(&mount.AccessError{Path: found.Path, Errno: err})
+		return place
+	}
+	if place.Problem = problem(policy.Over(c, settings, facts)); place.Problem != nil && readOnly(found.FD) {
+		place.Problem.Next = "the file system there is read-only: choose a directory on another one"
+	}
+	place.Kind = facts.Kind.String()
+	place.FSName = fstypes.Name(facts.FSType)
+	return place
+}
+
+// problem is an error as mounting would tell it.
+func problem(err error) *diagnose.Problem {
+	if err == nil {
+		return nil
+	}
+	p := &diagnose.Problem{Text: err.Error()}
+	var access *mount.AccessError
+	var refusal *policy.Refusal
+	if errors.As(err, &access) {
+		p.Next = access.Hint()
+	} else if errors.As(err, &refusal) {
+		p.Next = refusal.Hint
+	}
+	return p
+}
+
+func readOnly(fd int) bool {
+	var fs unix.Statfs_t
+	return unix.Fstatfs(fd, &fs) == nil && fs.Flags&unix.ST_RDONLY != 0
+}
+
+// listed finds the mount that was met among those of the table. One that is not there
+// was mounted meanwhile, or lies outside of the process's root.
+func listed(found Found, mounts []diagnose.Mount) *diagnose.Mount {
+	e := found.Mount
+	if i := slices.IndexFunc(mounts, func(m diagnose.Mount) bool { return m.ID == e.ID }); i >= 0 {
+		return &mounts[i]
+	}
+	owner, _ := e.Owner()
+	return &diagnose.Mount{
+		Mountpoint: found.Path, Type: e.Type, Owner: owner, FSOptions: e.SuperOptions, ID: e.ID,
+		State: diagnose.Unknown, Waiting: -1,
+	}
 }

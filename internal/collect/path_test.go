@@ -38,6 +38,7 @@ func places(t *testing.T) (dir string, s *fusetest.Server) {
 func TestFind(t *testing.T) {
 	dir, s := places(t)
 	t.Chdir(dir)
+	links := map[string]bool{"rel": true, "abs": true, "to-m": true, "to-m/.": true, "through": true}
 	for _, c := range []struct {
 		path   string
 		want   string // canonical; as given where it leads inside
@@ -51,11 +52,12 @@ func TestFind(t *testing.T) {
 		{"rel/e", "/d/e", false, false},
 		{"abs/e", "/d/e", false, false},
 		{"d/up/..", "/d", false, false},
-		{"rel", "/rel", false, false}, // the last one is not followed
-		{"dangling", "/dangling", false, false},
+		{"rel", "/d", false, false},
+		{"abs", "/d", false, false},
 		{"m", "/m", true, false},
-		{"to-m", "/to-m", false, false},
-		{"to-m/.", "/to-m", false, false},
+		{"to-m", "/m", true, false},
+		{"to-m/.", "/m", true, false},
+		{"through", "through", true, true},
 		{"m/hello", "m/hello", true, true},
 		{"m/..", "m/..", true, true},
 		{"to-m/x/y/z", "to-m/x/y/z", true, true},
@@ -70,7 +72,7 @@ func TestFind(t *testing.T) {
 		if !c.inside {
 			want = dir + c.want
 		}
-		if got.Path != want || got.FUSE() != c.fuse || got.Inside != c.inside {
+		if got.Path != want || got.FUSE() != c.fuse || got.Inside != c.inside || got.Link != links[c.path] {
 			t.Errorf("Find(%q) = %q, FUSE %v, inside %v; want %q, %v, %v", c.path, got.Path, got.FUSE(), got.Inside, want, c.fuse, c.inside)
 		}
 		if err := got.Close(); err != nil {
@@ -88,6 +90,8 @@ func TestFindNothing(t *testing.T) {
 		"nosuch/x":   {Errno: unix.ENOENT, Parent: true},
 		"self/x":     {Errno: unix.ELOOP, Parent: true},
 		"a/x":        {Errno: unix.ELOOP, Parent: true},
+		"dangling":   {Errno: unix.ENOENT},
+		"self":       {Errno: unix.ELOOP},
 		"dangling/x": {Errno: unix.ENOENT, Parent: true},
 	} {
 		_, err := Find(path)

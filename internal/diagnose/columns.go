@@ -1,131 +1,76 @@
 package diagnose
 
 import (
-	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/go-fusermount/fusermount/internal/printable"
 )
 
 // column is one column of a table.
 type column struct {
-	title   string
-	right   bool // numbers
-	keepEnd bool // of a text that is cut the end is kept: the end of a path says more
-	mayGo   bool // the column is left out where not even least is there for it
-	// least is the width down to which the column is cut; 0 means that it never
-	// is. turn says which column is cut first.
-	least, turn int
+	title string
+	right bool // numbers
+	drop  int  // the column with the lowest number is left out first; 0: it stays
 }
 
-const (
-	gap  = 2
-	mark = "..." // what was cut away
-)
+const gap = 2
 
-// layout writes a table with aligned columns. A line is longer than width only
-// where nothing is left to be cut.
-func layout(columns []column, rows [][]string, width int) string {
-	cells := make([][]string, 0, len(rows)+1)
-	var titles []string
-	for _, c := range columns {
-		titles = append(titles, c.title)
+// layout writes a table with aligned columns. No text is cut: columns are left out
+// until a line fits, or none is left that may go.
+func layout(columns []column, rows [][]string, style Style) string {
+	titles := make([]string, len(columns))
+	for i, c := range columns {
+		titles[i] = c.title
 	}
-	cells = append(cells, titles)
-	for _, row := range rows {
+	widths := make([]int, len(columns))
+	cells := make([][]string, 0, len(rows)+1)
+	for _, row := range append([][]string{titles}, rows...) {
 		clean := make([]string, len(row))
 		for i, text := range row {
 			clean[i] = printable.Text(text)
+			widths[i] = max(widths[i], displayWidth(clean[i]))
 		}
 		cells = append(cells, clean)
 	}
-	widths := make([]int, len(columns))
-	for _, row := range cells {
-		for i, text := range row {
-			widths[i] = max(widths[i], displayWidth(text))
-		}
-	}
-	if width > 0 {
-		shrink(columns, widths, width)
+	if style.Width > 0 {
+		leaveOut(columns, widths, style.Width)
 	}
 	var b strings.Builder
-	for _, row := range cells {
-		writeRow(&b, columns, widths, row)
+	for n, row := range cells {
+		line := ""
+		for i, text := range row {
+			if widths[i] == 0 {
+				continue
+			}
+			blanks := strings.Repeat(" ", widths[i]-displayWidth(text))
+			if n > 0 && columns[i].title == "STATE" {
+				text = style.paint(text, text)
+			}
+			if columns[i].right {
+				text, blanks = blanks+text, ""
+			}
+			line += text + blanks + strings.Repeat(" ", gap)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
 }
 
-// shrink cuts columns, each in its turn, until a line fits. A width of 0 stands
-// for a column that is left out.
-func shrink(columns []column, widths []int, width int) {
+// leaveOut sets the widths of columns that are left out to 0.
+func leaveOut(columns []column, widths []int, width int) {
 	excess := -gap - width
 	for _, w := range widths {
 		excess += w + gap
 	}
-	var order []int
-	for i, c := range columns {
-		if c.least > 0 {
-			order = append(order, i)
+	for n := 1; excess > 0 && n < len(columns); n++ {
+		for i, c := range columns {
+			if c.drop == n {
+				excess -= widths[i] + gap
+				widths[i] = 0
+			}
 		}
 	}
-	slices.SortFunc(order, func(a, b int) int { return columns[a].turn - columns[b].turn })
-	for _, i := range order {
-		spare := widths[i] - columns[i].least
-		switch {
-		case excess <= 0:
-			return
-		case columns[i].mayGo && spare < excess:
-			excess -= widths[i] + gap
-			widths[i] = 0
-		case spare > 0:
-			cut := min(spare, excess)
-			excess -= cut
-			widths[i] -= cut
-		}
-	}
-}
-
-func writeRow(b *strings.Builder, columns []column, widths []int, row []string) {
-	line := ""
-	for i, text := range row {
-		if widths[i] == 0 {
-			continue
-		}
-		text = cut(text, widths[i], columns[i].keepEnd)
-		blanks := strings.Repeat(" ", widths[i]-displayWidth(text))
-		if columns[i].right {
-			text = blanks + text
-		} else {
-			text += blanks
-		}
-		line += text + strings.Repeat(" ", gap)
-	}
-	b.WriteString(strings.TrimRight(line, " ") + "\n")
-}
-
-// cut shortens a text to a width, with a mark where something is missing.
-func cut(text string, width int, keepEnd bool) string {
-	excess := displayWidth(text) - width
-	if excess <= 0 {
-		return text
-	}
-	excess += len(mark)
-	if keepEnd {
-		for excess > 0 {
-			r, size := utf8.DecodeRuneInString(text)
-			text = text[size:]
-			excess -= runeWidth(r)
-		}
-		return mark + text
-	}
-	for excess > 0 {
-		r, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
-		excess -= runeWidth(r)
-	}
-	return text + mark
 }
 
 // displayWidth is the number of a terminal's columns that a text takes.

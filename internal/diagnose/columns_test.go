@@ -1,76 +1,69 @@
 package diagnose
 
 import (
+	"strings"
 	"testing"
 )
 
-const narrow = `
-MOUNTPOINT            SOURCE      TYPE        OWNER        STATE     ID     CONN
-...irectory name/mnt  alice@h...  fuse.sshfs  1000(alice)  alive    123       44
-/m\033[2J             日本        fuse        ?            unknown    7  7340032
-/z                                fuseblk...  4294967295   hung       0        0
-`
-
-func TestListText(t *testing.T) {
-	mounts := []Mount{
+func listed() []Mount {
+	return []Mount{
 		{
 			Mountpoint: "/home/alice/a long directory name/mnt", Source: "alice@host.example.org:/srv", Type: "fuse.sshfs",
-			Owner: 1000, HasOwner: true, OwnerName: "alice", Options: "rw,nosuid,nodev", FSOptions: "rw,user_id=1000,group_id=5,allow_other",
+			Owner: 1000, OwnerName: "alice", Options: "rw,nosuid,nodev", FSOptions: "rw,user_id=1000,group_id=5,allow_other",
 			ID: 123, Connection: 44, State: Alive,
 		},
 		{Mountpoint: "/m\x1b[2J", Source: "日本", Type: "fuse", ID: 7, Connection: 7340032, State: Unknown, Options: "ro"},
-		{Mountpoint: "/z", Type: "fuseblk.ntfs-3g", Owner: 4294967295, HasOwner: true, State: Hung, Options: "rw", FSOptions: "ro,blksize=4096"},
+		{Mountpoint: "/z", Type: "fuseblk.ntfs-3g", Owner: 4294967295, State: Hung, Options: "rw", FSOptions: "ro,blksize=4096"},
 	}
+}
+
+// Nothing is cut: columns go, and neither the mountpoint nor the state.
+func TestListText(t *testing.T) {
 	for width, want := range map[int]string{
 		0: `
-MOUNTPOINT                             SOURCE                       TYPE             OWNER        STATE     ID     CONN  OPTIONS
-/home/alice/a long directory name/mnt  alice@host.example.org:/srv  fuse.sshfs       1000(alice)  alive    123       44  rw,nosuid,nodev,allow_other
-/m\033[2J                              日本                         fuse             ?            unknown    7  7340032  ro
-/z                                                                  fuseblk.ntfs-3g  4294967295   hung       0        0  rw,ro,blksize=4096
+MOUNTPOINT                             STATE    TYPE             SOURCE                       OWNER         ID     CONN  OPTIONS
+/home/alice/a long directory name/mnt  alive    fuse.sshfs       alice@host.example.org:/srv  1000(alice)  123       44  rw,nosuid,nodev,allow_other
+/m\033[2J                              unknown  fuse             日本                         0              7  7340032  ro
+/z                                     hung     fuseblk.ntfs-3g                               4294967295     0        0  rw,ro,blksize=4096
 `,
-		136: `
-MOUNTPOINT                             SOURCE                       TYPE             OWNER        STATE     ID     CONN  OPTIONS
-/home/alice/a long directory name/mnt  alice@host.example.org:/srv  fuse.sshfs       1000(alice)  alive    123       44  rw,nosuid,no...
-/m\033[2J                              日本                         fuse             ?            unknown    7  7340032  ro
-/z                                                                  fuseblk.ntfs-3g  4294967295   hung       0        0  rw,ro,blksiz...
+		130: `
+MOUNTPOINT                             STATE    TYPE             SOURCE                       OWNER         ID     CONN
+/home/alice/a long directory name/mnt  alive    fuse.sshfs       alice@host.example.org:/srv  1000(alice)  123       44
+/m\033[2J                              unknown  fuse             日本                         0              7  7340032
+/z                                     hung     fuseblk.ntfs-3g                               4294967295     0        0
 `,
-		100: `
-MOUNTPOINT                             SOURCE      TYPE           OWNER        STATE     ID     CONN
-/home/alice/a long directory name/mnt  alice@h...  fuse.sshfs     1000(alice)  alive    123       44
-/m\033[2J                              日本        fuse           ?            unknown    7  7340032
-/z                                                 fuseblk.nt...  4294967295   hung       0        0
+		80: `
+MOUNTPOINT                             STATE    TYPE
+/home/alice/a long directory name/mnt  alive    fuse.sshfs
+/m\033[2J                              unknown  fuse
+/z                                     hung     fuseblk.ntfs-3g
 `,
-		80: narrow,
-		20: narrow, // nothing is left to be cut
+		20: `
+MOUNTPOINT                             STATE
+/home/alice/a long directory name/mnt  alive
+/m\033[2J                              unknown
+/z                                     hung
+`,
 	} {
-		if got := "\n" + ListText(mounts, width); got != want {
+		if got := "\n" + ListText(listed(), Style{Width: width}); got != want {
 			t.Errorf("width %d:%s\nwant:%s", width, got, want)
 		}
 	}
-	if got := ListText(nil, 80); got != "no FUSE file system is mounted here\n" {
+	if got := ListText(nil, Style{Width: 80}); got != "" {
 		t.Errorf("of nothing: %q", got)
 	}
 }
 
-func TestCut(t *testing.T) {
-	for _, c := range []struct {
-		text    string
-		width   int
-		keepEnd bool
-		want    string
-	}{
-		{"abcdef", 6, false, "abcdef"},
-		{"abcdefg", 6, false, "abc..."},
-		{"abcdefg", 6, true, "...efg"},
-		{"日本日本", 7, false, "日本..."},
-		{"日本日本", 7, true, "...日本"},
-		{"日本日本日本", 8, false, "日本..."}, // half a character is none
-		{"e\u0301e\u0301e\u0301e\u0301", 4, false, "e\u0301e\u0301e\u0301e\u0301"},
-		{"\xff\xff\xff\xff\xff\xff\xff", 6, false, "\xff\xff\xff..."},
-	} {
-		if got := cut(c.text, c.width, c.keepEnd); got != c.want {
-			t.Errorf("cut(%q, %d, %v) = %q, want %q", c.text, c.width, c.keepEnd, got, c.want)
+// Colours take no room, and no name can bring its own.
+func TestListColours(t *testing.T) {
+	plain, coloured := ListText(listed(), Style{}), ListText(listed(), Style{Colour: true})
+	for _, word := range []string{"\033[32malive\033[0m    fuse.sshfs", "\033[31mhung\033[0m ", "\033[35munknown\033[0m  fuse "} {
+		if !strings.Contains(coloured, word) {
+			t.Errorf("no %q in %q", word, coloured)
 		}
+	}
+	if got := strings.NewReplacer("\033[32m", "", "\033[31m", "", "\033[35m", "", "\033[0m", "").Replace(coloured); got != plain {
+		t.Errorf("%s\nwant %s", got, plain)
 	}
 }
 

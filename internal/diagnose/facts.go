@@ -1,26 +1,28 @@
 package diagnose
 
 import (
+	"cmp"
+
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 )
 
-// Facts is what --check judges: all of it was found out as the caller, after
-// every privilege had been given up.
+// Facts is what is judged, as it was found out with the rights of the caller.
 type Facts struct {
 	UID     uint32
 	Device  Device
 	Program Program
-	Around  Around
+	Process Process
+	System  System
 	Conf    Conf
 
-	Mounts  []Mount
-	Fusectl bool
-	Count   int // FUSE file systems in this namespace
+	Mounts        []Mount
+	MountsUnknown string // why the table cannot be read; empty: it can
+	Fusectl       bool   // the control files are mounted
 
-	Place *Place // nil where no mountpoint was named
+	Place *Place // nil where no path was given
 }
 
-// Problem is an error in the words that mounting has for it, and its hint.
+// Problem is an error in the words of mounting, and what to do about it.
 type Problem struct{ Text, Next string }
 
 // Device is the fuse device, and the module behind it.
@@ -28,43 +30,52 @@ type Device struct {
 	Path    string
 	Problem *Problem // nil: it opens
 	Absent  bool     // the problem is that it, or its driver, is not there
-	Wrong   bool     // it opens, and is something else
-	Known   bool     // the kernel lists the file system type
-	// Module is the file of a module that is not loaded, empty where none was
-	// found; Locked says that this kernel loads no modules any more.
+	Wrong   *Problem // it is not the fuse device
+	// Known says that the kernel lists the file system type; KnownErr is why that
+	// cannot be told.
+	Known    bool
+	KnownErr string
+	// Module is the file of a module that is not loaded, empty where none was found;
+	// Locked says that this kernel loads no modules any more.
 	Module string
 	Locked bool
 }
 
-// Program is this program's own file, and what it got from it.
+// Program is the installed helper.
 type Program struct {
-	Path       string // empty where the file cannot be examined
+	Path       string
+	Problem    *Problem // none was found, or it cannot be examined
 	Owner      uint32
 	Setuid     bool
-	Capability bool   // cap_sys_admin of the file
+	Capability bool   // CAP_SYS_ADMIN as a file capability
 	NoSuid     bool   // of the mount that it lies on
 	Under      string // the mountpoint of that mount, where NoSuid is set; empty where it is not known
-	NoNewPrivs bool   // as it was at the start
-
-	Privileged bool   // CAP_SYS_ADMIN was there at the start
-	Missing    string // why it was not, in the words of mounting
 }
 
-// Around is what surrounds the process.
-type Around struct {
+// Process is what holds for this process, and so for a helper that it would start.
+type Process struct {
+	Admin      bool // has CAP_SYS_ADMIN
+	Bounded    bool // the bounding set lacks CAP_SYS_ADMIN
+	NoNewPrivs bool
+	Tracer     int    // process that traces this one; 0: none
+	Filters    int    // seccomp filters
+	Profile    string // of AppArmor, empty for none
+	Mode       string // of the profile: enforce, complain ...
+	Unknown    string // why none of that is known; empty: it is
+}
+
+// System is what surrounds the process.
+type System struct {
 	Release     string // of the kernel
 	InitialUser bool   // the user namespace is the first one
 	IDs         string // uid_map otherwise
 	OuterMounts bool   // the mount namespace belongs to an outer user namespace
-	Container   string // what says so; empty: nothing does
-	Filters     int    // seccomp filters that were there before our own
-	Profile     string // of AppArmor, empty for none
-	Mode        string // of the profile: enforce, complain …
+	Container   string // what indicates one; empty: nothing does
 
 	NewMount, Statmount, SyncInit Feature
 }
 
-// Feature is whether something of the kernel can be had.
+// Feature is whether a feature of the kernel is available.
 type Feature int
 
 // The states of a feature.
@@ -72,25 +83,36 @@ const (
 	Absent Feature = iota
 	Present
 	Forbidden // something refuses it
-	Unasked   // there was nothing by which to ask
+	Unasked   // nothing could be asked
 )
 
 // Conf is /etc/fuse.conf.
 type Conf struct {
 	Absent   bool
-	Problem  *Problem // it is not used, and the defaults count
-	Fatal    bool     // nobody can mount while it is so
+	Problem  *Problem // it is not used, and the defaults hold
+	Fatal    bool     // no mount is possible while it is so
 	Allows   bool     // it is not used, and has user_allow_other
 	Lines    []fuseconf.Line
 	Settings fuseconf.Settings
 }
 
-// Place is the mountpoint that was named.
+// Place is the path that was given.
 type Place struct {
-	Path    string
-	Problem *Problem // it cannot be reached, or not be mounted over
-	Through *Mount   // the way to it leads into this mount, where a daemon would have to be asked
-	Mounted *Mount   // what is mounted on it already, if it is FUSE
-	Kind    string   // directory or file
-	FSName  string   // of the file system that it lies on
+	Path    string // where it leads
+	Link    string // the path as it was given, if it is a link
+	Problem *Problem
+	Through *Mount // the path leads into this mount, whose daemon would have to be asked
+	Mounted *Mount // the FUSE mount on the path
+	Kind    string // directory or file
+	FSName  string // of the file system that it lies on
 }
+
+// Holder is a process, or something else that has a PID of 0.
+type Holder struct {
+	PID  int
+	Name string
+}
+
+func (d Device) loadable() bool { return d.Absent && !d.Known && d.Module != "" && !d.Locked }
+
+func (s System) release() string { return cmp.Or(s.Release, "of unknown version") }

@@ -1,6 +1,7 @@
 package diagnose
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
@@ -9,39 +10,45 @@ import (
 )
 
 func TestListJSON(t *testing.T) {
-	got := ListJSON([]Mount{
+	got, err := ListJSON([]Mount{
 		{
-			Mountpoint: "/m\n\u202e\u061c\u2066", Source: "a\xffb", Type: "fuse.sshfs", Owner: 0, HasOwner: true, OwnerName: "root",
+			Mountpoint: "/m\n\u202e\u061c\u2066", Source: "a\xffb<", Type: "fuse.sshfs", Owner: 0, OwnerName: "root",
 			Options: "rw,nosuid", FSOptions: "rw,user_id=0", ID: 33, Connection: 44, State: Hung, Waiting: 2,
+			Daemon: []Holder{{7, "x"}}, Stopped: true,
 		},
-		{Mountpoint: "/n", Type: "fuse", Owner: 5, OwnerName: "", State: Unknown, Waiting: 7},
+		{Mountpoint: "/n", Type: "fuse", Owner: 5, State: Unknown, Waiting: -1},
 	}, true)
-	want := `{"version":1,"fusectl":true,"mounts":[
-{"mountpoint":"/m\u000a\u202e\u061c\u2066","source":"a` + "\ufffd" + `b","source_hex":"61ff62","type":"fuse.sshfs","owner":0,"owner_name":"root",` +
-		`"options":["rw","nosuid"],"fs_options":["rw","user_id=0"],"mount_id":33,"connection":44,"state":"hung","waiting":2},
-{"mountpoint":"/n","source":"","type":"fuse","owner":null,"owner_name":null,` +
-		`"options":[],"fs_options":[],"mount_id":0,"connection":0,"state":"unknown","waiting":null}
-]}
-`
-	if got != want {
-		t.Errorf("%s\nwant %s", got, want)
+	want := `{"version":1,"fusectl":true,"mounts":[` +
+		`{"mountpoint":"/m\n\u202e\u061c\u2066","source":"a\ufffdb<","source_hex":"61ff623c","type":"fuse.sshfs","owner":0,"owner_name":"root",` +
+		`"options":["rw","nosuid"],"fs_options":["rw","user_id=0"],"mount_id":33,"connection":44,"state":"hung","waiting":2,"pids":[7],"stopped":true,"blocked":false},` +
+		`{"mountpoint":"/n","source":"","type":"fuse","owner":5,"owner_name":null,` +
+		`"options":[],"fs_options":[],"mount_id":0,"connection":0,"state":"unknown","waiting":null,"pids":[],"stopped":false,"blocked":false}]}`
+	if compact(t, got) != want || err != nil {
+		t.Errorf("%s, %v\nwant %s", compact(t, got), err, want)
 	}
-	if got := ListJSON(nil, false); !json.Valid([]byte(got)) || !strings.Contains(got, `"fusectl":false,"mounts":[`) {
-		t.Errorf("of nothing: %s", got)
+	if got, err := ListJSON(nil, false); compact(t, got) != `{"version":1,"fusectl":false,"mounts":[]}` || err != nil {
+		t.Errorf("of nothing: %s, %v", got, err)
 	}
 }
 
-func TestCheckJSON(t *testing.T) {
-	got := CheckJSON([]Finding{ok("a", `say "x"`), warn("b", "c", "d\\")})
-	want := `{"version":1,"ok":true,"findings":[
-{"level":"ok","subject":"a","text":"say \"x\"","next":null},
-{"level":"warn","subject":"b","text":"c","next":"d\\"}
-]}
-`
-	if got != want {
-		t.Errorf("%s\nwant %s", got, want)
+func compact(t *testing.T, text string) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, []byte(text)); err != nil {
+		t.Errorf("%q: %v", text, err)
 	}
-	if got := CheckJSON([]Finding{fail("a", "b", "")}); !strings.Contains(got, `"ok":false`) {
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+func TestCheckJSON(t *testing.T) {
+	got, err := CheckJSON([]Finding{ok("a", `say "x"`), warn("b", "c\xff", "d\\")}, Facts{})
+	want := `{"version":1,"ok":true,"summary":"nothing keeps you from mounting here (1 warning)","findings":[` +
+		`{"level":"ok","subject":"a","text":"say \"x\"","next":null},` +
+		`{"level":"warn","subject":"b","text":"c\ufffd","text_hex":"63ff","next":"d\\"}]}`
+	if compact(t, got) != want || err != nil {
+		t.Errorf("%s, %v\nwant %s", compact(t, got), err, want)
+	}
+	if got, _ := CheckJSON([]Finding{fail("a", "b", "")}, Facts{}); !strings.Contains(got, `"ok": false`) {
 		t.Error(got)
 	}
 }
@@ -54,7 +61,10 @@ func FuzzJSON(f *testing.F) {
 	const leads = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 	f.Fuzz(func(t *testing.T, mountpoint, source, options, owner string) {
 		m := Mount{Mountpoint: mountpoint, Source: source, Options: options, OwnerName: owner, State: Alive}
-		text := ListJSON([]Mount{m, m}, false)
+		text, err := ListJSON([]Mount{m, m}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, r := range text {
 			if (r < 0x20 && r != '\n') || (r >= 0x7f && r < 0xa0) || strings.ContainsRune(leads, r) {
 				t.Fatalf("%q", text)
@@ -69,7 +79,7 @@ func FuzzJSON(f *testing.F) {
 			wantText(t, read, name, value)
 			delete(read, name+"_hex")
 		}
-		const members = 11
+		const members = 14
 		if len(read) != members {
 			t.Fatalf("%d members: %v", len(read), read)
 		}

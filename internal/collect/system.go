@@ -1,0 +1,210 @@
+// Package collect gathers the facts that fusectl judges. It looks with the rights of
+// the caller and changes nothing.
+//
+// It asks no daemon of a FUSE mount, so that none can make it wait: nothing below a
+// FUSE mount is looked up, and of its root nothing is asked but the mount's id. Other
+// file systems that hang, such as NFS, can make Find wait.
+package collect
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/apparmor"
+	"github.com/go-fusermount/fusermount/internal/diagnose"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
+	"github.com/go-fusermount/fusermount/internal/mount"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
+)
+
+// Process finds out what holds for this process, and so for what it would start.
+func Process() (p diagnose.Process) {
+	text, err := smallFile("/proc/self/status")
+	if err != nil {
+		p.Unknown = "/proc/self/status: " + mount.Strerror(err)
+		return p
+	}
+	const admin = 1 << unix.CAP_SYS_ADMIN
+	filtered, bounding := false, uint64(admin)
+	for line := range strings.SplitSeq(text, "\n") {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		n, _ := strconv.Atoi(value) // 0 for what is no number
+		switch name {
+		case "TracerPid":
+			p.Tracer = n
+		case "NoNewPrivs":
+			p.NoNewPrivs = n == 1
+		case "Seccomp":
+			filtered = n == unix.SECCOMP_MODE_FILTER
+		case "Seccomp_filters": // since Linux 5.9
+			p.Filters = n
+		case "CapEff":
+			p.Admin = mask(value)&admin != 0
+		case "CapBnd":
+			bounding = mask(value)
+		}
+	}
+	if filtered {
+		p.Filters = max(p.Filters, 1)
+	}
+	p.Bounded = bounding&admin == 0
+	p.Profile, p.Mode = apparmor.Profile()
+	return p
+}
+
+func mask(text string) uint64 {
+	n, err := strconv.ParseUint(text, 16, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// System finds out what surrounds the process.
+func System() diagnose.System {
+	return diagnose.System{
+		Release:     firstLine("/proc/sys/kernel/osrelease"),
+		InitialUser: linkText("/proc/self/ns/user") == initialUser,
+		IDs:         strings.Join(strings.Fields(firstLine("/proc/self/uid_map")), " "),
+		OuterMounts: outerMounts(),
+		Container:   container(),
+		NewMount:    feature(hasFsconfig()),
+		Statmount:   feature(hasStatmount()),
+	}
+}
+
+// initialUser is the first user namespace: its number is the same on every machine
+// (linux/nsfs.h).
+const initialUser = "user:[4026531837]"
+
+// outerMounts says whether the mount namespace belongs to a user namespace that is not
+// ours or inside of ours: nothing that we are can mount there.
+func outerMounts() bool {
+	fd, err := rawfile.Open("/proc/self/ns/mnt", unix.O_RDONLY, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	owner, err := unix.IoctlRetInt(fd, unix.NS_GET_USERNS)
+	if err == nil {
+		_ = unix.Close(owner) // it was only to be opened
+	}
+	return errors.Is(err, unix.EPERM)
+}
+
+// container gives the first of the usual signs of a container.
+func container() string {
+	if name := firstLine("/run/systemd/container"); name != "" {
+		return name
+	}
+	for _, sign := range []string{"/run/.containerenv", "/.dockerenv"} {
+		var st unix.Stat_t
+		if unix.Lstat(sign, &st) == nil {
+			return sign
+		}
+	}
+	return ""
+}
+
+// feature reads the error of a call that was made with impossible arguments.
+func feature(err error) diagnose.Feature {
+	switch {
+	case errors.Is(err, unix.ENOSYS):
+		return diagnose.Absent
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return diagnose.Forbidden
+	}
+	return diagnose.Present
+}
+
+// hasFsconfig asks for the new mount API by a call of it that needs no privilege.
+func hasFsconfig() error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_FSCONFIG, ^uintptr(0), 0, 0, 0, 0, 0)
+	return errno
+}
+
+func hasStatmount() error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_STATMOUNT, 0, 0, 0, 0, 0, 0)
+	return errno
+}
+
+// Device examines the fuse device, the module behind it, and whether the kernel knows
+// sync-init.
+func Device(release string) (d diagnose.Device, syncInit diagnose.Feature) {
+	d.Path, syncInit = fusedev.Path, diagnose.Unasked
+	fd, err := fusedev.Open(d.Path)
+	if err != nil {
+		failed := &mount.DeviceError{Path: d.Path, Errno: err}
+		d.Problem = &diagnose.Problem{Text: failed.Error(), Next: failed.Hint()}
+		d.Absent = failed.Absent()
+	} else {
+		defer unix.Close(fd)
+		if fusedev.Is(fd) {
+			err = fusedev.SyncInit(fd)
+			syncInit = feature(err)
+			if errors.Is(err, unix.ENOTTY) {
+				syncInit = diagnose.Absent
+			}
+		}
+	}
+	if text, next, _ := strings.Cut(fusedev.WrongFile(d.Path), "; "); text != "" {
+		d.Wrong = &diagnose.Problem{Text: text, Next: next}
+	}
+	if d.Known, err = mount.KnowsFS("fuse"); err != nil {
+		d.KnownErr = err.Error()
+		return d, syncInit
+	}
+	if !d.Known {
+		d.Module, d.Locked = module(release)
+	}
+	return d, syncInit
+}
+
+// module finds the file of the fuse module for the running kernel, and says whether the
+// kernel has been told to load no more modules.
+func module(release string) (file string, locked bool) {
+	base := "/lib/modules/" + release + "/kernel/fs/fuse/fuse.ko"
+	for _, packed := range []string{"", ".xz", ".zst", ".gz"} {
+		var st unix.Stat_t
+		if unix.Stat(base+packed, &st) == nil {
+			file = base + packed
+		}
+	}
+	return file, firstLine("/proc/sys/kernel/modules_disabled") == "1"
+}
+
+// maxSmall bounds in bytes what is read of a file.
+const maxSmall = 1 << 20
+
+// smallFile gives the beginning of a file. It does not wait for a fifo's writer.
+func smallFile(path string) (string, error) {
+	fd, err := rawfile.Open(path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	return rawfile.TextOf(fd, maxSmall)
+}
+
+// firstLine is for files of which less than that is of no use.
+func firstLine(path string) string {
+	text, err := smallFile(path)
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}
+
+func linkText(path string) string {
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlink(path, buf)
+	if err != nil {
+		return ""
+	}
+	return string(buf[:n])
+}
