@@ -23,7 +23,7 @@ import (
 func Abort(ctx context.Context, path string) error {
 	e, err := fuseMountAt(ctx, path)
 	if err == nil {
-		err = abortConnection(e, whoCalls(), func() error { return stillListed(e) })
+		err = abortConnection(e, currentCaller(), func() error { return stillListed(e) })
 	}
 	if err != nil {
 		return &Error{Op: "abort", Path: path, Err: err}
@@ -38,7 +38,7 @@ func Abort(ctx context.Context, path string) error {
 func (m *Mounted) Abort() error {
 	err := ErrNotMounted
 	if m.known {
-		err = abortConnection(m.entry, whoCalls(), m.connected)
+		err = abortConnection(m.entry, currentCaller(), m.connected)
 	}
 	if err != nil {
 		return &Error{Op: "abort", Path: m.path, Err: err}
@@ -74,7 +74,7 @@ func abortConnection(e mtab.Entry, who caller, connected func() error) error {
 	}
 	control, err := openControl(who)
 	if err == nil {
-		err = also(control.AbortIf(e.Connection(), connected), control.Close())
+		err = errors.Join(control.AbortIf(e.Connection(), connected), control.Close())
 	}
 	if errors.Is(err, unix.ENOENT) && errors.Is(connected(), ErrNotMounted) {
 		return ErrNotMounted // it has just ended
@@ -83,7 +83,7 @@ func abortConnection(e mtab.Entry, who caller, connected func() error) error {
 		return err
 	}
 	if other := abortByForce(e); other != nil {
-		return also(err, other)
+		return errors.Join(err, other)
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func abortByForce(e mtab.Entry) error {
 	}
 	defer unix.Close(fd)
 	if now, _, err := mtab.ByFD(fd); err != nil || !mtab.Same(now, e) {
-		return because(ErrCovered.Error(), ErrCovered, unix.EBUSY)
+		return wrap(ErrCovered.Error(), ErrCovered, unix.EBUSY)
 	}
 	if err := unix.Unmount(pathfd.Link(fd), unix.MNT_FORCE); !errors.Is(err, unix.EBUSY) {
 		return err

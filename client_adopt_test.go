@@ -32,7 +32,7 @@ func TestAdopt(t *testing.T) {
 		t.Fatal(err)
 	}
 	flags, err := unix.FcntlInt(uintptr(m.Fd()), unix.F_GETFD, 0)
-	if err != nil || flags&unix.FD_CLOEXEC == 0 || m.Fd() == device || called != 1 || m.SyncInit() || m.Direct() {
+	if err != nil || flags&unix.FD_CLOEXEC == 0 || m.Fd() == device || called != 1 || m.Info().SyncInit || m.Info().Direct {
 		t.Errorf("flags %x, %v, descriptor %d, called %d times", flags, err, m.Fd(), called)
 	}
 	if _, err := unix.FcntlInt(uintptr(device), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
@@ -46,7 +46,7 @@ func TestAdopt(t *testing.T) {
 		t.Error(err)
 	}
 	mounted(t, dir) // it is somebody else's
-	if err := fusermount.Unmount(within(t), dir); err != nil {
+	if err := fusermount.Unmount(within(t), dir, nil); err != nil {
 		t.Error(err)
 	}
 	check()
@@ -57,11 +57,11 @@ func TestAdoptUnmount(t *testing.T) {
 	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", openForOther(t, dir)), nil)
-	if err := m.Unmount(within(t)); err != nil {
+	if err := m.Unmount(within(t), nil); err != nil {
 		t.Error(err)
 	}
 	wantNothing(t, dir)
-	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted)
+	wantError(t, m.Unmount(within(t), nil), fusermount.ErrNotMounted)
 }
 
 // A device whose mount is elsewhere can be served all the same.
@@ -79,10 +79,10 @@ func TestAdoptUnknown(t *testing.T) {
 	}
 	mountAs(t, 0, dir, nil)
 	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", device), nil)
-	if m.ID() != 0 || m.Connection() != 0 {
-		t.Errorf("id %d, connection %d", m.ID(), m.Connection())
+	if m.ID() != 0 || m.Info().Connection != 0 {
+		t.Errorf("id %d, connection %d", m.ID(), m.Info().Connection)
 	}
-	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted)
+	wantError(t, m.Unmount(within(t), nil), fusermount.ErrNotMounted)
 	wantError(t, m.Abort(), fusermount.ErrNotMounted)
 	select {
 	case <-m.Done():
@@ -153,7 +153,7 @@ func TestAdoptLate(t *testing.T) {
 	if m.ID() != infoOf(t, 0, dir).ID || m.Mountpoint() != dir {
 		t.Errorf("id %d, mountpoint %s", m.ID(), m.Mountpoint())
 	}
-	if err := m.Unmount(within(t)); err != nil {
+	if err := m.Unmount(within(t), nil); err != nil {
 		t.Error(err)
 	}
 	wantNothing(t, dir)

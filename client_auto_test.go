@@ -18,9 +18,8 @@ func init() { jobs["hold"] = holdMount }
 // holdMount mounts, says so, and lives until its input ends or somebody kills it:
 // DIRECTORY HELPER "auto"|"" "direct"|"helper".
 func holdMount(args []string) error {
-	m, err := fusermount.Mount(ctxOfJob(), args[0], &fusermount.Options{
-		Helper: args[1], AutoUnmount: args[2] == "auto", ForceDirect: args[3] == "direct", ForceHelper: args[3] == "helper",
-	})
+	method := map[string]fusermount.Method{"direct": fusermount.MethodDirect, "helper": fusermount.MethodHelper}[args[3]]
+	m, err := fusermount.Mount(ctxOfJob(), args[0], &fusermount.Options{Helper: args[1], AutoUnmount: args[2] == "auto", Method: method})
 	if err != nil {
 		return err
 	}
@@ -48,7 +47,7 @@ func watchers(t *testing.T, helper string) (pids []string) {
 // watches its own mounts alone.
 func autoWays(t *testing.T, test func(t *testing.T, w way)) {
 	t.Run("direct", func(t *testing.T) {
-		test(t, way{direct: true, o: fusermount.Options{Helper: ours(t), ForceDirect: true}})
+		test(t, way{direct: true, o: fusermount.Options{Helper: ours(t), Method: fusermount.MethodDirect}})
 	})
 	ways(t, func(t *testing.T, w way) {
 		if !w.direct {
@@ -69,8 +68,8 @@ func TestAutoUnmountLives(t *testing.T) {
 		} {
 			check := wantNoLeak(t)
 			m, dir := w.mount(t, func(o *fusermount.Options) { o.AutoUnmount = true })
-			if m.Direct() != w.direct {
-				t.Errorf("%s: direct %v", name, m.Direct())
+			if m.Info().Direct != w.direct {
+				t.Errorf("%s: direct %v", name, m.Info().Direct)
 			}
 			eventually(t, "one helper watches", func() bool { return len(watchers(t, w.o.Helper)) == 1 })
 			if err := end(m); err != nil {
@@ -172,12 +171,12 @@ func TestAutoUnmountFails(t *testing.T) {
 		"mute":      {fakeHelper(t, "mute"), 3, nil},
 		"dies":      {fakeHelper(t, "die"), -1, nil},
 	} {
-		for _, direct := range []bool{true, false} {
+		for _, method := range []fusermount.Method{fusermount.MethodDirect, fusermount.MethodAuto} {
 			check := wantNoLeak(t)
-			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: c.helper, AutoUnmount: true, ForceDirect: direct})
+			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: c.helper, AutoUnmount: true, Method: method})
 			e := wantError(t, err)
 			if e.ExitStatus != c.status || c.kind != nil && !errors.Is(e, c.kind) {
-				t.Errorf("%s, direct %v: %+v", name, direct, e)
+				t.Errorf("%s, method %v: %+v", name, method, e)
 			}
 			wantNothing(t, dir)
 			check()

@@ -42,18 +42,18 @@ func TestUnmountBusy(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		options := []fusermount.UnmountOption{fusermount.Retry}
+		options := &fusermount.UnmountOptions{Policy: fusermount.UnmountRetry}
 		if w.direct {
 			time.AfterFunc(100*time.Millisecond, cancel)
 		} else {
-			options = append(options, thirdTime(t, w, cancel))
+			options.Helper = thirdTime(t, w, cancel)
 		}
-		err := as(w.uid, func() error { return m.Unmount(ctx, options...) })
+		err := as(w.uid, func() error { return m.Unmount(ctx, options) })
 		wantError(t, err, unix.EBUSY, context.Canceled)
 		mounted(t, dir)
 
 		time.AfterFunc(50*time.Millisecond, release)
-		if err := w.unmount(t, m, fusermount.Retry); err != nil {
+		if err := w.unmount(t, m, fusermount.UnmountRetry); err != nil {
 			t.Error(err)
 		}
 		wantNothing(t, dir)
@@ -66,7 +66,7 @@ func TestUnmountBusy(t *testing.T) {
 }
 
 // thirdTime is a way's helper that calls f when it is run for the third time.
-func thirdTime(t *testing.T, w way, f func()) fusermount.UnmountOption {
+func thirdTime(t *testing.T, w way, f func()) (helper string) {
 	t.Helper()
 	dir := fusetest.Dir(t, w.uid)
 	script, log := filepath.Join(dir, "helper"), filepath.Join(dir, "log")
@@ -86,5 +86,5 @@ func thirdTime(t *testing.T, w way, f func()) fusermount.UnmountOption {
 		}
 	}()
 	t.Cleanup(func() { <-over })
-	return fusermount.WithHelper(script)
+	return script
 }

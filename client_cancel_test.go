@@ -40,7 +40,7 @@ func TestBrokenHelpers(t *testing.T) {
 		t.Run(fake, func(t *testing.T) {
 			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
 			defer wantNoLeak(t)()
-			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: helper, ForceHelper: true})
+			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: helper, Method: fusermount.MethodHelper})
 			e := wantError(t, err, want.kinds...)
 			if e.ExitStatus != want.status || !strings.Contains(e.Error(), want.text) || e.Helper != helper {
 				t.Errorf("%v (status %d), want %q, status %d", e, e.ExitStatus, want.text, want.status)
@@ -56,7 +56,7 @@ func TestCancel(t *testing.T) {
 		t.Run(fake, func(t *testing.T) {
 			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
 			mounts := fake == "mount-hang"
-			wantCancelled(t, dir, &fusermount.Options{Helper: helper, ForceHelper: true}, func() bool {
+			wantCancelled(t, dir, &fusermount.Options{Helper: helper, Method: fusermount.MethodHelper}, func() bool {
 				_, found := fusetest.FindMount(t, dir)
 				return found || !mounts && len(living(t)) > 0
 			})
@@ -95,7 +95,7 @@ func TestCancelSyncInit(t *testing.T) {
 			var served atomic.Bool
 			waits := fake == "sync-silent" && (way{}).knowsSync(t)
 			wantCancelled(t, dir, &fusermount.Options{
-				Helper: helper, ForceHelper: true, SyncInit: func(*os.File) error { served.Store(true); return nil },
+				Helper: helper, Method: fusermount.MethodHelper, SyncInit: func(*os.File) error { served.Store(true); return nil },
 			}, func() bool { return served.Load() || !waits && len(living(t)) > 0 })
 		})
 	}
@@ -116,7 +116,7 @@ func TestBrokenSyncInit(t *testing.T) {
 			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
 			defer wantNoLeak(t)()
 			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{
-				Helper: helper, ForceHelper: true, SyncInit: func(*os.File) error { return nil },
+				Helper: helper, Method: fusermount.MethodHelper, SyncInit: func(*os.File) error { return nil },
 			})
 			if e := wantError(t, err, want.kinds...); !strings.Contains(e.Error(), want.text) {
 				t.Errorf("%v, want %q", e, want.text)
@@ -133,11 +133,11 @@ func TestCancelledBefore(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("the cause")
 	cancel(cause)
-	for _, o := range []*fusermount.Options{nil, {ForceHelper: true, Helper: "/bin/false"}} {
+	for _, o := range []*fusermount.Options{nil, {Method: fusermount.MethodHelper, Helper: "/bin/false"}} {
 		_, err := fusermount.Mount(ctx, dir, o)
 		wantError(t, err, cause, context.Canceled)
 	}
-	wantError(t, fusermount.Unmount(ctx, dir), cause, context.Canceled)
+	wantError(t, fusermount.Unmount(ctx, dir, nil), cause, context.Canceled)
 	wantError(t, fusermount.Abort(ctx, dir), cause, context.Canceled)
 	wantNothing(t, dir)
 }
@@ -153,8 +153,10 @@ func TestCause(t *testing.T) {
 	defer unix.Close(busy)
 	hangs := fakeHelper(t, "hang")
 	for name, call := range map[string]func(ctx context.Context) error{
-		"Wait":             func(ctx context.Context) error { return m.Wait(ctx) },
-		"Unmount":          func(ctx context.Context) error { return m.Unmount(ctx, fusermount.Retry) },
+		"Wait": func(ctx context.Context) error { return m.Wait(ctx) },
+		"Unmount": func(ctx context.Context) error {
+			return m.Unmount(ctx, &fusermount.UnmountOptions{Policy: fusermount.UnmountRetry})
+		},
 		"Mount, by helper": func(ctx context.Context) error { return mountWith(ctx, t, hangs) },
 		"Mount, directly":  func(ctx context.Context) error { return mountHung(ctx, t) },
 		"Mount, SyncInit":  func(ctx context.Context) error { return mountSilent(ctx, t) },
@@ -170,7 +172,7 @@ func TestCause(t *testing.T) {
 
 func mountWith(ctx context.Context, t *testing.T, helper string) error {
 	t.Helper()
-	_, err := fusermount.Mount(ctx, fusetest.Dir(t, 0), &fusermount.Options{Helper: helper, ForceHelper: true})
+	_, err := fusermount.Mount(ctx, fusetest.Dir(t, 0), &fusermount.Options{Helper: helper, Method: fusermount.MethodHelper})
 	return err
 }
 
@@ -206,7 +208,7 @@ func TestCancelUnmount(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	fusetest.NeedRoot(t)
-	err := as(user, func() error { return m.Unmount(ctx, fusermount.WithHelper(hangs)) })
+	err := as(user, func() error { return m.Unmount(ctx, &fusermount.UnmountOptions{Helper: hangs}) })
 	wantError(t, err, context.DeadlineExceeded)
 	if mounted(t, dir); errors.Is(err, fs.ErrPermission) {
 		t.Error(err)

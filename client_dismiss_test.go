@@ -1,7 +1,6 @@
 package fusermount_test
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"strings"
@@ -14,8 +13,8 @@ import (
 // A helper has done its work when its device has come and is mounted. However it goes
 // on, the mount is there and stays; Unmount returns when the helper is gone.
 func TestDeviceCounts(t *testing.T) {
-	const before, after = ": warning: before\n", ": warning: after\n"
-	for fake, words := range map[string]string{
+	const before, after = "warning: before", "warning: after"
+	for fake, want := range map[string]string{
 		"send-die": "", "send-fail": "", "send-hang": "", "send-child": "", "send-flood": "", "twice": "",
 		"send-speak": before,
 		"sync-fail":  "", "sync-hang": "",
@@ -24,8 +23,8 @@ func TestDeviceCounts(t *testing.T) {
 			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
 			unmounter := ours(t)
 			check := wantNoLeak(t)
-			var said bytes.Buffer
-			o := &fusermount.Options{Helper: helper, ForceHelper: true, Stderr: &said}
+			log, logged := logger()
+			o := &fusermount.Options{Helper: helper, Method: fusermount.MethodHelper, Logger: log}
 			if strings.HasPrefix(fake, "sync-") {
 				o.SyncInit = func(device *os.File) error {
 					_, err := handOn(device, fusetest.Options{})
@@ -38,26 +37,26 @@ func TestDeviceCounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			cancel() // which means nothing any more
-			if words != "" {
-				words = helper + words
+			got := strings.Join(m.Info().Warnings, "\n")
+			if want != "" { // the helper may have been quick enough to write more
+				got = strings.TrimSuffix(got, "\n"+after)
 			}
-			text := said.String()
-			if words != "" { // the helper may have been quick enough to say more
-				text = strings.TrimSuffix(text, helper+after)
+			if fake != "send-flood" && got != want {
+				t.Errorf("warnings %q, want %q", got, want)
 			}
-			if fake != "send-flood" && text != words {
-				t.Errorf("said %q, want %q", text, words)
+			warnings := strings.Count(logged.String(), warned)
+			if n := len(m.Info().Warnings); warnings != n {
+				t.Errorf("logged %d warnings of %d: %s", warnings, n, logged)
 			}
-			length := said.Len() // a flood's
 			mounted(t, dir)
-			if err := m.Unmount(within(t), fusermount.WithHelper(unmounter)); err != nil {
+			if err := m.Unmount(within(t), &fusermount.UnmountOptions{Helper: unmounter}); err != nil {
 				t.Error(err)
 			}
 			if running(t, helper) {
 				t.Error("the helper still runs")
 			}
-			if more := said.Len() - length; more > 0 {
-				t.Errorf("%d bytes came after Mount", more)
+			if more := strings.Count(logged.String(), warned) - warnings; more > 0 {
+				t.Errorf("%d warnings came after Mount", more)
 			}
 			wantNothing(t, dir)
 			if err := m.Close(); err != nil {
@@ -72,7 +71,7 @@ func TestDeviceCounts(t *testing.T) {
 func TestCloseAfterHelperHangs(t *testing.T) {
 	helper, dir := fakeHelper(t, "send-hang"), fusetest.Dir(t, 0)
 	check := wantNoLeak(t)
-	m, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: helper, ForceHelper: true})
+	m, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: helper, Method: fusermount.MethodHelper})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +79,7 @@ func TestCloseAfterHelperHangs(t *testing.T) {
 	if running(t, helper) {
 		t.Error("the helper still runs")
 	}
-	if err := fusermount.Unmount(within(t), dir); err != nil {
+	if err := fusermount.Unmount(within(t), dir, nil); err != nil {
 		t.Error(err)
 	}
 	check()

@@ -130,7 +130,7 @@ func TestWaitGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	m := mountAs(t, 0, fusetest.Dir(t, 0), nil)
-	if err := m.Unmount(within(t)); err != nil {
+	if err := m.Unmount(within(t), nil); err != nil {
 		t.Fatal(err)
 	}
 	for range 50 {

@@ -27,7 +27,7 @@ func TestSyncInitCancelledEarly(t *testing.T) {
 		}
 		for _, auto := range []bool{false, true} {
 			if auto && w.direct {
-				w.o.Helper, w.o.ForceDirect = ours(t), true
+				w.o.Helper, w.o.Method = ours(t), fusermount.MethodDirect
 			}
 			dir := fusetest.Dir(t, w.uid)
 			check := wantNoLeak(t)
@@ -81,7 +81,7 @@ func TestSyncInitUnknownCancelled(t *testing.T) {
 	ctx := &untilReaped{Context: within(t), log: filepath.Join(fusetest.Dir(t, 0), "pid")}
 	t.Setenv("CLIENT_TEST_LOG", ctx.log)
 	_, err := fusermount.Mount(ctx, dir, &fusermount.Options{
-		Helper: helper, ForceHelper: true, SyncInit: func(*os.File) error { return nil },
+		Helper: helper, Method: fusermount.MethodHelper, SyncInit: func(*os.File) error { return nil },
 	})
 	if e := wantError(t, err, context.DeadlineExceeded); e.Messages != nil {
 		t.Errorf("%+v", e)

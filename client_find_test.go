@@ -90,7 +90,7 @@ func TestNoHelper(t *testing.T) {
 			return err
 		})
 	}
-	for _, o := range []*fusermount.Options{nil, {AutoUnmount: true}, {ForceHelper: true}} {
+	for _, o := range []*fusermount.Options{nil, {AutoUnmount: true}, {Method: fusermount.MethodHelper}} {
 		err := mount(o)
 		wantError(t, err, fusermount.ErrHelperNotFound)
 		var notFound *fusermount.HelperNotFoundError
@@ -108,7 +108,7 @@ func TestNoHelper(t *testing.T) {
 	wantNothing(t, dir)
 
 	m := mountAs(t, 0, dir, nil) // root needs none
-	err = as(user, func() error { return m.Unmount(within(t)) })
+	err = as(user, func() error { return m.Unmount(within(t), nil) })
 	wantError(t, err, fusermount.ErrHelperNotFound)
 	mounted(t, dir)
 }
@@ -117,11 +117,11 @@ func TestNoHelper(t *testing.T) {
 func TestHelperNotExecutable(t *testing.T) {
 	dir := fusetest.Dir(t, 0)
 	helper := file(t, dir)
-	_, err := fusermount.Mount(within(t), dir, &fusermount.Options{ForceHelper: true, Helper: helper})
+	_, err := fusermount.Mount(within(t), dir, &fusermount.Options{Method: fusermount.MethodHelper, Helper: helper})
 	if e := wantError(t, err, fusermount.ErrHelperNotFound, fs.ErrPermission); !strings.Contains(e.Error(), helper+" may not be executed") {
 		t.Error(e)
 	}
-	_, err = fusermount.Mount(within(t), dir, &fusermount.Options{ForceHelper: true, Helper: dir + "/absent"})
+	_, err = fusermount.Mount(within(t), dir, &fusermount.Options{Method: fusermount.MethodHelper, Helper: dir + "/absent"})
 	if wantError(t, err, fusermount.ErrHelperNotFound); errors.Is(err, fs.ErrPermission) {
 		t.Error(err)
 	}
@@ -162,11 +162,11 @@ func TestHelperFromEnvironment(t *testing.T) {
 	t.Setenv("_FUSE_COMMFD2", "78")
 	t.Setenv("GOMAXPROCS", "7")
 	dir := fusetest.Dir(t, 0)
-	m := mountAs(t, 0, dir, &fusermount.Options{ForceHelper: true, FSName: "wrapped"})
-	if line := mounted(t, dir); line.Source != "wrapped" || m.Direct() {
+	m := mountAs(t, 0, dir, &fusermount.Options{Method: fusermount.MethodHelper, FSName: "wrapped"})
+	if line := mounted(t, dir); line.Source != "wrapped" || m.Info().Direct {
 		t.Errorf("%+v", line)
 	}
-	if err := m.Unmount(within(t)); err != nil {
+	if err := m.Unmount(within(t), nil); err != nil {
 		t.Error(err)
 	}
 	wantNothing(t, dir)

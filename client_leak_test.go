@@ -62,11 +62,11 @@ func roundTrip(t *testing.T, w way, dir string, i int) (id uint64, err error) {
 	if err == nil && (!found || line.Source != name || m.Mountpoint() != dir) {
 		err = fmt.Errorf("mounted %v: %+v", found, line)
 	}
-	policy := fusermount.Fail
+	policy := fusermount.UnmountFail
 	if strings.Contains(t.Name(), "/C/") {
-		policy = fusermount.Retry // many at once get in each other's way
+		policy = fusermount.UnmountRetry // many at once get in each other's way
 	}
-	if err = errors.Join(err, m.Unmount(t.Context(), policy)); err == nil {
+	if err = errors.Join(err, m.Unmount(t.Context(), &fusermount.UnmountOptions{Policy: policy})); err == nil {
 		<-done
 	}
 	return m.ID(), errors.Join(err, m.Close())
@@ -157,7 +157,7 @@ func TestHelperGroup(t *testing.T) {
 	if f := strings.Fields(string(stat[strings.LastIndex(string(stat), ")")+1:])); f[2] != pid[0] {
 		t.Errorf("process group %s of process %s", f[2], pid[0])
 	}
-	if err := m.Unmount(within(t)); err != nil {
+	if err := m.Unmount(within(t), nil); err != nil {
 		t.Error(err)
 	}
 }

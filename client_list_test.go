@@ -38,7 +38,7 @@ func TestList(t *testing.T) {
 		m, dir := w.mount(t, func(o *fusermount.Options) { o.FSName = "host:/dir a,b"; o.Subtype = "sub"; o.ReadOnly = true })
 		info := infoOf(t, w.uid, dir)
 		if info.ID != m.ID() || info.Source != "host:/dir a,b" || info.Type != "fuse.sub" || info.Subtype != "sub" ||
-			info.Owner != w.uid || info.Connection != m.Connection() || info.Daemon != fusermount.Alive ||
+			info.Owner != w.uid || info.Connection != m.Info().Connection || info.Daemon != fusermount.Alive ||
 			!strings.Contains(info.Options, fmt.Sprintf("user_id=%d", w.uid)) {
 			t.Errorf("%+v", info)
 		}

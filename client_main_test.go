@@ -1,9 +1,11 @@
 package fusermount_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,6 +168,15 @@ func wantNothing(t *testing.T, dir string) {
 		t.Errorf("still mounted: %+v", lines)
 	}
 }
+
+// logger returns a logger, and what it has logged at any level.
+func logger() (*slog.Logger, *bytes.Buffer) {
+	text := &bytes.Buffer{}
+	return slog.New(slog.NewTextHandler(text, &slog.HandlerOptions{Level: slog.LevelDebug})), text
+}
+
+// warned is in each line that a helper's warning makes.
+const warned = "level=WARN msg=\"helper: "
 
 // wantError wants an *Error that is all of kinds.
 func wantError(t *testing.T, err error, kinds ...error) *fusermount.Error {

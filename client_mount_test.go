@@ -29,7 +29,7 @@ func ways(t *testing.T, test func(t *testing.T, w way)) {
 	})
 	withHelpers(t, func(t *testing.T, helper string) {
 		t.Run("root", func(t *testing.T) {
-			test(t, way{o: fusermount.Options{Helper: helper, ForceHelper: true}})
+			test(t, way{o: fusermount.Options{Helper: helper, Method: fusermount.MethodHelper}})
 		})
 		t.Run("user", func(t *testing.T) {
 			fusetest.NeedRoot(t)
@@ -53,10 +53,14 @@ func (w way) mount(t *testing.T, set func(o *fusermount.Options)) (*fusermount.M
 	return mountAs(t, w.uid, dir, w.with(set)), dir
 }
 
-// unmount unmounts as the same user.
-func (w way) unmount(t *testing.T, m *fusermount.Mounted, opts ...fusermount.UnmountOption) error {
+// unmount unmounts as the same user, by a policy or the default one.
+func (w way) unmount(t *testing.T, m *fusermount.Mounted, policy ...fusermount.UnmountPolicy) error {
 	t.Helper()
-	return as(w.uid, func() error { return m.Unmount(within(t), opts...) })
+	var opts *fusermount.UnmountOptions
+	if len(policy) > 0 {
+		opts = &fusermount.UnmountOptions{Policy: policy[0]}
+	}
+	return as(w.uid, func() error { return m.Unmount(within(t), opts) })
 }
 
 func TestMount(t *testing.T) {
@@ -68,8 +72,8 @@ func TestMount(t *testing.T) {
 			!line.HasOption("nosuid") || !line.HasOption("nodev") || !line.HasOption("rw") {
 			t.Errorf("%+v", line)
 		}
-		if m.Direct() != w.direct || m.Mountpoint() != dir || m.SyncInit() || m.Fd() != int(m.File().Fd()) {
-			t.Errorf("direct %v, on %s, sync %v, descriptor %d", m.Direct(), m.Mountpoint(), m.SyncInit(), m.Fd())
+		if m.Info().Direct != w.direct || m.Mountpoint() != dir || m.Info().SyncInit || m.Fd() != int(m.File().Fd()) {
+			t.Errorf("direct %v, on %s, sync %v, descriptor %d", m.Info().Direct, m.Mountpoint(), m.Info().SyncInit, m.Fd())
 		}
 		wantIdentity(t, w, m, line)
 		serve(t, m, fusetest.Options{})
@@ -95,8 +99,8 @@ func wantIdentity(t *testing.T, w way, m *fusermount.Mounted, line fusetest.Line
 	if err != nil || st.Mnt_id != m.ID() {
 		t.Errorf("id %d, the kernel says %d, %v", m.ID(), st.Mnt_id, err)
 	}
-	if _, minor, _ := strings.Cut(line.Device, ":"); fmt.Sprint(m.Connection()) != minor {
-		t.Errorf("connection %d, device %s", m.Connection(), line.Device)
+	if _, minor, _ := strings.Cut(line.Device, ":"); fmt.Sprint(m.Info().Connection) != minor {
+		t.Errorf("connection %d, device %s", m.Info().Connection, line.Device)
 	}
 }
 
@@ -134,7 +138,9 @@ func TestMountOnFile(t *testing.T) {
 			}
 			wantNothing(t, file)
 			mountAs(t, w.uid, path, w.with(nil))
-			err := as(w.uid, func() error { return fusermount.Unmount(within(t), path, fusermount.WithHelper(w.o.Helper)) })
+			err := as(w.uid, func() error {
+				return fusermount.Unmount(within(t), path, &fusermount.UnmountOptions{Helper: w.o.Helper})
+			})
 			if err != nil {
 				t.Error(err)
 			}

@@ -47,7 +47,7 @@ func TestOptions(t *testing.T) {
 
 // What libfuse 3.14's helper does not know.
 func TestNewerOptions(t *testing.T) {
-	for name, w := range map[string]way{"direct": {direct: true}, "helper": {o: fusermount.Options{Helper: ours(t), ForceHelper: true}}} {
+	for name, w := range map[string]way{"direct": {direct: true}, "helper": {o: fusermount.Options{Helper: ours(t), Method: fusermount.MethodHelper}}} {
 		t.Run(name, func(t *testing.T) {
 			_, dir := w.mount(t, func(o *fusermount.Options) { o.NoSymFollow = true; o.Extra = []string{"nodiratime", "x-mine=1"} })
 			if line := mounted(t, dir); !line.HasOption("nosymfollow") || !line.HasOption("nodiratime") {
@@ -179,15 +179,15 @@ func TestBadOptions(t *testing.T) {
 		o    fusermount.Options
 		want error
 	}{
-		"both forced":           {fusermount.Options{ForceHelper: true, ForceDirect: true}, unix.EINVAL},
+		"both forced":           {fusermount.Options{Method: -1}, unix.EINVAL},
 		"NUL":                   {fusermount.Options{FSName: "a\x00b"}, unix.EINVAL},
 		"NUL in extra":          {fusermount.Options{Extra: []string{"\x00"}}, unix.EINVAL},
 		"bad value":             {fusermount.Options{Extra: []string{"max_read=x"}}, unix.EINVAL},
-		"unknown, direct":       {fusermount.Options{Extra: []string{"ro", "bogus"}, ForceDirect: true}, fusermount.ErrUnknownOption},
-		"joins, unknown":        {fusermount.Options{Extra: []string{`bogus=a\\\`, "ro"}, ForceHelper: true}, unix.EINVAL},
+		"unknown, direct":       {fusermount.Options{Extra: []string{"ro", "bogus"}, Method: fusermount.MethodDirect}, fusermount.ErrUnknownOption},
+		"joins, unknown":        {fusermount.Options{Extra: []string{`bogus=a\\\`, "ro"}, Method: fusermount.MethodHelper}, unix.EINVAL},
 		"joins, x-":             {fusermount.Options{Extra: []string{`x-a\`, "ro"}}, unix.EINVAL},
-		"unknown, escaped":      {fusermount.Options{Extra: []string{`bogus=a\\`}, Helper: ours(t), ForceHelper: true}, fusermount.ErrUnknownOption},
-		"unknown to the helper": {fusermount.Options{Extra: []string{"bogus"}, Helper: ours(t), ForceHelper: true}, fusermount.ErrUnknownOption},
+		"unknown, escaped":      {fusermount.Options{Extra: []string{`bogus=a\\`}, Helper: ours(t), Method: fusermount.MethodHelper}, fusermount.ErrUnknownOption},
+		"unknown to the helper": {fusermount.Options{Extra: []string{"bogus"}, Helper: ours(t), Method: fusermount.MethodHelper}, fusermount.ErrUnknownOption},
 	} {
 		_, err := fusermount.Mount(within(t), dir, &c.o)
 		if err == nil {

@@ -30,9 +30,11 @@ func TestNUL(t *testing.T) {
 		defer unix.Close(again)
 		for _, path := range []string{"a\x00b", "a\x00b/c"} {
 			for name, call := range map[string]func() error{
-				"Mount":   func() error { _, err := fusermount.Mount(within(t), path, w.with(nil)); return err },
-				"Unmount": func() error { return fusermount.Unmount(within(t), path, fusermount.WithHelper(w.o.Helper)) },
-				"Abort":   func() error { return fusermount.Abort(within(t), path) },
+				"Mount": func() error { _, err := fusermount.Mount(within(t), path, w.with(nil)); return err },
+				"Unmount": func() error {
+					return fusermount.Unmount(within(t), path, &fusermount.UnmountOptions{Helper: w.o.Helper})
+				},
+				"Abort": func() error { return fusermount.Abort(within(t), path) },
 			} {
 				wantError(t, as(w.uid, call), unix.EINVAL)
 				if err := unix.Fstat(0, &after); err != nil || after.Ino != before.Ino || after.Dev != before.Dev {
@@ -64,7 +66,9 @@ func TestUnmountDots(t *testing.T) {
 				}
 				watchdog := time.AfterFunc(soon, func() { _ = s.Close() })
 				unmount := func(suffix string) error {
-					return as(w.uid, func() error { return fusermount.Unmount(within(t), dir+suffix, fusermount.WithHelper(w.o.Helper)) })
+					return as(w.uid, func() error {
+						return fusermount.Unmount(within(t), dir+suffix, &fusermount.UnmountOptions{Helper: w.o.Helper})
+					})
 				}
 				wantError(t, unmount("/.."), fusermount.ErrNotMounted)
 				wantError(t, unmount("/../."), fusermount.ErrNotMounted)
@@ -94,10 +98,10 @@ func TestPathHangs(t *testing.T) {
 	s.Hang()
 	watchdog := time.AfterFunc(soon, s.Resume)
 	for name, call := range map[string]func(ctx context.Context) error{
-		"Unmount": func(ctx context.Context) error { return fusermount.Unmount(ctx, dir) },
+		"Unmount": func(ctx context.Context) error { return fusermount.Unmount(ctx, dir, nil) },
 		"Mount":   func(ctx context.Context) error { _, err := fusermount.Mount(ctx, next, nil); return err },
 		"a name": func(ctx context.Context) error {
-			return fusermount.Unmount(ctx, dir, fusermount.WithHelper("fusermount3"))
+			return fusermount.Unmount(ctx, dir, &fusermount.UnmountOptions{Helper: "fusermount3"})
 		},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -110,7 +114,7 @@ func TestPathHangs(t *testing.T) {
 		t.Error("it waited for the daemon")
 	}
 	s.Resume()
-	if err := as(user, func() error { return fusermount.Unmount(within(t), dir) }); err != nil {
+	if err := as(user, func() error { return fusermount.Unmount(within(t), dir, nil) }); err != nil {
 		t.Error(err)
 	}
 }

@@ -36,23 +36,23 @@ func cycle(args []string) (err error) {
 		!line.HasOption(fmt.Sprintf("user_id=%d", os.Getuid())) {
 		return fmt.Errorf("mounted %v: %+v, %w", found, line, err)
 	}
-	if m.ID() == 0 || m.Mountpoint() != args[0] || fmt.Sprintf("0:%d", m.Connection()) != line.Device {
-		return fmt.Errorf("id %d, connection %d, on %s: %+v", m.ID(), m.Connection(), m.Mountpoint(), line)
+	if m.ID() == 0 || m.Mountpoint() != args[0] || fmt.Sprintf("0:%d", m.Info().Connection) != line.Device {
+		return fmt.Errorf("id %d, connection %d, on %s: %+v", m.ID(), m.Info().Connection, m.Mountpoint(), line)
 	}
 	list, err := fusermount.List()
 	if err != nil || len(list) != 1 || list[0].ID != m.ID() || list[0].Source != "cycle,1" || list[0].Type != "fuse.cycle" {
 		return fmt.Errorf("listed %+v, %w", list, err)
 	}
 	done := m.Done()
-	if err := m.Unmount(ctxOfJob()); err != nil {
+	if err := m.Unmount(ctxOfJob(), nil); err != nil {
 		return err
 	}
 	<-done
-	if err := m.Unmount(ctxOfJob()); !errors.Is(err, fusermount.ErrNotMounted) {
+	if err := m.Unmount(ctxOfJob(), nil); !errors.Is(err, fusermount.ErrNotMounted) {
 		return fmt.Errorf("unmounted twice: %w", err)
 	}
 	how := "helper"
-	if m.Direct() {
+	if m.Info().Direct {
 		how = "direct"
 	}
 	_, err = fmt.Print(how)
@@ -130,7 +130,7 @@ func outside(args []string) error {
 	if err != nil {
 		return err
 	}
-	err = m.Unmount(ctxOfJob())
+	err = m.Unmount(ctxOfJob(), nil)
 	if !strings.Contains(fmt.Sprint(err), "root directory") || errors.Is(err, fusermount.ErrCovered) || errors.Is(err, fusermount.ErrNotMounted) {
 		return fmt.Errorf("unmounted: %w", err)
 	}
@@ -177,22 +177,22 @@ func TestElsewhere(t *testing.T) {
 	fusetest.NeedRoot(t)
 	dir := fusetest.Dir(t, 0)
 	check := wantNoLeak(t)
-	o := &fusermount.Options{Helper: fakeHelper(t, "elsewhere"), ForceHelper: true}
+	o := &fusermount.Options{Helper: fakeHelper(t, "elsewhere"), Method: fusermount.MethodHelper}
 	m := mountAs(t, 0, dir, o)
 	wantNothing(t, dir)
 	if m.ID() != 0 || m.Mountpoint() != dir || m.File() == nil {
 		t.Errorf("id %d, on %s", m.ID(), m.Mountpoint())
 	}
 	here := mountAs(t, 0, dir, nil)
-	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted)
+	wantError(t, m.Unmount(within(t), nil), fusermount.ErrNotMounted)
 	if err := here.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := m.Unmount(within(t)); err != nil {
+	if err := m.Unmount(within(t), nil); err != nil {
 		t.Error(err)
 	}
 	<-m.Done()
-	wantError(t, m.Unmount(within(t)), fusermount.ErrNotMounted) // what lies there now is another's
+	wantError(t, m.Unmount(within(t), nil), fusermount.ErrNotMounted) // what lies there now is another's
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}

@@ -48,7 +48,7 @@ func withoutStatus(args []string) error {
 	if err != nil {
 		return err
 	}
-	busy := m.Unmount(ctxOfJob())
+	busy := m.Unmount(ctxOfJob(), nil)
 	for _, c := range []struct{ err, want error }{
 		{unknown, fusermount.ErrUnknownOption},
 		{forbidden, fs.ErrPermission},
@@ -58,7 +58,7 @@ func withoutStatus(args []string) error {
 			return fmt.Errorf("%w is not %w, or not only", c.err, c.want)
 		}
 	}
-	return errors.Join(unix.Close(fd), m.Unmount(ctxOfJob()), m.Close())
+	return errors.Join(unix.Close(fd), m.Unmount(ctxOfJob(), nil), m.Close())
 }
 
 // Where something else in the process takes the helpers' exit status, their words

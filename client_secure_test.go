@@ -16,7 +16,7 @@ func init() { jobs["named"] = mountByName }
 // mountByName mounts with a helper that it names: DIRECTORY HELPER. It says
 // where that was looked for.
 func mountByName(args []string) error {
-	_, err := fusermount.Mount(ctxOfJob(), args[0], &fusermount.Options{ForceHelper: true, Helper: args[1]})
+	_, err := fusermount.Mount(ctxOfJob(), args[0], &fusermount.Options{Method: fusermount.MethodHelper, Helper: args[1]})
 	var notFound *fusermount.HelperNotFoundError
 	if errors.As(err, &notFound) {
 		fmt.Println(strings.Join(notFound.Searched, " "))

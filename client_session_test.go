@@ -14,7 +14,7 @@ import (
 // of its own all the same.
 func TestWatcherSession(t *testing.T) {
 	helper := ours(t)
-	mountAs(t, user, fusetest.Dir(t, user), &fusermount.Options{Helper: helper, ForceHelper: true, AutoUnmount: true})
+	mountAs(t, user, fusetest.Dir(t, user), &fusermount.Options{Helper: helper, Method: fusermount.MethodHelper, AutoUnmount: true})
 	for deadline := time.Now().Add(patience); ; {
 		pids := watchers(t, helper)
 		if len(pids) == 1 && session(t, pids[0]) == pids[0] {

@@ -30,7 +30,11 @@ func printState(args []string) error {
 
 // replaceStale mounts and unmounts: DIRECTORY HELPER.
 func replaceStale(args []string) error {
-	m, err := fusermount.Mount(ctxOfJob(), args[0], &fusermount.Options{Helper: args[1], ForceHelper: args[1] != "", ReplaceStale: true})
+	o := &fusermount.Options{Helper: args[1], ReplaceStale: true}
+	if args[1] != "" {
+		o.Method = fusermount.MethodHelper
+	}
+	m, err := fusermount.Mount(ctxOfJob(), args[0], o)
 	if err != nil {
 		return err
 	}

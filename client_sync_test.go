@@ -51,7 +51,7 @@ func TestSyncInit(t *testing.T) {
 			m := mountAs(t, w.uid, dir, w.with(func(o *fusermount.Options) {
 				o.FSName, o.AutoUnmount = "sync,init", auto
 				if auto && w.direct {
-					o.ForceDirect, o.Helper = true, ours(t)
+					o.Method, o.Helper = fusermount.MethodDirect, ours(t)
 				}
 				o.SyncInit = func(device *os.File) (err error) {
 					calls++
@@ -62,10 +62,10 @@ func TestSyncInit(t *testing.T) {
 					return err
 				}
 			}))
-			if m.SyncInit() != w.knowsSync(t) || found == m.SyncInit() || calls != 1 {
-				t.Errorf("sync %v, mounted before %v, %d calls", m.SyncInit(), found, calls)
+			if m.Info().SyncInit != w.knowsSync(t) || found == m.Info().SyncInit || calls != 1 {
+				t.Errorf("sync %v, mounted before %v, %d calls", m.Info().SyncInit, found, calls)
 			}
-			if m.SyncInit() && s.Count(fusetest.OpInit) != 1 {
+			if m.Info().SyncInit && s.Count(fusetest.OpInit) != 1 {
 				t.Error("mounted, and INIT was not answered")
 			}
 			ready(t, s)

@@ -1,7 +1,6 @@
 package fusermount_test
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -31,7 +30,7 @@ func TestUnmountAtOnce(t *testing.T) {
 		}
 		for range rounds {
 			m := mountAs(t, w.uid, dir, w.with(nil))
-			errs := atOnce(w, func() error { return m.Unmount(within(t)) }, m.Close)
+			errs := atOnce(w, func() error { return m.Unmount(within(t), nil) }, m.Close)
 			if errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil || errors.Is(err, fusermount.ErrNotMounted) }); len(errs) > 0 {
 				t.Error(errs)
 			}
@@ -66,9 +65,9 @@ func atOnce(w way, calls ...func() error) []error {
 func TestAtOnce(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		for range 10 {
-			m, dir := w.mount(t, func(o *fusermount.Options) { o.Stderr = &bytes.Buffer{} })
+			m, dir := w.mount(t, func(o *fusermount.Options) { o.Logger, _ = logger() })
 			release := pinned(t, dir)
-			unmount := func() error { return m.Unmount(within(t)) }
+			unmount := func() error { return m.Unmount(within(t), nil) }
 			for _, err := range atOnce(w, unmount, unmount) {
 				wantError(t, err, unix.EBUSY)
 			}
@@ -88,15 +87,15 @@ func TestAtOnce(t *testing.T) {
 	})
 }
 
-// What helpers say after Mount is in the errors, and is not for Options.Stderr.
-func TestStderr(t *testing.T) {
+// What a helper writes that fails to unmount is in the error, and is not logged.
+func TestLogUnmount(t *testing.T) {
 	withHelpers(t, func(t *testing.T, helper string) {
-		var said bytes.Buffer
-		w := way{o: fusermount.Options{Helper: helper, ForceHelper: true}}
-		m, dir := w.mount(t, func(o *fusermount.Options) { o.Stderr = &said })
+		log, logged := logger()
+		w := way{o: fusermount.Options{Helper: helper, Method: fusermount.MethodHelper}}
+		m, dir := w.mount(t, func(o *fusermount.Options) { o.Logger = log })
 		release := pinned(t, dir)
-		if e := wantError(t, w.unmount(t, m), unix.EBUSY); len(e.Messages) == 0 || said.Len() > 0 {
-			t.Errorf("%q; said %q", e.Messages, said.String())
+		if e := wantError(t, w.unmount(t, m), unix.EBUSY); len(e.Messages) == 0 || strings.Contains(logged.String(), warned) {
+			t.Errorf("%q; logged %q", e.Messages, logged.String())
 		}
 		release()
 	})

@@ -27,7 +27,7 @@ func TestUnmountCovered(t *testing.T) {
 					t.Fatal(err)
 				}
 				before := fusetest.MountsAt(t, dir)
-				for _, policy := range []fusermount.Policy{fusermount.Fail, fusermount.Lazy} {
+				for _, policy := range []fusermount.UnmountPolicy{fusermount.UnmountFail, fusermount.UnmountLazy} {
 					wantError(t, w.unmount(t, m, policy), fusermount.ErrCovered, unix.EBUSY)
 				}
 				if now := fusetest.MountsAt(t, dir); len(now) != len(before) || len(now) != 2 || now[1].ID != before[1].ID {
@@ -69,7 +69,7 @@ func TestUnmountReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		next := mountAs(t, w.uid, dir, w.with(nil))
-		for _, policy := range []fusermount.Policy{fusermount.Fail, fusermount.Lazy, fusermount.Retry} {
+		for _, policy := range []fusermount.UnmountPolicy{fusermount.UnmountFail, fusermount.UnmountLazy, fusermount.UnmountRetry} {
 			wantError(t, w.unmount(t, m, policy), fusermount.ErrNotMounted)
 		}
 		if err := m.Close(); err != nil {
@@ -106,7 +106,7 @@ func TestUnmountLazy(t *testing.T) {
 		m, dir := w.mount(t, nil)
 		s := serve(t, m, fusetest.Options{})
 		release := busy(t, w, dir)
-		if err := w.unmount(t, m, fusermount.Lazy); err != nil {
+		if err := w.unmount(t, m, fusermount.UnmountLazy); err != nil {
 			t.Fatal(err)
 		}
 		wantNothing(t, dir)
@@ -134,7 +134,9 @@ func TestUnmountDeadOrHung(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := as(w.uid, func() error { return fusermount.Unmount(within(t), dir, fusermount.WithHelper(w.o.Helper)) })
+			err := as(w.uid, func() error {
+				return fusermount.Unmount(within(t), dir, &fusermount.UnmountOptions{Helper: w.o.Helper})
+			})
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -151,7 +153,9 @@ func TestUnmountPath(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		dir := fusetest.Dir(t, w.uid)
 		unmount := func(path string) error {
-			return as(w.uid, func() error { return fusermount.Unmount(within(t), path, fusermount.WithHelper(w.o.Helper)) })
+			return as(w.uid, func() error {
+				return fusermount.Unmount(within(t), path, &fusermount.UnmountOptions{Helper: w.o.Helper})
+			})
 		}
 		wantError(t, unmount(dir), fusermount.ErrNotMounted)
 		wantError(t, unmount(dir+"/absent"), fusermount.ErrNotMounted, unix.ENOENT)
@@ -186,12 +190,12 @@ func TestUnmountForeign(t *testing.T) {
 		fusetest.NeedRoot(t)
 		w := way{uid: user, o: fusermount.Options{Helper: helper}}
 		m, dir := w.mount(t, nil)
-		err := as(other, func() error { return fusermount.Unmount(within(t), dir, fusermount.WithHelper(helper)) })
+		err := as(other, func() error { return fusermount.Unmount(within(t), dir, &fusermount.UnmountOptions{Helper: helper}) })
 		if e := wantError(t, err); e.ExitStatus != 1 || e.Helper != helper {
 			t.Errorf("%+v", e)
 		}
 		mounted(t, dir)
-		if err := m.Unmount(within(t)); err != nil { // root may
+		if err := m.Unmount(within(t), nil); err != nil { // root may
 			t.Error(err)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/cancelable"
 	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -142,10 +143,10 @@ func (h *holders) state(e mtab.Entry, who caller) DaemonState {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), askLimit)
 	defer cancel()
-	state, err := await(ctx, func() (DaemonState, error) {
+	state, err := cancelable.Run(ctx, func() (DaemonState, error) {
 		defer asked.Delete(e.ID)
 		return h.ask(e), nil
-	}, func(DaemonState, error) {})
+	}, nil)
 	if err != nil {
 		return Unknown
 	}

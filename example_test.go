@@ -45,8 +45,8 @@ func ExampleMount() {
 // The caller may want to know more than that it failed.
 func ExampleError() {
 	_, err := fusermount.Mount(context.Background(), "/home/u/mnt", &fusermount.Options{
-		Helper:      "/nonexistent/fusermount3",
-		ForceHelper: true,
+		Helper: "/nonexistent/fusermount3",
+		Method: fusermount.MethodHelper,
 	})
 	fmt.Println(err)
 	var notFound *fusermount.HelperNotFoundError
@@ -63,7 +63,7 @@ func ExampleError() {
 
 // Unmounting a path that is no FUSE mount.
 func ExampleUnmount() {
-	err := fusermount.Unmount(context.Background(), "/proc")
+	err := fusermount.Unmount(context.Background(), "/proc", nil)
 	fmt.Println(errors.Is(err, fusermount.ErrNotMounted))
 	fmt.Println(err)
 	// Output:
@@ -81,9 +81,9 @@ func ExampleMounted_Unmount() {
 	defer m.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = m.Unmount(ctx, fusermount.Retry)
+	err = m.Unmount(ctx, &fusermount.UnmountOptions{Policy: fusermount.UnmountRetry})
 	if errors.Is(err, unix.EBUSY) {
-		err = m.Unmount(context.Background(), fusermount.Lazy)
+		err = m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
 	}
 	if err != nil && !errors.Is(err, fusermount.ErrNotMounted) { // somebody may have been faster
 		log.Print(err)
@@ -123,7 +123,7 @@ func ExampleOptions_syncInit() {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	if !m.SyncInit() {
+	if !m.Info().SyncInit {
 		log.Print("this kernel or helper mounts first and asks then")
 	}
 	<-m.Done()
@@ -136,7 +136,7 @@ func ExampleList() {
 	}
 	for _, mount := range list {
 		if mount.Daemon == fusermount.Dead && mount.Owner == uint32(os.Getuid()) {
-			if err := fusermount.Unmount(context.Background(), mount.Mountpoint, fusermount.Lazy); err != nil {
+			if err := fusermount.Unmount(context.Background(), mount.Mountpoint, &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy}); err != nil {
 				log.Print(err)
 			}
 		}

@@ -41,7 +41,7 @@ func List() ([]Info, error) {
 	if len(entries) == 0 {
 		return list, nil
 	}
-	d := newDaemons(whoCalls())
+	d := newDaemons(currentCaller())
 	defer d.close()
 	for _, e := range entries {
 		info := infoOf(e)
