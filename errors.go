@@ -1,7 +1,8 @@
+//go:build linux
+
 package fusermount
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -130,26 +131,4 @@ func (e *HelperNotFoundError) Error() string {
 // Is answers for the kinds that the type names.
 func (e *HelperNotFoundError) Is(target error) bool {
 	return target == ErrHelperNotFound || target == exec.ErrNotFound || target == fs.ErrPermission && e.denied != ""
-}
-
-// FindHelper returns the helper that Mount and Unmount run when none is named:
-//
-//  1. the program in $FUSERMOUNT_PROG, if that is set; a bare name is looked up in PATH,
-//  2. fusermount3 in the directories of PATH, then fusermount there,
-//  3. the same two in /run/wrappers/bin (NixOS), /usr/local/bin, /usr/bin, /bin.
-//
-// A program named by 1 has to exist: no other takes its place. Directories of PATH that
-// are not absolute are left out, and so is all of 1 and 2 in a program that runs with
-// more rights than its caller has (set-uid, file capabilities). The error is a
-// [*HelperNotFoundError].
-func FindHelper() (string, error) { return findHelper(context.Background(), "") }
-
-// findHelper is FindHelper for a caller who may have named a helper.
-func findHelper(ctx context.Context, named string) (string, error) {
-	path, err := helperproc.Find(ctx, named)
-	var notFound *helperproc.NotFoundError
-	if errors.As(err, &notFound) {
-		err = &HelperNotFoundError{Searched: notFound.Searched, denied: notFound.Denied}
-	}
-	return path, err
 }

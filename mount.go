@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount
 
 import (
@@ -71,22 +73,20 @@ type made struct {
 	leaving  <-chan struct{}  // closed when the helper that has mounted is gone; may be nil
 }
 
-// mount chooses the way.
+// mount takes the first way that is not closed to this process.
 func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, error) {
 	if device, ok, err := parseAdopted(mountpoint); err != nil {
 		return nil, snapshot{}, err
 	} else if ok {
 		at := snapshot{path: mountpoint}
-		made, err := adoptWay{device}.mount(ctx, s, at)
-		return made, at, err
+		m, err := adoptWay{device}.mount(ctx, s, at)
+		return m, at, err
 	}
 	if mountpoint == "" { // a helper would not say what is missing
 		return nil, snapshot{}, wrap("the mountpoint is empty", unix.ENOENT)
 	}
-	// With auto_unmount a process of the helper has to stay anyway. It knows best what to
-	// watch if it has mounted that itself.
-	direct := s.Method == MethodDirect || s.Method == MethodAuto && s.user.admin && !s.typed.AutoUnmount
-	if !direct {
+	ways := s.ways()
+	if ways[0] == (helperWay{}) { // before anything is done
 		if err := s.checkAllowOther(); err != nil {
 			return nil, snapshot{}, err
 		}
@@ -98,31 +98,29 @@ func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, e
 	if err != nil {
 		return nil, at, err
 	}
-	if !direct {
-		made, err := s.mountByHelper(ctx, at)
-		return made, at, err
-	}
-	made, err := directWay{}.mount(ctx, s, at)
-	if err == nil || s.Method == MethodDirect || s.served || !unsupportedOrDenied(err) || ctx.Err() != nil {
-		return made, at, err
+	m, err := ways[0].mount(ctx, s, at)
+	if err == nil || len(ways) == 1 || s.served || !unsupportedOrDenied(err) || ctx.Err() != nil {
+		return m, at, err
 	}
 	s.log().Debug("direct mount is unsupported or denied, trying a helper", "mountpoint", at.path, "err", err)
-	made, other := s.mountByHelper(ctx, at)
+	m, other := ways[1].mount(ctx, s, at)
 	if errors.Is(other, ErrHelperNotFound) {
 		other = wrap(other.Error()+"; mounting without one: "+err.Error(), other, err)
 	}
-	return made, at, other
+	return m, at, other
 }
 
-func (s *spec) mountByHelper(ctx context.Context, at snapshot) (*made, error) {
-	if err := s.checkAllowOther(); err != nil {
-		return nil, err
+// ways are the ways to try: one, or a direct one and a helper's.
+func (s *spec) ways() []way {
+	switch {
+	case s.Method == MethodDirect:
+		return []way{directWay{}}
+	case s.Method == MethodAuto && s.user.admin && !s.typed.AutoUnmount:
+		return []way{directWay{}, helperWay{}}
 	}
-	made, err := helperWay{}.mount(ctx, s, at)
-	if err != nil {
-		return nil, s.addStale(ctx, at, err)
-	}
-	return made, nil
+	// With auto_unmount a process of the helper has to stay anyway. It knows best what to
+	// watch if it has mounted that itself.
+	return []way{helperWay{}}
 }
 
 // checkAllowOther reports whether a helper may grant allow_other to the user, if that is

@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount
 
 import (
@@ -18,25 +20,19 @@ import (
 type helperWay struct{}
 
 func (helperWay) mount(ctx context.Context, s *spec, at snapshot) (*made, error) {
+	if err := s.checkAllowOther(); err != nil {
+		return nil, err
+	}
 	path, err := findHelper(ctx, s.Helper)
 	if err != nil {
 		return nil, err
 	}
 	h := &helperMount{ctx: ctx, spec: s, at: at, path: path}
-	if s.SyncInit == nil {
-		return h.mountOnce()
+	m, err := h.mount()
+	if err != nil {
+		return nil, s.addStale(ctx, at, err)
 	}
-	// As in libfuse: a helper that does not know the flag, or cannot do it here, ends
-	// without having sent a device, and is run again without the flag.
-	m, unsupported, err := h.mountSyncInit()
-	if !unsupported {
-		return m, err
-	}
-	if err := fuseerr.Context(ctx); err != nil {
-		return nil, err // the helper's messages do not matter
-	}
-	s.log().Debug("the helper cannot mount with --sync-init, running it without", "err", err)
-	return h.mountOnce()
+	return m, nil
 }
 
 // helperMount is one mount by a helper.
@@ -45,6 +41,24 @@ type helperMount struct {
 	spec *spec
 	at   snapshot
 	path string // the helper
+}
+
+// mount runs a helper, with SyncInit perhaps two. As in libfuse a helper that does not
+// know --sync-init, or cannot do it here, ends without having sent a device, and is run
+// again without the flag.
+func (h *helperMount) mount() (*made, error) {
+	if h.spec.SyncInit == nil {
+		return h.mountOnce()
+	}
+	m, unsupported, err := h.mountSyncInit()
+	if !unsupported {
+		return m, err
+	}
+	if err := fuseerr.Context(h.ctx); err != nil {
+		return nil, err // the helper's messages do not matter
+	}
+	h.spec.log().Debug("the helper cannot mount with --sync-init, running it without", "err", err)
+	return h.mountOnce()
 }
 
 func (h *helperMount) start(flags ...string) (*helperproc.Proc, error) {
@@ -185,4 +199,26 @@ func (h *helperMount) cleanup(p *helperproc.Proc, device int, err error) error {
 func newDevice(fd int) *os.File {
 	_ = unix.SetNonblock(fd, false) // helpers open it non-blocking
 	return os.NewFile(uintptr(fd), fusedev.Path)
+}
+
+// FindHelper returns the helper that Mount and Unmount run when none is named:
+//
+//  1. the program in $FUSERMOUNT_PROG, if that is set; a bare name is looked up in PATH,
+//  2. fusermount3 in the directories of PATH, then fusermount there,
+//  3. the same two in /run/wrappers/bin (NixOS), /usr/local/bin, /usr/bin, /bin.
+//
+// A program named by 1 has to exist: no other takes its place. Directories of PATH that
+// are not absolute are left out, and so is all of 1 and 2 in a program that runs with
+// more rights than its caller has (set-uid, file capabilities). The error is a
+// [*HelperNotFoundError].
+func FindHelper() (string, error) { return findHelper(context.Background(), "") }
+
+// findHelper is FindHelper for a caller who may have named a helper.
+func findHelper(ctx context.Context, named string) (string, error) {
+	path, err := helperproc.Find(ctx, named)
+	var notFound *helperproc.NotFoundError
+	if errors.As(err, &notFound) {
+		err = &HelperNotFoundError{Searched: notFound.Searched, denied: notFound.Denied}
+	}
+	return path, err
 }

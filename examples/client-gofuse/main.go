@@ -49,7 +49,9 @@ func serve(mountpoint string) (err error) {
 		return err
 	}
 	unmounted := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() { unmounted <- m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy}) })()
+	defer context.AfterFunc(ctx, func() {
+		unmounted <- m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
+	})()
 	server.Wait() // until it is unmounted
 	if ctx.Err() != nil {
 		return <-unmounted

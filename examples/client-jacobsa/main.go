@@ -49,7 +49,9 @@ func serve(mountpoint string) (err error) {
 		return err
 	}
 	unmounted := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() { unmounted <- m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy}) })()
+	defer context.AfterFunc(ctx, func() {
+		unmounted <- m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
+	})()
 	if err := mounted.Join(context.Background()); err != nil { // until it is unmounted
 		return err
 	}

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package cancelable makes calls that no signal and no context can interrupt, such as a
 // lookup that waits for the daemon of a FUSE file system, and returns when the context
 // ends.

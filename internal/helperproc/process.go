@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package helperproc is the client's run of a set-uid helper: it finds the program,
 // starts it with a socket for the fuse device, reads its messages, and ends it.
 package helperproc

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package mtabwatch tells when mounts leave the mount table of this process.
 package mtabwatch
 

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package resolve turns the path of a mountpoint, as a user gives it, into the one that
 // mounts and unmounts use.
 package resolve

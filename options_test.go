@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount_test
 
 import (
@@ -179,7 +181,8 @@ func TestBadOptions(t *testing.T) {
 		o    fusermount.Options
 		want error
 	}{
-		"both forced":           {fusermount.Options{Method: -1}, unix.EINVAL},
+		"no such method":        {fusermount.Options{Method: -1}, unix.EINVAL},
+		"no such method either": {fusermount.Options{Method: fusermount.MethodHelper + 1}, unix.EINVAL},
 		"NUL":                   {fusermount.Options{FSName: "a\x00b"}, unix.EINVAL},
 		"NUL in extra":          {fusermount.Options{Extra: []string{"\x00"}}, unix.EINVAL},
 		"bad value":             {fusermount.Options{Extra: []string{"max_read=x"}}, unix.EINVAL},
