@@ -167,6 +167,19 @@ func TestDirectRefusals(t *testing.T) {
 	}
 }
 
+// A NUL in the mountpoint is one error for all ways, before anything is done.
+func TestNulInMountpoint(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		err := as(w.uid, func() error {
+			_, err := fusermount.Mount(within(t), "/mnt\x00", w.with(nil))
+			return err
+		})
+		if e := wantError(t, err, unix.EINVAL); e.Helper != "" || !strings.Contains(e.Error(), "NUL") {
+			t.Errorf("%q", e)
+		}
+	})
+}
+
 // No mountpoint at all is the same error with a helper.
 func TestEmptyMountpoint(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
@@ -179,7 +192,7 @@ func TestEmptyMountpoint(t *testing.T) {
 }
 
 // Without a right to mount, and without a helper.
-func TestForceDirectAsUser(t *testing.T) {
+func TestMethodDirectAsUser(t *testing.T) {
 	fusetest.NeedRoot(t)
 	dir := fusetest.Dir(t, user)
 	err := as(user, func() error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -84,6 +85,9 @@ func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, e
 	}
 	if mountpoint == "" { // a helper would not say what is missing
 		return nil, snapshot{}, wrap("the mountpoint is empty", unix.ENOENT)
+	}
+	if strings.IndexByte(mountpoint, 0) >= 0 {
+		return nil, snapshot{}, wrap("NUL in the mountpoint", unix.EINVAL)
 	}
 	ways := s.ways()
 	if ways[0] == (helperWay{}) { // before anything is done

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -379,4 +380,32 @@ func TestReapedElsewhere(t *testing.T) {
 			wantNothing(t, dir)
 		}
 	})
+}
+
+// A helper that is a script whose interpreter is missing is no missing mountpoint, and one
+// in a directory that may not be searched is not one that may not be executed.
+func TestHelperNotRunnable(t *testing.T) {
+	fusetest.NeedRoot(t)
+	dir := fusetest.Dir(t, user)
+	script := filepath.Join(fusetest.Dir(t, user), "helper")
+	if err := errors.Join(os.WriteFile(script, []byte("#!/absent\n"), 0o755), os.Chmod(script, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	mount := func(helper string) error {
+		return as(user, func() error {
+			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{Helper: helper})
+			return err
+		})
+	}
+	if e := wantError(t, mount(script), exec.ErrNotFound); errors.Is(e, fs.ErrNotExist) {
+		t.Error(e)
+	}
+	closed := fusetest.Dir(t, 0)
+	if err := os.Chmod(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e := wantError(t, mount(closed+"/fusermount3"), fusermount.ErrHelperNotFound)
+	if errors.Is(e, fs.ErrPermission) || strings.Contains(e.Error(), "may not be executed") {
+		t.Error(e)
+	}
 }

@@ -85,8 +85,7 @@ func inAll(dirs []string, names ...string) (files []string) {
 func firstOf(ctx context.Context, files []string) (string, error) {
 	notFound := &NotFoundError{Searched: files}
 	for _, file := range files {
-		// The name has a slash, so LookPath only checks it.
-		_, err := cancelable.Lookup(ctx, file, func() (string, error) { return exec.LookPath(file) })
+		_, err := cancelable.Lookup(ctx, file, func() (struct{}, error) { return struct{}{}, executable(file) })
 		if err == nil {
 			return file, nil
 		}
@@ -98,6 +97,18 @@ func firstOf(ctx context.Context, files []string) (string, error) {
 		}
 	}
 	return "", notFound
+}
+
+// executable returns an error of fs.ErrPermission only for a file that exists: nothing is
+// known of one in a directory that may not be searched.
+func executable(file string) error {
+	_, err := exec.LookPath(file) // it has a slash, so this only checks it
+	if errors.Is(err, fs.ErrPermission) {
+		if _, err := os.Stat(file); err != nil {
+			return fs.ErrNotExist
+		}
+	}
+	return err
 }
 
 // searchPath returns the absolute directories of PATH. A helper must not depend on the

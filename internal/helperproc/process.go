@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"time"
@@ -104,6 +105,9 @@ func Start(ctx context.Context, path string, args ...string) (p *Proc, err error
 	})
 	if err != nil {
 		p.ctx.close()
+		if errors.Is(err, unix.ENOENT) { // also of a script's interpreter; it says nothing of the mountpoint
+			err = fuseerr.Wrap(err.Error(), exec.ErrNotFound)
+		}
 		return nil, err
 	}
 	closeAll(null, pipe[1], sockets[1])
