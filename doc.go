@@ -49,14 +49,14 @@
 //     and, for libraries that take over a number, [Mounted.TakeFd].
 //   - With [Options.SyncInit] the device comes before the mount, on kernels that can do
 //     that, and an error of the daemon's start is an error of Mount.
-//   - A read of the device gives ENODEV when the mount has ended, whoever ended it.
+//   - A read of the device gives ENODEV when the mount has ended, however it ended.
 //     [Mounted.Done] tells the same of the mount table.
 //   - [Options] are typed. Commas and backslashes in names need no care.
 //     [Options.AllowRoot] is the library's to enforce.
 //
 // Offer at least two entry points: a file or a descriptor to serve, so that users of the
 // library can call this package themselves, and the mountpoint "/dev/fd/N" for a device
-// that was opened and mounted by somebody else, which [Mount] also takes over in this
+// that another process has opened and mounted, which [Mount] also takes over in this
 // form. The module's directory examples has the same file system on three libraries.
 //
 // # Waits and leaks

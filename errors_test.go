@@ -67,7 +67,7 @@ func refusals(helper string) map[string]refusal {
 		},
 		"dead": {
 			func(t *testing.T, dir string) string {
-				fusetest.Control(t) // without it a device that somebody else holds could be this one's
+				fusetest.Control(t) // without it a device that another process holds could be this one's
 				return dead(t, helper, dir)
 			},
 			[]error{fusermount.ErrStale, unix.ENOTCONN},

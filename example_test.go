@@ -73,8 +73,8 @@ func ExampleUnmount() {
 	// unmount /proc: what is mounted there is of type proc, not FUSE
 }
 
-// A daemon that is asked to end waits a while for whoever still uses its files,
-// and then goes all the same.
+// A daemon that is asked to end waits a while for processes that still use its
+// files, and then detaches the mount.
 func ExampleMounted_Unmount() {
 	m, err := fusermount.Mount(context.Background(), "/home/u/mnt", nil)
 	if err != nil {
@@ -87,7 +87,7 @@ func ExampleMounted_Unmount() {
 	if errors.Is(err, unix.EBUSY) {
 		err = m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
 	}
-	if err != nil && !errors.Is(err, fusermount.ErrNotMounted) { // somebody may have been faster
+	if err != nil && !errors.Is(err, fusermount.ErrNotMounted) { // another process may have been faster
 		log.Print(err)
 	}
 }

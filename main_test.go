@@ -29,7 +29,7 @@ const (
 	patience = fusetest.Patience // for what must come
 )
 
-// TestMain also makes this program a helper that misbehaves, or somebody's own
+// TestMain also makes this program a helper that misbehaves, or another user's
 // process, where it was started as one.
 func TestMain(m *testing.M) {
 	if fake, ok := strings.CutPrefix(filepath.Base(os.Args[0]), fakePrefix); ok {
@@ -118,7 +118,7 @@ func mountAs(t *testing.T, uid uint32, dir string, o *fusermount.Options) *fuser
 	return m
 }
 
-// as runs f as a user; 0 is whoever runs the tests.
+// as runs f as a user; 0 is the user who runs the tests.
 func as(uid uint32, f func() error) error {
 	if uid == 0 {
 		return f()
@@ -235,7 +235,7 @@ func children(t *testing.T) (pids []string) {
 }
 
 // living gives our children that live. Those of a helper come to us when it
-// dies, and nobody reaps them.
+// dies, and are not reaped.
 func living(t *testing.T) (pids []string) {
 	t.Helper()
 	for _, pid := range children(t) {
@@ -268,7 +268,7 @@ func wantNoLeak(t *testing.T) func() {
 	}
 }
 
-// jobEnv makes this program do one of jobs in a process of somebody's own: for
+// jobEnv makes this program do one of jobs in a process of its own: for
 // what concerns a whole process, its end, its system calls, its namespaces.
 const jobEnv = "CLIENT_TEST_JOB"
 
@@ -307,7 +307,7 @@ func doJob(t *testing.T, call fusetest.Call) string {
 	return r.Stdout
 }
 
-// ctxOfJob bounds what a job does; nobody cancels it.
+// ctxOfJob bounds what a job does; it is not cancelled.
 func ctxOfJob() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	context.AfterFunc(ctx, cancel)

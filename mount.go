@@ -24,7 +24,7 @@ import (
 //
 // [Options.Method] says whether this process mounts or a helper.
 //
-// A mountpoint /dev/fd/N stands for a device that somebody else opened and mounted:
+// A mountpoint /dev/fd/N stands for a device that another process opened and mounted:
 // descriptor N is taken over, under a number of the Mounted's own, and nothing is
 // mounted. Of the options only SyncInit and Logger count then; without SyncInit a device
 // that is not mounted is an ErrNotMounted, and a mount that comes only after SyncInit has

@@ -39,7 +39,7 @@ func parseAdopted(mountpoint string) (device int, ok bool, err error) {
 	return int(n), true, nil
 }
 
-// adoptWay takes over a device that somebody else has mounted.
+// adoptWay takes over a device that another process has mounted.
 type adoptWay struct{ device int }
 
 // mount works on a copy, so that the descriptor stays the caller's after any error: the

@@ -16,7 +16,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// A descriptor that somebody else opened and mounted is taken over.
+// A descriptor that another process opened and mounted is taken over.
 func TestAdopt(t *testing.T) {
 	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
@@ -47,7 +47,7 @@ func TestAdopt(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
-	mounted(t, dir) // it is somebody else's
+	mounted(t, dir) // it is not this Mounted's
 	if err := fusermount.Unmount(within(t), dir, nil); err != nil {
 		t.Error(err)
 	}
@@ -222,7 +222,7 @@ func TestTakeFd(t *testing.T) {
 	})
 }
 
-// openForOther opens a device and mounts it, as somebody who hands it on would:
+// openForOther opens a device and mounts it, as a process that hands it on would:
 // a number that the caller owns, and that is not close-on-exec.
 func openForOther(t *testing.T, dir string) int {
 	t.Helper()

@@ -147,7 +147,7 @@ func (h *helperMount) mountNow(p *helperproc.Proc, device int, syncInit bool) er
 }
 
 // take returns what the helper has made. Nothing that the helper does from here on
-// changes that, and nobody waits for its end.
+// changes that, and nothing waits for its end.
 func (h *helperMount) take(p *helperproc.Proc, file *os.File, device int) *made {
 	entry, found := h.at.servedBy(device, h.spec)
 	m := &made{file: file, entry: entry, foreignNamespace: !found && fusedev.IsMounted(device)}

@@ -54,7 +54,7 @@ func TestFindHelper(t *testing.T) {
 		"FUSERMOUNT_PROG is not to be run": {three, plain + "/fusermount3", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Chdir(both) // where nobody looks
+			t.Chdir(both) // which is not searched
 			t.Setenv("PATH", c.path)
 			t.Setenv("FUSERMOUNT_PROG", c.variable)
 			got, err := fusermount.FindHelper()
@@ -133,7 +133,7 @@ func TestHelperNotExecutable(t *testing.T) {
 	}
 }
 
-// hide puts something that nobody can execute over a file, if there is one.
+// hide puts something that cannot be executed over a file, if there is one.
 func hide(t *testing.T, path string) {
 	t.Helper()
 	real, err := filepath.EvalSymlinks(path)

@@ -91,7 +91,7 @@ func TestSyncInit(t *testing.T) {
 	})
 }
 
-// An error of SyncInit's ends Mount, and is nobody else's: also one that means
+// An error of SyncInit ends Mount, and is not the helper's: also one that means
 // something else where it comes from a helper's socket.
 func TestSyncInitRefused(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
@@ -251,8 +251,8 @@ func refuseOne(device *os.File) {
 	}
 }
 
-// The context ends when the caller has begun to serve the device, and nobody has
-// begun to mount. A mount is tried all the same, and refused: whoever reads the
+// The context ends when the caller has begun to serve the device, and no mount has
+// begun. A mount is tried all the same, and refused: the process that reads the
 // device comes to an end.
 func TestSyncInitCancelledEarly(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {

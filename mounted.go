@@ -76,8 +76,8 @@ func newMounted(s *spec, at snapshot, m *made) *Mounted {
 	}
 }
 
-// File returns the device. It stays m's: Close closes it, so whoever reads it must not
-// close it, and must not use it any more after Close: end the loop that reads it first.
+// File returns the device. It stays m's: Close closes it, so its reader must not
+// close it, and must not use it after Close: end the loop that reads it first.
 // It is nil after [Mounted.TakeFd].
 //
 // The device is in blocking mode and not known to the Go runtime's poller, so a read
@@ -209,10 +209,10 @@ const closeTimeout = 10 * time.Second
 
 // Close gives everything back: the device, unless it was taken, and the helper that stays
 // for AutoUnmount or has not ended yet, which is waited for. If the device is still m's,
-// the mount is unmounted first, lazily, since nobody could serve it any more; that takes
+// the mount is unmounted first, lazily, since nothing could serve it any more; that takes
 // at most ten seconds. An adopted mount is not unmounted. When the unmount fails, as where
 // another mount lies on top, the device is closed all the same: the mount is dead then,
-// and stays until somebody calls [Mounted.Unmount].
+// and stays until [Mounted.Unmount] is called.
 //
 // A read of the device that is under way does not end by this but by the end of the
 // mount: wait for the loop that reads before Close. More calls do nothing.
@@ -242,7 +242,7 @@ func (m *Mounted) Close() error {
 }
 
 // Done returns a channel that is closed when the mount is gone from the mount table,
-// whoever unmounted it and however, or when m is closed. After a lazy unmount the file
+// however it was unmounted, or when m is closed. After a lazy unmount the file
 // system may still be in use: that ends with ENODEV from the device. Nothing is told of a
 // mount in another mount namespace (see ID).
 //

@@ -19,13 +19,13 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// Done tells of the end, whoever made it and however.
+// Done tells of the end, however it came.
 func TestDone(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		for name, end := range map[string]func(t *testing.T, m *fusermount.Mounted, dir string) error{
 			"Unmount":         func(t *testing.T, m *fusermount.Mounted, _ string) error { return w.unmount(t, m) },
-			"somebody else":   func(_ *testing.T, _ *fusermount.Mounted, dir string) error { return unix.Unmount(dir, 0) },
-			"somebody lazily": func(_ *testing.T, _ *fusermount.Mounted, dir string) error { return unix.Unmount(dir, unix.MNT_DETACH) },
+			"another process": func(_ *testing.T, _ *fusermount.Mounted, dir string) error { return unix.Unmount(dir, 0) },
+			"another lazily":  func(_ *testing.T, _ *fusermount.Mounted, dir string) error { return unix.Unmount(dir, unix.MNT_DETACH) },
 			"Close":           func(_ *testing.T, m *fusermount.Mounted, _ string) error { return as(w.uid, m.Close) },
 			"with its parent": func(t *testing.T, _ *fusermount.Mounted, dir string) error { return detachAbove(dir) },
 		} {
@@ -123,7 +123,7 @@ func TestWait(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
-	mounted(t, dir) // whoever has the device serves it
+	mounted(t, dir) // it can still be served
 	if err := m.Wait(within(t)); !errors.Is(err, fs.ErrClosed) {
 		t.Error(err)
 	}
@@ -215,7 +215,7 @@ func TestDeviceEnds(t *testing.T) {
 
 func init() { jobs["hold"] = holdMount }
 
-// holdMount mounts, says so, and lives until its input ends or somebody kills it:
+// holdMount mounts, says so, and lives until its input ends or it is killed:
 // DIRECTORY HELPER "auto"|"" "direct"|"helper".
 func holdMount(args []string) error {
 	method := map[string]fusermount.Method{"direct": fusermount.MethodDirect, "helper": fusermount.MethodHelper}[args[3]]
@@ -262,7 +262,7 @@ func TestAutoUnmountLives(t *testing.T) {
 		for name, end := range map[string]func(m *fusermount.Mounted) error{
 			"Unmount": func(m *fusermount.Mounted) error { return w.unmount(t, m) },
 			"Close":   func(m *fusermount.Mounted) error { return as(w.uid, m.Close) },
-			"somebody": func(m *fusermount.Mounted) error {
+			"another process": func(m *fusermount.Mounted) error {
 				return errors.Join(unix.Unmount(m.Mountpoint(), unix.MNT_DETACH), m.Close())
 			},
 		} {

@@ -5,6 +5,7 @@ package fusermount_test
 import (
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -106,7 +107,7 @@ func TestSuidDev(t *testing.T) {
 		_, dir := w.mount(t, func(o *fusermount.Options) { o.Suid = true; o.Dev = true })
 		line := mounted(t, dir)
 		want := w.uid != 0
-		if fusetest.Have() != fusetest.Root { // the kernel takes dev from nobody else
+		if fusetest.Have() != fusetest.Root { // the kernel takes dev from root alone
 			return
 		}
 		if line.HasOption("nosuid") != want || line.HasOption("nodev") != want {
@@ -199,5 +200,22 @@ func TestBadOptions(t *testing.T) {
 		}
 		wantError(t, err, c.want, unix.EINVAL)
 		wantNothing(t, dir)
+	}
+}
+
+// The Logger gets each helper's arguments and the reason to run another one.
+func TestLogger(t *testing.T) {
+	log, logged := logger()
+	t.Setenv("CLIENT_TEST_LOG", filepath.Join(fusetest.Dir(t, 0), "pid"))
+	_, err := fusermount.Mount(within(t), fusetest.Dir(t, 0), &fusermount.Options{
+		Helper: fakeHelper(t, "old"), Method: fusermount.MethodHelper, FSName: "logged", Logger: log,
+		SyncInit: func(*os.File) error { return nil },
+	})
+	wantError(t, err)
+	text := logged.String()
+	for what, want := range map[string]int{`msg="run helper"`: 2, "fsname=logged": 2, "args=\"[--sync-init ": 1, "cannot mount with --sync-init": 1, warned: 0} {
+		if n := strings.Count(text, what); n != want {
+			t.Errorf("%d times %q, want %d:\n%s", n, what, want, text)
+		}
 	}
 }

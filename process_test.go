@@ -25,7 +25,7 @@ func init() {
 	jobs["outside"] = outside
 }
 
-// cycle goes through the life of a mount in a process of somebody's own, and
+// cycle goes through the life of a mount in a process of its own, and
 // prints how it was mounted: DIRECTORY HELPER.
 func cycle(args []string) (err error) {
 	fusetest.MaybeShim()
@@ -149,7 +149,7 @@ func TestUnmountOutside(t *testing.T) {
 	mounted(t, dir)
 }
 
-// Root of a user namespace mounts without a helper, whatever his number outside.
+// Root of a user namespace mounts without a helper, whatever its number outside.
 func TestUserNamespace(t *testing.T) {
 	fusetest.NeedRoot(t)
 	fusetest.NeedDevice(t)

@@ -71,7 +71,7 @@ func coverWithFuse(t *testing.T, w way, dir string) error {
 func TestUnmountReplaced(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, nil)
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil { // somebody else
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil { // another process
 			t.Fatal(err)
 		}
 		next := mountAs(t, w.uid, dir, w.with(nil))
@@ -309,8 +309,8 @@ func TestUnmountBadPolicy(t *testing.T) {
 	mounted(t, dir)
 }
 
-// Whoever unmounts a mount at the same moment as somebody else in the process
-// does not take away what lies beneath.
+// Two unmounts of one mount in the same process at the same moment do not take
+// away what lies beneath.
 func TestUnmountAtOnce(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		if strings.HasSuffix(t.Name(), "/C/user") {
@@ -397,7 +397,7 @@ func TestLogUnmount(t *testing.T) {
 	})
 }
 
-// pinned keeps a mount busy that nobody serves.
+// pinned keeps a mount busy that is not served.
 func pinned(t *testing.T, dir string) (release func()) {
 	t.Helper()
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_CLOEXEC, 0)

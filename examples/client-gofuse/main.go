@@ -3,7 +3,7 @@
 //
 //	client-gofuse MOUNTPOINT
 //
-// It ends when somebody unmounts it, or when it is told to by a signal.
+// It ends when it is unmounted, or when it is told to by a signal.
 package main
 
 import (

@@ -26,7 +26,7 @@ func Refuse(device int, over <-chan struct{}) {
 	for {
 		err := refuse(device, firstRequest)
 		if read == nil && errors.Is(err, unix.ENOENT) {
-			// The kernel has sent the request and nobody has read it. A read before
+			// The kernel has sent the request and it was not read. A read before
 			// this moment would wait for a mount, for ever if none comes.
 			read = make(chan struct{})
 			go func() {
@@ -82,7 +82,7 @@ const (
 )
 
 // refuse answers a request. The error is EPERM as long as the device belongs to no file
-// system, and ENOENT where nobody has read such a request.
+// system, and ENOENT where such a request was not read.
 func refuse(device int, request uint64) error {
 	errno := int32(unix.EINTR)
 	answer := binary.NativeEndian.AppendUint32(nil, answerSize)

@@ -39,7 +39,7 @@ func (e *NotFoundError) Error() string { return fuseerr.ErrHelperNotFound.Error(
 // error is a *NotFoundError or that of the context.
 //
 // In a program that runs with more rights than its caller has, PATH and the environment
-// are the caller's, and count for nothing: whoever runs a set-uid program must not
+// are the caller's, and count for nothing: the caller of a set-uid program must not
 // choose what that runs.
 func Find(ctx context.Context, named string) (string, error) {
 	var path []string
