@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount
 
 import (
@@ -8,6 +10,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
+	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/pathfd"
 )
@@ -23,7 +26,7 @@ import (
 func Abort(ctx context.Context, path string) error {
 	e, err := fuseMountAt(ctx, path)
 	if err == nil {
-		err = abortConnection(e, whoCalls(), func() error { return stillListed(e) })
+		err = abortConnection(e, currentCaller(), func() error { return stillListed(e) })
 	}
 	if err != nil {
 		return &Error{Op: "abort", Path: path, Err: err}
@@ -38,9 +41,9 @@ func (m *Mounted) Abort(ctx context.Context) error {
 	err := ErrNotMounted
 	switch {
 	case ctx.Err() != nil:
-		err = whyEnded(ctx)
+		err = fuseerr.Context(ctx)
 	case m.known:
-		err = abortConnection(m.entry, whoCalls(), m.connected)
+		err = abortConnection(m.entry, currentCaller(), m.connected)
 	}
 	if err != nil {
 		return &Error{Op: "abort", Path: m.path, Err: err}
@@ -76,7 +79,7 @@ func abortConnection(e mtab.Entry, who caller, connected func() error) error {
 	}
 	control, err := connection.OpenAs(who.onConnections())
 	if err == nil {
-		err = also(control.AbortIf(e.Connection(), connected), control.Close())
+		err = errors.Join(control.AbortIf(e.Connection(), connected), control.Close())
 	}
 	if errors.Is(err, unix.ENOENT) && errors.Is(connected(), ErrNotMounted) {
 		return ErrNotMounted // it has just ended
@@ -85,7 +88,7 @@ func abortConnection(e mtab.Entry, who caller, connected func() error) error {
 		return err
 	}
 	if other := abortByForce(e); other != nil {
-		return also(err, other)
+		return errors.Join(err, other)
 	}
 	return nil
 }
@@ -107,7 +110,7 @@ func abortByForce(e mtab.Entry) error {
 	}
 	defer unix.Close(fd)
 	if now, _, err := mtab.ByFD(fd); err != nil || !mtab.Same(now, e) {
-		return because(ErrCovered.Error(), ErrCovered, unix.EBUSY)
+		return wrap(ErrCovered.Error(), ErrCovered, unix.EBUSY)
 	}
 	if err := unix.Unmount(pathfd.Link(fd), unix.MNT_FORCE); !errors.Is(err, unix.EBUSY) {
 		return err

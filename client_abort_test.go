@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount_test
 
 import (
@@ -115,8 +117,8 @@ func TestAbortGone(t *testing.T) {
 			wantError(t, as(w.uid, func() error { return m.Abort(within(t)) }), fusermount.ErrNotMounted)
 			next := mountAs(t, w.uid, dir, w.with(nil))
 			serve(t, next, fusetest.Options{})
-			if next.Connection() != m.Connection() {
-				t.Logf("connection %d, and before %d", next.Connection(), m.Connection())
+			if next.Info().Connection != m.Info().Connection {
+				t.Logf("connection %d, and before %d", next.Info().Connection, m.Info().Connection)
 			}
 			wantError(t, as(w.uid, func() error { return m.Abort(within(t)) }), fusermount.ErrNotMounted)
 			wantServed(t, w.uid, dir)
@@ -138,7 +140,7 @@ func TestAbortDetached(t *testing.T) {
 		t.Cleanup(func() { _ = s.Close() })
 		ready(t, s)
 		defer busy(t, w, dir)()
-		if err := w.unmount(t, m, fusermount.Lazy); err != nil {
+		if err := w.unmount(t, m, fusermount.UnmountLazy); err != nil {
 			t.Fatal(err)
 		}
 		if err := as(w.uid, func() error { return m.Abort(within(t)) }); err != nil {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount_test
 
 import (
@@ -44,7 +46,7 @@ func TestList(t *testing.T) {
 		serve(t, m, fusetest.Options{})
 		info, daemon := infoOf(t, w.uid, dir)
 		if info.ID != m.ID() || info.Source != "host:/dir a,b" || info.Type != "fuse.sub" || info.Subtype != "sub" ||
-			info.Owner != w.uid || info.Connection != m.Connection() || daemon.State != fusermount.DaemonAlive ||
+			info.Owner != w.uid || info.Connection != m.Info().Connection || daemon.State != fusermount.DaemonAlive ||
 			!strings.HasPrefix(info.MountFlags, "ro,nosuid,nodev") || !strings.Contains(info.Options, fmt.Sprintf("user_id=%d", w.uid)) {
 			t.Errorf("%+v, %+v", info, daemon)
 		}

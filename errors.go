@@ -1,70 +1,75 @@
+//go:build linux
+
 package fusermount
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
+
+	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/helperproc"
 )
 
-// What went wrong, for errors.Is. Where the kernel or a helper named an errno,
-// the same error also is that errno (unix.EBUSY, unix.ENOTCONN …), and with it
-// fs.ErrPermission or fs.ErrNotExist where that fits.
+// What went wrong, for errors.Is. Where the kernel or a helper named an errno, the same
+// error also is that errno (unix.EBUSY, unix.ENOTCONN …), and with it fs.ErrPermission
+// or fs.ErrNotExist where that fits.
 var (
 	// ErrHelperNotFound: a helper is needed and there is none. errors.As for a
-	// [*HelperNotFoundError] tells where it was looked for.
-	ErrHelperNotFound = errors.New("no fusermount3 found")
-	// ErrNotMounted: the mount to be unmounted or aborted is not there (any
-	// more), or is no FUSE mount, or is not the caller's; or a device to be taken
-	// over is not mounted.
-	ErrNotMounted = errors.New("not mounted")
-	// ErrCovered: another mount lies on top of the one to be unmounted. It is
-	// also unix.EBUSY.
-	ErrCovered = errors.New("another mount lies on top")
-	// ErrStale: what lies at the mountpoint is a FUSE mount whose daemon is gone;
-	// see [Options.ReplaceStale]. It is also unix.ENOTCONN. libfuse's helper only
-	// refuses a user then; that is an ErrStale where [Daemons] calls it dead.
-	ErrStale = errors.New("a FUSE file system whose daemon is gone is mounted there")
+	// [*HelperNotFoundError] tells where it was searched for.
+	ErrHelperNotFound = fuseerr.ErrHelperNotFound
+	// ErrNotMounted: the mount to be unmounted or aborted is not there (any more), or
+	// is no FUSE mount, or is not the caller's; or a device to be taken over is not
+	// mounted.
+	ErrNotMounted = fuseerr.ErrNotMounted
+	// ErrCovered: another mount lies on top of the one to be unmounted. It is also
+	// unix.EBUSY.
+	ErrCovered = fuseerr.ErrCovered
+	// ErrStale: what lies at the mountpoint is a FUSE mount whose daemon is gone; see
+	// [Options.ReplaceStale]. It is also unix.ENOTCONN. libfuse's helper only refuses a
+	// user then; that is an ErrStale where [Daemons] calls it dead.
+	ErrStale = fuseerr.ErrStale
 	// ErrAllowOther: allow_other or allow_root need the line user_allow_other in
 	// /etc/fuse.conf. It is also fs.ErrPermission.
-	ErrAllowOther = errors.New("allow_other is not permitted by /etc/fuse.conf")
+	ErrAllowOther = fuseerr.ErrAllowOther
 	// ErrTooManyMounts: mount_max of /etc/fuse.conf is reached.
-	ErrTooManyMounts = errors.New("too many FUSE file systems mounted")
+	ErrTooManyMounts = fuseerr.ErrTooManyMounts
 	// ErrNoDevice: /dev/fuse is absent or closed to the caller.
-	ErrNoDevice = errors.New("the fuse device cannot be opened")
-	// ErrForbiddenMountpoint: the helper does not let users mount over this type
-	// of file system. It is also fs.ErrPermission.
-	ErrForbiddenMountpoint = errors.New("mounting over this type of file system is forbidden")
-	// ErrUnknownOption: a helper, or this package for a direct mount, does not
-	// know an option. It is also unix.EINVAL.
-	ErrUnknownOption = errors.New("unknown mount option")
-	// ErrBadReply: the helper ended well but sent no device, or it sent something
-	// else than one descriptor of the fuse device, or one that is not mounted.
-	ErrBadReply = errors.New("the helper broke the protocol")
+	ErrNoDevice = fuseerr.ErrNoDevice
+	// ErrForbiddenMountpoint: the helper does not let users mount over this type of
+	// file system. It is also fs.ErrPermission.
+	ErrForbiddenMountpoint = fuseerr.ErrForbiddenMountpoint
+	// ErrUnknownOption: a helper, or this package for a direct mount, does not know an
+	// option. It is also unix.EINVAL.
+	ErrUnknownOption = fuseerr.ErrUnknownOption
+	// ErrBadReply: the helper ended well but sent no device, or it sent something else
+	// than one descriptor of the fuse device, or one that is not mounted.
+	ErrBadReply = fuseerr.ErrBadReply
 )
 
-// Error is an error of Mount, Unmount, Abort or List.
+// Error is an error of this package's calls.
 type Error struct {
 	Op   string // mount, unmount, abort, list
 	Path string // the mountpoint as it was given; empty for list
 
-	// Helper is the program that was run, empty if none was. ExitStatus is its
-	// exit status; -1 if a signal ended it, if it was still running when it was
-	// given up, or if something else in this process took the status (a wait for
-	// all children, or SIGCHLD ignored). Messages are the lines that it wrote, without its name in
-	// front; ours adds lines that begin with "hint: ". They are escaped by our
-	// helper only: print them with %q where a terminal could be misled.
+	// Helper is the program that was run, empty if none was. ExitStatus is its exit
+	// status; -1 if a signal ended it, if it was still running when it was given up, or
+	// if something else in this process took the status (a wait for all children, or
+	// SIGCHLD ignored). Messages are the lines that it wrote, without its name in front;
+	// those of this module's helper include lines that begin with "hint: ". Only this
+	// module's helper escapes them: print them with %q where a terminal could be misled.
 	Helper     string
 	ExitStatus int
 	Messages   []string
 
-	// Err is the cause. For a helper's refusal its text is the message that
-	// was decisive.
+	// Err is the cause. For a helper's refusal its text is the message that says why.
 	Err error
 }
 
+// Error is one line: the operation, the path, the helper, the cause and the hints.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
@@ -74,23 +79,42 @@ func (e *Error) Error() string {
 	if e.Helper != "" {
 		b.WriteString(": " + filepath.Base(e.Helper))
 	}
-	b.WriteString(": " + e.Err.Error())
+	if e.Err != nil {
+		b.WriteString(": " + oneLine(e.Err))
+	}
 	for _, m := range e.Messages {
-		if hint, ok := strings.CutPrefix(m, hintPrefix); ok {
+		if hint, ok := strings.CutPrefix(m, helperproc.HintPrefix); ok {
 			b.WriteString(" (" + hint + ")")
 		}
 	}
 	return b.String()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// HelperNotFoundError says where a helper was looked for. It is an
-// [ErrHelperNotFound], and fs.ErrPermission if one was there that may not be
-// executed.
+// newError returns the error of a call, with what err has of a helper.
+func newError(op, path string, err error) *Error {
+	e := &Error{Op: op, Path: path, Err: err}
+	var helper *helperproc.Error
+	if errors.As(err, &helper) {
+		e.Helper, e.ExitStatus, e.Messages = helper.Path, helper.ExitStatus, helper.Messages
+	}
+	return e
+}
+
+// oneLine is the text of an error, with the errors that errors.Join puts on lines of
+// their own.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+
+// wrap returns an error with a text of its own that is all of the given errors.
+func wrap(text string, errs ...error) error { return fuseerr.Wrap(text, errs...) }
+
+// HelperNotFoundError says where a helper was searched for. It is an
+// [ErrHelperNotFound] and an exec.ErrNotFound, and fs.ErrPermission if there was one
+// that may not be executed.
 type HelperNotFoundError struct {
-	// Searched are the files that would have done, in order.
+	// Searched are the files that were tried, in order.
 	Searched []string
 
 	denied string // the first of them that may not be executed
@@ -104,34 +128,7 @@ func (e *HelperNotFoundError) Error() string {
 	return text
 }
 
-// Is makes it an ErrHelperNotFound, and fs.ErrPermission.
+// Is answers for the kinds that the type names.
 func (e *HelperNotFoundError) Is(target error) bool {
-	return target == ErrHelperNotFound || target == fs.ErrPermission && e.denied != ""
-}
-
-// because gives cause a text of its own and more kinds to be asked for.
-func because(text string, kinds ...error) error { return &kindsError{text, kinds} }
-
-type kindsError struct {
-	text  string
-	kinds []error
-}
-
-func (e *kindsError) Error() string   { return e.text }
-func (e *kindsError) Unwrap() []error { return e.kinds }
-
-// also joins errors on one line; nil ones are left out.
-func also(errs ...error) error {
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	switch len(errs) {
-	case 0:
-		return nil
-	case 1:
-		return errs[0]
-	}
-	texts := make([]string, len(errs))
-	for i, err := range errs {
-		texts[i] = err.Error()
-	}
-	return because(strings.Join(texts, "; "), errs...)
+	return target == ErrHelperNotFound || target == exec.ErrNotFound || target == fs.ErrPermission && e.denied != ""
 }

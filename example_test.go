@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount_test
 
 import (
@@ -45,8 +47,8 @@ func ExampleMount() {
 // The caller may want to know more than that it failed.
 func ExampleError() {
 	_, err := fusermount.Mount(context.Background(), "/home/u/mnt", &fusermount.Options{
-		Helper:      "/nonexistent/fusermount3",
-		ForceHelper: true,
+		Helper: "/nonexistent/fusermount3",
+		Method: fusermount.MethodHelper,
 	})
 	fmt.Println(err)
 	var notFound *fusermount.HelperNotFoundError
@@ -63,7 +65,7 @@ func ExampleError() {
 
 // Unmounting a path that is no FUSE mount.
 func ExampleUnmount() {
-	err := fusermount.Unmount(context.Background(), "/proc")
+	err := fusermount.Unmount(context.Background(), "/proc", nil)
 	fmt.Println(errors.Is(err, fusermount.ErrNotMounted))
 	fmt.Println(err)
 	// Output:
@@ -71,8 +73,8 @@ func ExampleUnmount() {
 	// unmount /proc: what is mounted there is of type proc, not FUSE
 }
 
-// A daemon that is asked to end waits a while for whoever still uses its files,
-// and then goes all the same.
+// A daemon that is asked to end waits a while for processes that still use its
+// files, and then detaches the mount.
 func ExampleMounted_Unmount() {
 	m, err := fusermount.Mount(context.Background(), "/home/u/mnt", nil)
 	if err != nil {
@@ -81,11 +83,11 @@ func ExampleMounted_Unmount() {
 	defer m.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err = m.Unmount(ctx, fusermount.Retry)
+	err = m.Unmount(ctx, &fusermount.UnmountOptions{Policy: fusermount.UnmountRetry})
 	if errors.Is(err, unix.EBUSY) {
-		err = m.Unmount(context.Background(), fusermount.Lazy)
+		err = m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
 	}
-	if err != nil && !errors.Is(err, fusermount.ErrNotMounted) { // somebody may have been faster
+	if err != nil && !errors.Is(err, fusermount.ErrNotMounted) { // another process may have been faster
 		log.Print(err)
 	}
 }
@@ -123,7 +125,7 @@ func ExampleOptions_syncInit() {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	if !m.SyncInit() {
+	if !m.Info().SyncInit {
 		log.Print("this kernel or helper mounts first and asks then")
 	}
 	<-m.Done()
@@ -140,7 +142,7 @@ func ExampleDaemons() {
 	}
 	for i, mount := range list {
 		if daemons[i].State == fusermount.DaemonDead && mount.Owner == uint32(os.Getuid()) {
-			if err := fusermount.Unmount(context.Background(), mount.Mountpoint, fusermount.Lazy); err != nil {
+			if err := fusermount.Unmount(context.Background(), mount.Mountpoint, &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy}); err != nil {
 				log.Print(err)
 			}
 		}

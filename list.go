@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount
 
 import (
@@ -135,7 +137,7 @@ func Daemons(ctx context.Context, mounts ...MountInfo) ([]Daemon, error) {
 	for i, m := range mounts {
 		entries[i] = m.entry
 	}
-	judged, err := connection.Judge(ctx, whoCalls().onConnections(), hungAfter, entries...)
+	judged, err := connection.Judge(ctx, currentCaller().onConnections(), hungAfter, entries...)
 	daemons := make([]Daemon, len(judged))
 	for i, d := range judged {
 		daemons[i] = Daemon{State: daemonState(d.State), Waiting: -1, PIDs: d.PIDs, Stopped: d.Stopped, Blocked: d.Blocked}

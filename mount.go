@@ -1,150 +1,223 @@
+//go:build linux
+
 package fusermount
 
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusedev"
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
+	"github.com/go-fusermount/fusermount/internal/helperproc"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
-// Mount attaches a FUSE file system at mountpoint, a directory or a regular
-// file, and gives the device on which it is to be served. A symlink at its end
-// is followed.
+// Mount attaches a FUSE file system at mountpoint, a directory or a regular file, and
+// returns the device on which it is to be served. A symlink at the end of mountpoint is
+// followed.
 //
-// A process with CAP_SYS_ADMIN mounts by itself, also as root of a user
-// namespace; where the kernel does not let it, and in every other process, a
-// helper mounts. [Options] can force either.
+// [Options.Method] says whether this process mounts or a helper.
 //
-// A mountpoint /dev/fd/N stands for a device that somebody else opened and
-// mounted: descriptor N is taken over, under a number of the Mounted's own, and
-// nothing is mounted. Of the options only SyncInit counts then; without it a
-// device that is not mounted is an ErrNotMounted, and a mount that comes only
-// after SyncInit has returned is not known to the Mounted (see [Mounted.ID]). N is
-// closed when Mount has succeeded. After any error it is still the caller's, and
-// open.
+// A mountpoint /dev/fd/N stands for a device that another process opened and mounted:
+// descriptor N is taken over, under a number of the Mounted's own, and nothing is
+// mounted. Of the options only SyncInit and Logger count then; without SyncInit a device
+// that is not mounted is an ErrNotMounted, and a mount that comes only after SyncInit has
+// returned is not known to the Mounted (see [Mounted.ID]). N is closed when Mount has
+// succeeded. After any error it is still the caller's, and open.
 //
-// The caller serves the device at once: until then, whoever touches the
-// mountpoint waits, this process included. Mount itself does not touch it.
+// The caller serves the device at once: until then any access to the mountpoint blocks,
+// also one of this process. Mount itself does not access it.
 //
-// When the context ends, Mount gives up and takes back what was mounted. It
-// returns soon, but for a helper that hangs: that one has a second to end by
-// itself, and is then killed, for whose end Mount waits two more at most. The
-// context means nothing for the mount once Mount has returned. The error is an
-// [*Error].
+// When the context ends, Mount gives up and takes back what was mounted. It returns soon,
+// but for a helper that hangs: that has a second to end by itself, and is then killed,
+// for whose end Mount waits two more at most. The context means nothing for the mount
+// once Mount has returned. The error is an [*Error].
 func Mount(ctx context.Context, mountpoint string, opts *Options) (*Mounted, error) {
-	m := &mounting{ctx: ctx, given: mountpoint, who: whoCalls()}
-	mounted, err := m.run(opts)
+	s, err := opts.spec()
 	if err != nil {
-		return nil, m.failure(err)
+		return nil, &Error{Op: "mount", Path: mountpoint, Err: err}
 	}
-	return mounted, nil
+	made, at, err := s.mount(ctx, mountpoint)
+	switch {
+	case err != nil && s.refused:
+		return nil, &Error{Op: "mount", Path: mountpoint, Err: err}
+	case err != nil:
+		return nil, newError("mount", mountpoint, err)
+	}
+	return newMounted(s, at, made), nil
 }
 
-// mounting is one call of Mount.
-type mounting struct {
-	ctx   context.Context
-	given string
-	was   before
-	who   caller
-	r     *request
-
-	helper *process // the last that was run, for the error
-	// called says that SyncInit was: once is what it was promised.
-	called bool
+// way is a way to get a mounted device. If it fails it leaves nothing behind.
+type way interface {
+	mount(ctx context.Context, s *spec, at snapshot) (*made, error)
 }
 
-// undoLimit bounds what is done after the caller's context has ended.
-const undoLimit = 5 * time.Second
+// made is what a way has made.
+type made struct {
+	file     *os.File
+	entry    mtab.Entry // ID is 0 if the mount is not in the mount table of this process
+	direct   bool
+	adopted  bool
+	syncInit bool // SyncInit was called before there was a mount
+	// foreignNamespace says that the mount lies in another mount namespace: the helper
+	// is a wrapper that leads there.
+	foreignNamespace bool
 
-func (m *mounting) run(opts *Options) (mounted *Mounted, err error) {
-	if m.r, err = opts.resolve(); err != nil {
-		return nil, err
+	warnings []string         // of the helper
+	watcher  *helperproc.Proc // the helper that stays for AutoUnmount
+	leaving  <-chan struct{}  // closed when the helper that has mounted is gone; may be nil
+}
+
+// mount takes the first way that is not closed to this process.
+func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, error) {
+	if device, ok, err := parseAdopted(mountpoint); err != nil {
+		return nil, snapshot{}, err
+	} else if ok {
+		at := snapshot{path: mountpoint}
+		m, err := adoptWay{device}.mount(ctx, s, at)
+		return m, at, err
 	}
-	if device, ok, err := adoptable(m.given); ok || err != nil {
-		return m.adopt(device, err)
+	if mountpoint == "" { // a helper would not say what is missing
+		return nil, snapshot{}, wrap("the mountpoint is empty", unix.ENOENT)
 	}
-	if m.given == "" { // a helper would not say what it lacks
-		return nil, because("the mountpoint is empty", unix.ENOENT)
+	if strings.IndexByte(mountpoint, 0) >= 0 {
+		return nil, snapshot{}, wrap("NUL in the mountpoint", unix.EINVAL)
 	}
-	// With auto_unmount a process of the helper's has to stay anyway. It knows
-	// best what to watch if it has mounted that itself.
-	alone := m.r.ForceDirect || m.who.admin && !m.r.ForceHelper && !m.r.typed.AutoUnmount
-	if !alone {
-		if err := m.otherAllowed(); err != nil {
-			return nil, err
+	ways := s.ways()
+	if ways[0] == (helperWay{}) { // before anything is done
+		if err := s.checkAllowOther(); err != nil {
+			return nil, snapshot{}, err
 		}
 	}
-	if m.was, err = lookUp(m.ctx, looksAt(m.given), func() (before, error) { return survey(m.given) }); err != nil {
-		return nil, err
+	at, err := takeSnapshot(ctx, mountpoint)
+	if err == nil && s.ReplaceStale {
+		at, err = s.replaceStale(ctx, mountpoint, at)
 	}
-	if m.r.ReplaceStale {
-		if err := m.replaceStale(); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, at, err
 	}
-	if alone {
-		mounted, err = m.directly()
-		if err == nil || m.r.ForceDirect || m.called || !closedWay(err) || m.ctx.Err() != nil {
-			return mounted, err
-		}
+	m, err := ways[0].mount(ctx, s, at)
+	if err == nil || len(ways) == 1 || s.served || !unsupportedOrDenied(err) || ctx.Err() != nil {
+		return m, at, err
 	}
-	mounted, other := m.byHelper()
-	if errors.Is(other, ErrHelperNotFound) && err != nil {
-		return nil, because(other.Error()+"; mounting without one: "+err.Error(), other, err)
+	s.log().Debug("direct mount is unsupported or denied, trying a helper", "mountpoint", at.path, "err", err)
+	m, other := ways[1].mount(ctx, s, at)
+	if errors.Is(other, ErrHelperNotFound) {
+		other = wrap(other.Error()+"; mounting without one: "+err.Error(), other, err)
 	}
-	return mounted, m.orStale(other)
+	return m, at, other
 }
 
-// failure makes an Error of what went wrong.
-func (m *mounting) failure(err error) error {
-	e := &Error{Op: "mount", Path: m.given, Err: err}
-	if m.helper != nil {
-		e.Helper, e.ExitStatus, e.Messages = m.helper.path, m.helper.exitStatus(), m.helper.said.messages()
+// ways are the ways to try: one, or a direct one and a helper's.
+func (s *spec) ways() []way {
+	switch {
+	case s.Method == MethodDirect:
+		return []way{directWay{}}
+	case s.Method == MethodAuto && s.user.admin && !s.typed.AutoUnmount:
+		return []way{directWay{}, helperWay{}}
 	}
-	return e
+	// With auto_unmount a process of the helper has to stay anyway. It knows best what to
+	// watch if it has mounted that itself.
+	return []way{helperWay{}}
 }
 
-// callBack has the caller's SyncInit start to serve the device.
-func (m *mounting) callBack(file *os.File) error {
-	if m.r.SyncInit == nil {
+// checkAllowOther reports whether a helper may grant allow_other to the user, if that is
+// asked for. It reads /etc/fuse.conf as the helper does, with the caller's rights; the
+// helper still decides.
+func (s *spec) checkAllowOther() error {
+	if !s.typed.AllowOther || s.user.uid == 0 {
 		return nil
 	}
-	m.called = true
-	if err := m.r.SyncInit(file); err != nil {
-		m.helper = nil // whatever it says of that, it is not its fault
-		return because("SyncInit: "+err.Error(), err)
+	const needs = "allow_other needs the line user_allow_other in " + fuseconf.Path
+	text, err := rawfile.Text(fuseconf.Path)
+	if err != nil {
+		return wrap(needs+", which cannot be read: "+err.Error(), ErrAllowOther, unix.EPERM)
+	}
+	settings, err := fuseconf.Parse(text, nil)
+	if err != nil || !settings.UserAllowOther {
+		return wrap(needs, ErrAllowOther, unix.EPERM)
 	}
 	return nil
 }
 
-// undo takes back a mount of which the caller will not hear, whatever his context
-// says, and in whatever way there is.
-func (m *mounting) undo(e mtab.Entry) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.ctx), undoLimit)
+// serve calls SyncInit, if there is one. If that fails, panics or ends its goroutine,
+// serve calls undo.
+func (s *spec) serve(file *os.File, undo func() error) (err error) {
+	if s.SyncInit == nil {
+		return nil
+	}
+	failed := true
+	defer func() {
+		if failed {
+			err = errors.Join(err, undo())
+		}
+	}()
+	s.served = true
+	if err := s.SyncInit(file); err != nil {
+		s.refused = true
+		return wrap("SyncInit: "+err.Error(), err)
+	}
+	failed = false
+	return nil
+}
+
+// undoTimeout bounds what is done after the end of the caller's context.
+const undoTimeout = 5 * time.Second
+
+// undo takes back a mount that the caller does not get, whatever the context says, and by
+// any method.
+func (s *spec) undo(ctx context.Context, e mtab.Entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
-	u := unmounting{entry: e, who: m.who, options: m.unmountOptions(Lazy)}
-	u.options.forceHelper, u.options.forceDirect, u.options.stderr = false, false, nil // Mount may have returned
+	u := &unmounting{entry: e, user: s.user, options: UnmountOptions{Policy: UnmountLazy, Helper: s.Helper, Logger: s.Logger}}
 	if err := u.run(ctx); err != nil && !errors.Is(err, ErrNotMounted) {
-		return because("and the mount could not be taken back: "+err.Error(), err)
+		return wrap("and the mount could not be taken back: "+err.Error(), err)
 	}
 	return nil
 }
 
-func (m *mounting) unmountOptions(policy Policy) unmountOptions {
-	return unmountOptions{
-		policy: policy, helper: m.r.Helper, stderr: m.r.Stderr,
-		forceHelper: m.r.ForceHelper, forceDirect: m.r.ForceDirect,
+func (s *spec) log() *slog.Logger { return logTo(s.Logger) }
+
+// runHelper starts a helper.
+func runHelper(ctx context.Context, log *slog.Logger, path string, args ...string) (*helperproc.Proc, error) {
+	log.Debug("run helper", "path", path, "args", args)
+	return helperproc.Start(ctx, path, args...)
+}
+
+func warn(log *slog.Logger, messages []string) {
+	for _, m := range messages {
+		log.Warn("helper: " + m)
 	}
 }
 
-// newDevice makes a file of a device: blocking, and so not in the runtime's
-// poller (see [Mounted.File]).
-func newDevice(fd int) *os.File {
-	_ = unix.SetNonblock(fd, false) // helpers open it so
-	return os.NewFile(uintptr(fd), fusedev.Path)
+// caller is what the kernel checks of the thread that calls this package.
+type caller struct {
+	uid, gid uint32
+	// admin is CAP_SYS_ADMIN, effective in the thread's user namespace. Without it no
+	// mount and no unmount is allowed, whatever the uid; with it, it may be refused for
+	// many other reasons.
+	admin bool
+}
+
+func currentCaller() caller {
+	c := caller{uid: uint32(unix.Getuid()), gid: uint32(unix.Getgid())}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err == nil {
+		c.admin = data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+	}
+	return c
+}
+
+// unsupportedOrDenied reports whether an error may mean that this process cannot make
+// such a system call at all (old kernel, seccomp filter, security module, user
+// namespace), so that another way is worth a try.
+func unsupportedOrDenied(err error) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package fusermount
 
 import (
@@ -12,66 +14,86 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/helperproc"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/mtabwatch"
 )
 
-// Mounted is a mount that Mount has made, with its device. It is safe for
-// concurrent use. Keep it as long as the file system is served, and Close it in
-// the end.
+// Mounted is a mount that Mount has made, with its device. It is safe for concurrent
+// use. Keep it as long as the file system is served, and Close it in the end.
 type Mounted struct {
-	path    string // as it was given, for mounts that are not in our table
+	path    string // as it was given, for mounts that are not in the mount table
 	entry   mtab.Entry
-	known   bool // whether there is an entry
-	options unmountOptions
-	direct  bool
-	sync    bool
+	known   bool           // there is an entry
+	options UnmountOptions // of the mount
+	info    MountedInfo
 	adopted bool
-	// elsewhere says that the mount lies in another mount namespace: the helper
-	// is a wrapper that leads out of this one.
-	elsewhere bool
-	left      atomic.Bool // it is unmounted there
-	// dismissed is closed when the helper that has mounted is gone; nil where there is
-	// nothing to wait for.
-	dismissed <-chan struct{}
+	// foreignNamespace says that the mount lies in another mount namespace, and
+	// unmountedThere that it was unmounted there.
+	foreignNamespace bool
+	unmountedThere   atomic.Bool
+	leaving          <-chan struct{} // closed when the helper that has mounted is gone; may be nil
 
 	gone     chan struct{} // closed when the mount has gone, or with the Mounted
 	goneOnce sync.Once
 
-	mu      sync.Mutex // of all below
-	file    *os.File   // nil once it was taken
-	watcher *process   // the helper that stays for AutoUnmount
-	closed  bool
-	watched bool
+	mu        sync.Mutex       // of all below
+	file      *os.File         // nil once it was taken
+	watcher   *helperproc.Proc // the helper that stays for AutoUnmount
+	closed    bool
+	stopWatch func() // of Done; nil before
 }
 
-// mounted makes a Mounted of what is mounted now, which may have no entry here.
-func (m *mounting) mounted(file *os.File, entry mtab.Entry, direct bool) *Mounted {
-	options := m.unmountOptions(Fail)
-	options.stderr = nil // it is Mount's
+// MountedInfo is what there is to know of a mount besides its id and mountpoint.
+type MountedInfo struct {
+	// Connection is the number of the kernel's FUSE connection, as below
+	// /sys/fs/fuse/connections. It is 0 where [Mounted.ID] is.
+	Connection uint32
+	// Direct says that the mount was made without a helper.
+	Direct bool
+	// SyncInit says that Options.SyncInit was called before there was a mount, and INIT
+	// was answered before Mount returned.
+	SyncInit bool
+	// Warnings are the lines that the helper wrote until its device had come, such as
+	// about an option that it ignored.
+	Warnings []string
+}
+
+// watcher tells when mounts leave the mount table.
+var watcher mtabwatch.Watcher
+
+// newMounted makes a Mounted of what is mounted now.
+func newMounted(s *spec, at snapshot, m *made) *Mounted {
+	warn(s.log(), m.warnings)
 	return &Mounted{
-		path: m.was.path, entry: entry, known: entry.ID != 0, options: options,
-		file: file, direct: direct, gone: make(chan struct{}),
+		path: at.path, entry: m.entry, known: m.entry.ID != 0, options: s.unmountOptions(UnmountFail),
+		info: MountedInfo{
+			Connection: m.entry.Connection(), Direct: m.direct, SyncInit: m.syncInit, Warnings: m.warnings,
+		},
+		adopted: m.adopted, foreignNamespace: m.foreignNamespace, leaving: m.leaving,
+		file: m.file, watcher: m.watcher, gone: make(chan struct{}),
 	}
 }
 
-// File gives the device. It stays m's: Close closes it, so whoever reads it must
-// not close it, and must not use it any more after Close. It is nil after
-// [Mounted.TakeFd].
+// File returns the device. It stays m's: Close closes it, so its reader must not
+// close it, and must not use it after Close: end the loop that reads it first.
+// It is nil after [Mounted.TakeFd].
 //
-// The device is in blocking mode and not known to the Go runtime's poller, so a
-// read occupies a thread. Before there is a mount the kernel lets a poll wait,
-// even one of the runtime for all its descriptors; once Mount has returned, a
-// library that prefers polling may make a non-blocking file of it.
+// The device is in blocking mode and not known to the Go runtime's poller, so a read
+// occupies a thread. Before there is a mount the kernel lets a poll wait, even one of the
+// runtime for all its descriptors; once Mount has returned, a library that prefers
+// polling may make a non-blocking file of it.
 //
-// A read gives ENODEV when the file system was unmounted and is not used any
-// more, or was aborted.
+// A read gives ENODEV when the file system was unmounted and is not used any more, or
+// was aborted.
 func (m *Mounted) File() *os.File {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.file
 }
 
-// Fd gives the number of File's descriptor, which stays m's, or -1 after
+// Fd returns the number of File's descriptor, which stays m's, or -1 after
 // [Mounted.TakeFd].
 func (m *Mounted) Fd() int {
 	m.mu.Lock()
@@ -79,16 +101,16 @@ func (m *Mounted) Fd() int {
 	if m.file == nil {
 		return -1
 	}
-	return int(m.file.Fd()) // while it is locked nobody closes it
+	return int(m.file.Fd()) // nothing closes it while mu is locked
 }
 
-// TakeFd hands the device over: the caller owns the descriptor that it gives,
-// which is close-on-exec, and has to close it; m has none any more. This is for
-// libraries that take over a number, as those do that mount on "/dev/fd/N". The
-// number is not File's: that one is closed.
+// TakeFd hands the device over: the caller owns the returned descriptor, which is
+// close-on-exec, and has to close it; m has none any more. This is for libraries that
+// take over a number, as those do that mount on "/dev/fd/N". The number is not File's:
+// that one is closed.
 //
-// Close then leaves the mount alone. It still ends the helper that stays for
-// AutoUnmount, and with it the watch: keep m open as long as that is wanted.
+// Close then leaves the mount alone. It still ends the helper that stays for AutoUnmount,
+// and with it the watch: keep m open as long as that is wanted.
 func (m *Mounted) TakeFd() (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -104,14 +126,14 @@ func (m *Mounted) TakeFd() (int, error) {
 	return fd, err
 }
 
-// ID gives the kernel's id of the mount: the unique one, which is never used
-// again, from Linux 6.8 on (statx's STATX_MNT_ID_UNIQUE), and else the one of
+// ID returns the kernel's id of the mount: the unique one, which is never used again,
+// from Linux 6.8 on (statx's STATX_MNT_ID_UNIQUE), and else the one of
 // /proc/self/mountinfo. It is 0 where the mount is not in this process's mount
 // namespace.
 func (m *Mounted) ID() uint64 { return m.entry.ID }
 
-// Mountpoint gives the absolute path of the mountpoint, without symlinks, as it
-// was when it was mounted.
+// Mountpoint returns the absolute path of the mountpoint, without symlinks, as it was
+// when it was mounted.
 func (m *Mounted) Mountpoint() string {
 	if m.known && m.entry.Mountpoint != "" {
 		return m.entry.Mountpoint
@@ -122,88 +144,78 @@ func (m *Mounted) Mountpoint() string {
 	return m.path
 }
 
-// Connection gives the number of the kernel's FUSE connection, as below
-// /sys/fs/fuse/connections. It is 0 where ID is.
-func (m *Mounted) Connection() uint32 { return m.entry.Connection() }
+// Info returns the rest of what is known of the mount. It does not change.
+func (m *Mounted) Info() MountedInfo { return m.info }
 
-// Direct says whether the mount was made without a helper.
-func (m *Mounted) Direct() bool { return m.direct }
-
-// SyncInit says whether Options.SyncInit was called before there was a mount,
-// and INIT was answered before Mount returned.
-func (m *Mounted) SyncInit() bool { return m.sync }
-
-// Unmount unmounts exactly this mount, known by its id, wherever it lies now:
-// never one that lies on top of it, which is an ErrCovered, nor one that came to
-// its place since, which is an ErrNotMounted as is any unmount of what is gone
-// already. The options say what to do while it is busy; by default Unmount
-// fails with EBUSY. The device stays open, for the daemon to come to its end:
-// see Close. A helper that has mounted and has not ended yet is waited for.
+// Unmount unmounts exactly this mount, known by its id, wherever it lies now: never one
+// that lies on top of it, which is an ErrCovered, nor one that came to its place since,
+// which is an ErrNotMounted as is any unmount of what is gone already. By default it
+// fails with EBUSY while the mount is busy; see [UnmountOptions]. The device stays open,
+// for the daemon to come to its end: see Close. A helper that has mounted and has not
+// ended yet is waited for.
 //
-// What is known by its id can be unmounted by its path only. In this process the
-// unmounts of one mount follow each other. Somebody else's can come between the
-// last look at the id and the system call: some microseconds in a direct unmount,
-// and the helper's start otherwise; the helper makes sure by itself that what it
-// takes away is the caller's. Has he exchanged the mount for another, Unmount says
-// so; has he unmounted it, what lies beneath is unmounted, and nobody can tell.
+// The kernel unmounts by path only. In this process the unmounts of one mount follow each
+// other. Another process can act between the last check of the id and the system call:
+// some microseconds in a direct unmount, and the helper's start otherwise; the helper
+// checks by itself that what it takes away is the user's. If that process has replaced
+// the mount by another, Unmount says so; if it has unmounted it, the mount beneath is
+// unmounted, and nothing can tell.
 //
-// For a mount in another mount namespace (see ID) a helper is asked by the path,
-// unless there is a FUSE mount here, too; an adopted one (see Mount) is not
-// unmounted then.
-func (m *Mounted) Unmount(ctx context.Context, opts ...UnmountOption) error {
-	o := m.options
-	for _, option := range opts {
-		option.apply(&o)
-	}
-	u := &unmounting{entry: m.entry, who: whoCalls(), options: o}
+// For a mount in another mount namespace (see ID) a helper is asked by the path, unless
+// there is a FUSE mount here, too; an adopted one (see Mount) is not unmounted then.
+func (m *Mounted) Unmount(ctx context.Context, opts *UnmountOptions) error {
+	u := &unmounting{entry: m.entry, user: currentCaller(), options: opts.over(m.options)}
 	var err error
 	switch {
 	case m.known:
 		err = u.run(ctx)
-	case m.elsewhere:
-		u.entry.Mountpoint, u.left = m.path, &m.left
-		err = u.retry(ctx, u.elsewhere)
+	case m.foreignNamespace:
+		u.entry.Mountpoint, u.unmountedThere = m.path, &m.unmountedThere
+		err = u.retry(ctx, u.inForeignNamespace)
 	default:
-		err = because("this mount is not in the mount table of this process", ErrNotMounted)
+		err = wrap("this mount is not in the mount table of this process", ErrNotMounted)
 	}
 	if err == nil || errors.Is(err, ErrNotMounted) {
 		m.endHelpers()
 	}
 	if err != nil {
-		return u.failure(m.path, err)
+		return newError("unmount", m.path, err)
 	}
-	table.remove(m)
 	m.setGone()
 	return nil
 }
 
-// endHelpers ends the helper that stays for AutoUnmount, since there is nothing to
-// watch any more, and sees the one gone that has mounted.
+// endHelpers ends the helper that stays for AutoUnmount, since there is nothing to watch
+// any more, and waits for the end of the one that has mounted.
 func (m *Mounted) endHelpers() {
 	m.mu.Lock()
 	p := m.watcher
 	m.watcher = nil
 	m.mu.Unlock()
 	if p != nil {
-		p.end(nil)
+		before := len(p.Messages())
+		p.End(nil)
+		if all := p.Messages(); len(all) > before {
+			warn(logTo(m.options.Logger), all[before:])
+		}
 	}
-	if m.dismissed != nil {
-		<-m.dismissed
+	if m.leaving != nil {
+		<-m.leaving
 	}
 }
 
-// closeLimit bounds the unmount in Close.
-const closeLimit = 10 * time.Second
+// closeTimeout bounds the unmount in Close.
+const closeTimeout = 10 * time.Second
 
-// Close gives everything back: the device, unless it was taken, and the helper
-// that stays for AutoUnmount or has not ended yet, which is waited for. If the device is still m's, the
-// mount is unmounted first, lazily, since nobody could serve it any more; that
-// takes at most ten seconds. An adopted mount is not unmounted. When the unmount
-// fails, as where another mount lies on top, the device is closed all the same: the
-// mount is dead then, and stays until somebody calls [Mounted.Unmount].
+// Close gives everything back: the device, unless it was taken, and the helper that stays
+// for AutoUnmount or has not ended yet, which is waited for. If the device is still m's,
+// the mount is unmounted first, lazily, since nothing could serve it any more; that takes
+// at most ten seconds. An adopted mount is not unmounted. When the unmount fails, as where
+// another mount lies on top, the device is closed all the same: the mount is dead then,
+// and stays until [Mounted.Unmount] is called.
 //
-// A read of the device that is under way does not end by this but by the end of
-// the mount. More calls do nothing.
+// A read of the device that is under way does not end by this but by the end of the
+// mount: wait for the loop that reads before Close. More calls do nothing.
 func (m *Mounted) Close() error {
 	m.mu.Lock()
 	file := m.file
@@ -215,17 +227,73 @@ func (m *Mounted) Close() error {
 	}
 	var err error
 	if file != nil && !m.adopted {
-		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
-		if err = m.Unmount(ctx, Lazy); errors.Is(err, ErrNotMounted) {
+		if err = m.Unmount(ctx, &UnmountOptions{Policy: UnmountLazy}); errors.Is(err, ErrNotMounted) {
 			err = nil
 		}
 	}
 	if file != nil {
-		err = also(err, file.Close())
+		err = errors.Join(err, file.Close())
 	}
 	m.endHelpers()
-	table.remove(m)
 	m.setGone()
 	return err
+}
+
+// Done returns a channel that is closed when the mount is gone from the mount table,
+// however it was unmounted, or when m is closed. After a lazy unmount the file
+// system may still be in use: that ends with ENODEV from the device. Nothing is told of a
+// mount in another mount namespace (see ID).
+//
+// It waits until the kernel reports a change of the mount table (poll(2) of
+// /proc/self/mountinfo), in one goroutine for all mounts of the process.
+func (m *Mounted) Done() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known && m.stopWatch == nil && !m.closed {
+		m.stopWatch = watcher.Add(m.entry, m.closeGone)
+	}
+	return m.gone
+}
+
+// Wait waits for Done. The error is nil when the mount is gone, also if the context has
+// ended, fs.ErrClosed when m was closed before that, or the context's; it is no
+// [*Error].
+func (m *Mounted) Wait(ctx context.Context) error {
+	done := m.Done()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		select {
+		case <-done:
+		default:
+			if !m.known || !isGone(m.entry) { // the watcher may not have looked yet
+				return fuseerr.Context(ctx)
+			}
+		}
+	}
+	if m.known && isGone(m.entry) || m.unmountedThere.Load() {
+		return nil
+	}
+	return fs.ErrClosed
+}
+
+// setGone ends the watch and closes gone.
+func (m *Mounted) setGone() {
+	m.mu.Lock()
+	stop := m.stopWatch
+	m.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	m.closeGone()
+}
+
+func (m *Mounted) closeGone() {
+	m.goneOnce.Do(func() {
+		if m.gone != nil { // of the zero value
+			close(m.gone)
+		}
+	})
 }

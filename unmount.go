@@ -1,52 +1,55 @@
+//go:build linux
+
 package fusermount
 
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/cancelable"
+	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/resolve"
 )
 
-// Unmount unmounts the FUSE mount that lies topmost at path when it is called,
-// whose daemon may be dead or hang: nobody asks it. Everything else is as for
-// [Mounted.Unmount]. The error is an [*Error]; an ErrNotMounted where there is no
-// FUSE mount at path.
-func Unmount(ctx context.Context, path string, opts ...UnmountOption) error {
-	u := &unmounting{who: whoCalls()}
-	for _, option := range opts {
-		option.apply(&u.options)
-	}
+// Unmount unmounts the FUSE mount that lies topmost at path when it is called. It asks no
+// daemon, so that may be dead or hang. Everything else is as for [Mounted.Unmount]. The
+// error is an [*Error]; an ErrNotMounted where there is no FUSE mount at path.
+func Unmount(ctx context.Context, path string, opts *UnmountOptions) error {
+	u := &unmounting{user: currentCaller(), options: opts.over(UnmountOptions{})}
 	var err error
 	if u.entry, err = fuseMountAt(ctx, path); err == nil {
 		err = u.run(ctx)
 	}
 	if err != nil {
-		return u.failure(path, err)
+		return newError("unmount", path, err)
 	}
 	return nil
 }
 
-// fuseMountAt gives the topmost mount at a path, which is to be FUSE.
+// fuseMountAt returns the topmost mount at a path, which has to be FUSE.
 func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
-	return lookUp(ctx, looksAt(path), func() (e mtab.Entry, err error) {
+	return cancelable.Lookup(ctx, resolve.LookedUp(path), func() (e mtab.Entry, err error) {
 		isRoot := false
-		if path, err = resolved(path); err == nil {
+		if path, err = resolve.Path(path); err == nil {
 			e, isRoot, err = mtab.ByPath(path)
 		}
 		switch {
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-			return e, because(err.Error(), ErrNotMounted, err)
+			return e, wrap(err.Error(), ErrNotMounted, err)
 		case err != nil:
 			return e, err
 		case !isRoot:
-			return e, because("nothing is mounted there", ErrNotMounted)
+			return e, wrap("nothing is mounted there", ErrNotMounted)
 		case !mountopts.IsFuse(e.Type):
-			return e, because("what is mounted there is of type "+e.Type+", not FUSE", ErrNotMounted)
+			return e, wrap("what is mounted there is of type "+e.Type+", not FUSE", ErrNotMounted)
 		}
 		return e, nil
 	})
@@ -55,107 +58,98 @@ func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
 // unmounting is one unmount of one mount.
 type unmounting struct {
 	entry   mtab.Entry
-	who     caller
-	options unmountOptions
-	helper  *process // the last that was run, for the error
-	// left says of a mount that is in no table of ours that it was unmounted.
-	left *atomic.Bool
+	user    caller
+	options UnmountOptions
+	// unmountedThere says of a mount in a foreign namespace that it was unmounted.
+	unmountedThere *atomic.Bool
 }
 
-func (u *unmounting) failure(path string, err error) error {
-	e := &Error{Op: "unmount", Path: path, Err: err}
-	if u.helper != nil {
-		e.Helper, e.ExitStatus, e.Messages = u.helper.path, u.helper.exitStatus(), u.helper.said.messages()
-	}
-	return e
-}
+func (u *unmounting) log() *slog.Logger { return logTo(u.options.Logger) }
 
 // run unmounts by the policy.
 func (u *unmounting) run(ctx context.Context) error { return u.retry(ctx, u.once) }
 
-// A busy mount tells nobody when it is no longer: there is nothing to wait for
-// but time.
+// A mount does not tell when it is busy no longer: there is nothing to wait for but time.
 const (
 	firstPause = 5 * time.Millisecond
 	lastPause  = 250 * time.Millisecond
 )
 
 func (u *unmounting) retry(ctx context.Context, once func(context.Context) error) error {
-	if u.options.policy < Fail || u.options.policy > Lazy {
-		return because("there is no such policy", unix.EINVAL)
+	if err := u.options.check(); err != nil {
+		return err
 	}
 	var busy error
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := once(ctx)
-		if u.options.policy != Retry || !errors.Is(err, unix.EBUSY) {
+		if u.options.Policy != UnmountRetry || !errors.Is(err, unix.EBUSY) {
 			if err != nil && ctx.Err() != nil {
-				err = also(busy, err) // the end came while it was tried again
+				err = errors.Join(busy, err) // the context ended during another try
 			}
 			return err
 		}
 		busy = err
 		select {
 		case <-ctx.Done():
-			return also(busy, whyEnded(ctx))
+			return errors.Join(busy, fuseerr.Context(ctx))
 		case <-time.After(pause):
 		}
 	}
 }
 
-// once tries once: by itself if it may, as for a mount.
+// once tries once, directly if this process may, as for a mount.
 func (u *unmounting) once(ctx context.Context) error {
-	u.helper = nil
-	if u.options.forceDirect || u.who.admin && !u.options.forceHelper {
-		err := u.directly(ctx)
-		if err == nil || u.options.forceDirect || !closedWay(err) || ctx.Err() != nil {
-			return err
-		}
-		other := u.byHelper(ctx)
-		if errors.Is(other, ErrHelperNotFound) {
-			return err
-		}
-		return other
+	if u.options.Method == MethodHelper || u.options.Method == MethodAuto && !u.user.admin {
+		return u.byHelper(ctx)
 	}
-	return u.byHelper(ctx)
+	err := u.directly(ctx)
+	if err == nil || u.options.Method == MethodDirect || !unsupportedOrDenied(err) || ctx.Err() != nil {
+		return err
+	}
+	u.log().Debug("direct unmount is unsupported or denied, trying a helper", "mountpoint", u.entry.Mountpoint, "err", err)
+	other := u.byHelper(ctx)
+	if errors.Is(other, ErrHelperNotFound) {
+		return err
+	}
+	return other
 }
 
-// directly unmounts by umount2, which may have to wait for the daemon to write
-// what is not written yet. The turn is that call's, also when the context has
-// ended meanwhile; a call that was not made by then is not made any more.
+// directly unmounts by umount2(2), which may have to wait for the daemon to write what is
+// not written yet. That call holds the lock, also after the end of the context; it is not
+// made any more if the context has ended before.
 func (u *unmounting) directly(ctx context.Context) error {
-	_, err := await(ctx, func() (struct{}, error) {
-		release, err := turns.take(ctx, u.entry)
+	_, err := cancelable.Run(ctx, func() (struct{}, error) {
+		unlock, err := unmountLocks.lock(ctx, u.entry)
 		if err != nil {
 			return struct{}{}, err
 		}
-		defer release()
+		defer unlock()
 		return struct{}{}, u.umount()
-	}, func(struct{}, error) {})
+	}, nil)
 	return err
 }
 
 func (u *unmounting) umount() error {
-	path, err := u.check()
+	path, err := u.verifyTopmost()
 	if err != nil {
 		return err
 	}
 	flags := unix.UMOUNT_NOFOLLOW
-	if u.options.policy == Lazy {
+	if u.options.Policy == UnmountLazy {
 		flags |= unix.MNT_DETACH
 	}
 	err = unix.Unmount(path, flags)
 	if err == nil {
 		return u.confirm()
 	}
-	if errors.Is(err, unix.EINVAL) && u.confirm() == nil { // somebody was faster
+	if errors.Is(err, unix.EINVAL) && u.confirm() == nil { // another process was faster
 		return ErrNotMounted
 	}
-	return because("umount: "+err.Error(), err)
+	return wrap("umount: "+err.Error(), err)
 }
 
-// check looks whether the mount is still there and topmost at its mountpoint,
-// and gives that.
-func (u *unmounting) check() (path string, err error) {
+// verifyTopmost returns the mountpoint if the mount is still there, and topmost.
+func (u *unmounting) verifyTopmost() (path string, err error) {
 	path = u.entry.Mountpoint
 	top, isRoot, err := mtab.ByPath(path)
 	if err == nil && isRoot && mtab.Same(top, u.entry) {
@@ -169,25 +163,180 @@ func (u *unmounting) check() (path string, err error) {
 		return "", err
 	}
 	if path = now.Mountpoint; path == "" {
-		return "", because("it lies outside of this process's root directory", unix.ENOENT)
+		return "", wrap("it lies outside of this process's root directory", unix.ENOENT)
 	}
-	// It was moved.
-	top, isRoot, err = mtab.ByPath(path)
+	top, isRoot, err = mtab.ByPath(path) // it may have been moved
 	switch {
 	case err == nil && isRoot && mtab.Same(top, u.entry):
 		return path, nil
 	case err == nil:
-		return "", because(ErrCovered.Error()+" of "+path+", of type "+top.Type, ErrCovered, unix.EBUSY)
+		return "", wrap(ErrCovered.Error()+" of "+path+", of type "+top.Type, ErrCovered, unix.EBUSY)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return "", because(ErrCovered.Error()+" of "+path, ErrCovered, unix.EBUSY)
+		return "", wrap(ErrCovered.Error()+" of "+path, ErrCovered, unix.EBUSY)
 	}
 	return "", err
 }
 
-// confirm wants the mount to be gone.
+// confirm returns an error unless the mount is gone.
 func (u *unmounting) confirm() error {
 	if _, err := mtab.Reload(u.entry); err == nil {
-		return because("another mount was exchanged for this one meanwhile, and was unmounted in its place", ErrCovered)
+		return wrap("another mount was exchanged for this one meanwhile, and was unmounted in its place", ErrCovered)
 	}
 	return nil
+}
+
+// inForeignNamespace has a helper unmount what lies in another mount namespace. A mount
+// in this one at the same path is another one.
+func (u *unmounting) inForeignNamespace(ctx context.Context) error {
+	path := u.entry.Mountpoint
+	here, err := cancelable.Lookup(ctx, path, func() (bool, error) {
+		e, isRoot, err := mtab.ByPath(path)
+		return err == nil && isRoot && mountopts.IsFuse(e.Type), nil
+	})
+	if err != nil {
+		return err
+	}
+	if here {
+		return wrap("it lies in another mount namespace, and another mount here", ErrNotMounted)
+	}
+	return u.byHelper(ctx)
+}
+
+// byHelper has a helper unmount. It checks the mount right before the helper starts; for
+// a mount in a foreign namespace only the helper can.
+func (u *unmounting) byHelper(ctx context.Context) error {
+	program, err := findHelper(ctx, u.options.Helper)
+	if err != nil {
+		return err
+	}
+	unlock, err := unmountLocks.lock(ctx, u.entry)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	path := u.entry.Mountpoint
+	switch {
+	case u.entry.ID != 0:
+		path, err = cancelable.Lookup(ctx, path, u.verifyTopmost)
+	case u.unmountedThere.Load():
+		err = ErrNotMounted
+	}
+	if err != nil {
+		return err
+	}
+	args := []string{"-u", "--", path}
+	if u.options.Policy == UnmountLazy {
+		args = []string{"-u", "-z", "--", path}
+	}
+	p, err := runHelper(ctx, u.log(), program, args...)
+	if err != nil {
+		return err
+	}
+	err = p.Wait()
+	p.End(nil)
+	if err != nil {
+		return p.Fail(err)
+	}
+	switch {
+	case p.StatusLost() && u.entry.ID == 0 && len(p.Messages()) == 0: // nothing else tells the result
+	case p.ExitStatus() != 0:
+		return p.Fail(u.unlessGone(p.Reason()))
+	case u.entry.ID != 0:
+		err := u.confirm()
+		if err == nil {
+			warn(u.log(), p.Messages())
+		}
+		return p.Fail(err)
+	}
+	u.unmountedThere.Store(true)
+	return nil
+}
+
+// unlessGone drops a helper's failure if the mount is gone: a wrapper may fail after its
+// helper has unmounted. A helper that found no mount was slower than another process.
+func (u *unmounting) unlessGone(failure error) error {
+	if u.entry.ID == 0 || errors.Is(failure, ErrNotMounted) || !isGone(u.entry) {
+		return failure
+	}
+	return nil
+}
+
+// isGone reports whether a mount is known to have left the table.
+func isGone(e mtab.Entry) bool {
+	_, err := mtab.Reload(e)
+	return errors.Is(err, mtab.ErrNotListed)
+}
+
+// unmountLocks has the unmounts of one mount in this process follow each other. A mount
+// is known by its id and unmounted by its path: of two at once the second would unmount
+// what lies beneath, if the first came between its check of the id and its system call.
+var unmountLocks = lockTable{locks: map[lockKey]*unmountLock{}}
+
+type lockTable struct {
+	mu    sync.Mutex
+	locks map[lockKey]*unmountLock
+}
+
+// lockKey is a mount: its id, or its path in a foreign namespace.
+type lockKey struct {
+	id     uint64
+	unique bool
+	path   string
+}
+
+type unmountLock struct {
+	held  chan struct{} // has one element while the lock is held
+	users int           // of holders and waiters
+}
+
+// lock waits for the lock of a mount until the context ends. It does not wait for what
+// the kernel still does about a mount that has left the table: then the error is
+// ErrNotMounted.
+func (t *lockTable) lock(ctx context.Context, e mtab.Entry) (unlock func(), err error) {
+	key := lockKey{id: e.ID, unique: e.Unique}
+	if e.ID == 0 {
+		key.path = e.Mountpoint
+	}
+	t.mu.Lock()
+	l := t.locks[key]
+	if l == nil {
+		l = &unmountLock{held: make(chan struct{}, 1)}
+		t.locks[key] = l
+	}
+	l.users++
+	t.mu.Unlock()
+	leave := func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if l.users--; l.users == 0 {
+			delete(t.locks, key)
+		}
+	}
+	if err := l.acquire(ctx, e); err != nil {
+		leave()
+		return nil, err
+	}
+	return func() { <-l.held; leave() }, nil
+}
+
+func (l *unmountLock) acquire(ctx context.Context, e mtab.Entry) error {
+	if err := fuseerr.Context(ctx); err != nil {
+		return err
+	}
+	select {
+	case l.held <- struct{}{}:
+		return nil
+	default:
+	}
+	if e.ID != 0 && isGone(e) {
+		return ErrNotMounted
+	}
+	select {
+	case l.held <- struct{}{}:
+		if ctx.Err() != nil {
+			<-l.held
+		}
+	case <-ctx.Done():
+	}
+	return fuseerr.Context(ctx)
 }

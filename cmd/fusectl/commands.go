@@ -154,7 +154,7 @@ func abort(path string) error {
 	if err := fusermount.Abort(ctx, found.Path); err != nil {
 		return &hintedError{fmt.Errorf("failed to abort the connection of %s: %s", found.Path, cause(err)), abortHint(err)}
 	}
-	if err := fusermount.Unmount(ctx, found.Path, fusermount.Lazy); err != nil {
+	if err := fusermount.Unmount(ctx, found.Path, &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy}); err != nil {
 		return &hintedError{
 			fmt.Errorf("the connection was ended, but %s is still mounted: %s", found.Path, cause(err)),
 			"'fusermount3 -u " + printable.ShellWord(found.Path) + "' unmounts it",

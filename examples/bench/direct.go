@@ -16,13 +16,13 @@ func direct(dir string, runs int) error {
 	ctx := context.Background()
 	ours := &contestant{round: func() (mount, unmount time.Duration, err error) {
 		start := time.Now()
-		m, err := fusermount.Mount(ctx, dir, &fusermount.Options{ForceDirect: true, Subtype: "bench"})
+		m, err := fusermount.Mount(ctx, dir, &fusermount.Options{Method: fusermount.MethodDirect, Subtype: "bench"})
 		mount = time.Since(start)
 		if err != nil {
 			return 0, 0, err
 		}
 		start = time.Now()
-		err = m.Unmount(ctx)
+		err = m.Unmount(ctx, nil)
 		return mount, time.Since(start), errors.Join(err, m.Close())
 	}}
 	bare := &contestant{round: func() (mount, unmount time.Duration, err error) {

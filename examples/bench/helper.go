@@ -33,7 +33,7 @@ func byHelper(dir string, runs int) error {
 		}
 		ended := serve(server)
 		start = time.Now()
-		err = m.Unmount(ctx)
+		err = m.Unmount(ctx, nil)
 		<-ended
 		return mount, time.Since(start), errors.Join(err, m.Close())
 	}}

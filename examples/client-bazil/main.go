@@ -3,7 +3,7 @@
 //
 //	client-bazil MOUNTPOINT
 //
-// It ends when somebody unmounts it, or when it is told to by a signal.
+// It ends when it is unmounted, or when it is told to by a signal.
 package main
 
 import (
@@ -51,7 +51,9 @@ func serve(mountpoint string) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	unmounted := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() { unmounted <- m.Unmount(context.Background(), fusermount.Lazy) })()
+	defer context.AfterFunc(ctx, func() {
+		unmounted <- m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
+	})()
 	if err := fs.Serve(conn, bazilfs.FS{}); err != nil { // until it is unmounted
 		return err
 	}

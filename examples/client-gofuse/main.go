@@ -3,7 +3,7 @@
 //
 //	client-gofuse MOUNTPOINT
 //
-// It ends when somebody unmounts it, or when it is told to by a signal.
+// It ends when it is unmounted, or when it is told to by a signal.
 package main
 
 import (
@@ -49,7 +49,9 @@ func serve(mountpoint string) (err error) {
 		return err
 	}
 	unmounted := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() { unmounted <- m.Unmount(context.Background(), fusermount.Lazy) })()
+	defer context.AfterFunc(ctx, func() {
+		unmounted <- m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
+	})()
 	server.Wait() // until it is unmounted
 	if ctx.Err() != nil {
 		return <-unmounted

@@ -189,7 +189,10 @@ func Place(path string, c policy.Caller, settings fuseconf.Settings, mounts []di
 	if place.Problem = problem(policy.Over(c, settings, facts)); place.Problem != nil && readOnly(found.FD) {
 		place.Problem.Next = "the file system there is read-only: choose a directory on another one"
 	}
-	place.Kind = facts.Kind.String()
+	place.Kind = "file"
+	if facts.IsDirectory() {
+		place.Kind = "directory"
+	}
 	place.FSName = fstypes.Name(facts.FSType)
 	return place
 }

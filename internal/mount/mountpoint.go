@@ -217,31 +217,39 @@ func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 
 // Examine finds out what policy wants to know, with the privileges of the caller. It may
 // ask a daemon.
-func (at *Mountpoint) Examine(uid uint32) error {
-	var st unix.Stat_t
-	if err := unix.Fstat(at.fd, &st); err != nil {
+func (at *Mountpoint) Examine(uid uint32) (err error) {
+	if at.facts, err = Describe(at.fd, at.place.path, uid); err != nil {
 		return &AccessError{Path: at.place.path, Errno: err}
 	}
-	at.facts = policy.Mountpoint{Path: at.place.path, Mode: st.Mode, Owner: st.Uid}
+	return nil
+}
+
+// Describe is what policy wants to know of the mountpoint fd, for this uid.
+func Describe(fd int, path string, uid uint32) (facts policy.Mountpoint, err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return facts, err
+	}
+	facts = policy.Mountpoint{Path: path, Mode: st.Mode, Owner: st.Uid}
 	if kind := st.Mode & unix.S_IFMT; uid == 0 || kind != unix.S_IFDIR && kind != unix.S_IFREG {
-		return nil // not judged by the rest
+		return facts, nil // not judged by the rest
 	}
 	// The kernel answers for the real ids, and knows of read-only mounts, ACLs and
 	// security modules.
-	err := unix.Faccessat2(at.fd, "", unix.W_OK, unix.AT_EMPTY_PATH)
+	err = unix.Faccessat2(fd, "", unix.W_OK, unix.AT_EMPTY_PATH)
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before 5.8, or a seccomp filter
-		err = unix.Faccessat(unix.AT_FDCWD, pathfd.Link(at.fd), unix.W_OK, 0)
+		err = unix.Faccessat(unix.AT_FDCWD, pathfd.Link(fd), unix.W_OK, 0)
 	}
-	at.facts.Writable = err == nil
+	facts.Writable = err == nil
 	var fs unix.Statfs_t
-	if err := rawfile.RetryEINTR(func() error { return unix.Fstatfs(at.fd, &fs) }); err != nil {
-		return &AccessError{Path: at.place.path, Errno: err}
+	if err := rawfile.RetryEINTR(func() error { return unix.Fstatfs(fd, &fs) }); err != nil {
+		return facts, err
 	}
-	at.facts.FSType = uint64(fs.Type)
+	facts.FSType = uint64(fs.Type)
 	if ^uint(0)>>32 == 0 { // on 32-bit machines f_type has 32 bits, and on some a sign
-		at.facts.FSType = uint64(uint32(fs.Type))
+		facts.FSType = uint64(uint32(fs.Type))
 	}
-	return nil
+	return facts, nil
 }
 
 // maxLooks bounds how often somebody can make us look again by moving the mountpoint.

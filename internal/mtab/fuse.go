@@ -70,24 +70,3 @@ func fuseByText() (map[uint64]Entry, error) {
 	}
 	return found, err
 }
-
-// Present says of each entry whether its mount is still in the table. One whose
-// state cannot be found out counts as present.
-func Present(entries []Entry) []bool {
-	present := make([]bool, len(entries))
-	var table map[uint64]Entry
-	var err error
-	for i, e := range entries {
-		if e.Unique {
-			_, gone := Reload(e)
-			present[i] = !errors.Is(gone, ErrNotListed)
-			continue
-		}
-		if table == nil {
-			table, err = fuseByText()
-		}
-		now, found := table[e.ID]
-		present[i] = err != nil || found && Same(now, e)
-	}
-	return present
-}

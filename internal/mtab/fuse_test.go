@@ -1,7 +1,6 @@
 package mtab
 
 import (
-	"reflect"
 	"slices"
 	"testing"
 
@@ -36,32 +35,5 @@ func TestFuseMounts(t *testing.T) {
 	}
 	if len(byText) != len(all) {
 		t.Errorf("%d mounts by text, %d by id", len(byText), len(all))
-	}
-}
-
-func TestPresent(t *testing.T) {
-	fusetest.NeedDevice(t)
-	stays, goes := fusetest.Dir(t, 0), fusetest.Dir(t, 0)
-	serve(t, stays, fusetest.MountOptions{})
-	serve(t, goes, fusetest.MountOptions{})
-	entries := make([]Entry, 0, 4)
-	for _, dir := range []string{stays, goes} {
-		fd, err := openPath(dir)
-		must(t, err)
-		e, _, err := ByFD(fd)
-		must(t, err)
-		old, err := OldID(fd)
-		must(t, err)
-		must(t, unix.Close(fd))
-		byText, err := ByOldID(old)
-		must(t, err)
-		entries = append(entries, e, byText)
-	}
-	if got := Present(entries); !reflect.DeepEqual(got, []bool{true, true, true, true}) {
-		t.Errorf("both are mounted: %v", got)
-	}
-	must(t, unix.Unmount(goes, unix.MNT_DETACH))
-	if got := Present(entries); !reflect.DeepEqual(got, []bool{true, true, false, false}) {
-		t.Errorf("one is mounted: %v", got)
 	}
 }

@@ -52,7 +52,7 @@ func BenchmarkClient(b *testing.B) {
 	program, dir := installed(b), fusetest.Dir(b, 0)
 	for name, options := range map[string]*fusermount.Options{
 		"direct": {Subtype: "bench"}, // root may mount without the helper
-		"helper": {Subtype: "bench", Helper: program, ForceHelper: true},
+		"helper": {Subtype: "bench", Helper: program, Method: fusermount.MethodHelper},
 	} {
 		b.Run(name, func(b *testing.B) {
 			var m *fusermount.Mounted
@@ -61,7 +61,7 @@ func BenchmarkClient(b *testing.B) {
 				m, err = fusermount.Mount(b.Context(), dir, options)
 				check(b, err)
 			}, func(b *testing.B) {
-				check(b, m.Unmount(b.Context()))
+				check(b, m.Unmount(b.Context(), nil))
 			}, func() error { return m.Close() })
 		})
 	}

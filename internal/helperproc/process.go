@@ -1,0 +1,243 @@
+//go:build linux
+
+// Package helperproc is the client's run of a set-uid helper: it finds the program,
+// starts it with a socket for the fuse device, reads its messages, and ends it.
+package helperproc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/fuseerr"
+)
+
+// Proc is a running helper. Its methods poll the socket, the messages, the helper's end
+// and the context in the goroutine that calls them: a mount by a helper takes a
+// millisecond, and on a busy machine a handover between threads takes far longer than
+// that.
+//
+// The helper is started on the thread of that goroutine, so a caller whose thread has
+// ids of its own gets a helper with these ids. It has /dev/null, the pipe of its
+// messages and its end of the socket, and no other descriptor.
+type Proc struct {
+	path     string
+	pid      int
+	pidfd    int // readable when the helper has ended; -1 where there is none
+	socket   int // this end; -1 once closed
+	output   *output
+	readFrom time.Time // when to begin to read the messages of a running helper
+	ctx      *ctxfd
+	gone     chan struct{} // closed when the helper has ended, or was given up
+
+	reaped bool
+	lost   bool // another part of this process has taken the status
+	status syscall.WaitStatus
+}
+
+const (
+	// stopTimeout is for a helper whose socket was closed: it takes back what it has
+	// mounted, and does that better if it is not killed.
+	stopTimeout = time.Second
+	// killTimeout is for a killed helper, which may be in a system call that no signal
+	// ends.
+	killTimeout = 2 * time.Second
+	// readDelay keeps messages in the pipe, which holds more than any helper writes:
+	// most helpers have ended by then. Their streams close a moment before they end,
+	// and to be woken by that takes the processor from them.
+	readDelay = 20 * time.Millisecond
+	// pollInterval is for a process without a pidfd (before Linux 5.2, or forbidden by
+	// a filter).
+	pollInterval = 10 * time.Millisecond
+)
+
+// errTimeout says that something did not happen in the given time.
+var errTimeout = errors.New("timed out")
+
+// Start starts a helper. The end of the context ends the waits of the methods, until
+// [Proc.Keep], [Proc.Dismiss] or [Proc.End]. One of the last two must be called.
+func Start(ctx context.Context, path string, args ...string) (p *Proc, err error) {
+	var opened []int
+	defer func() {
+		if err != nil {
+			closeAll(opened...)
+			err = fuseerr.Wrap("start "+path+": "+err.Error(), err)
+		}
+	}()
+	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	opened = append(opened, sockets[:]...)
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	opened = append(opened, pipe[:]...)
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: os.DevNull, Err: err}
+	}
+	opened = append(opened, null)
+	p = &Proc{
+		path: path, pidfd: -1, socket: sockets[0], output: newOutput(pipe[0], path),
+		readFrom: time.Now().Add(readDelay), gone: make(chan struct{}),
+	}
+	if p.ctx, err = newCtxfd(ctx); err != nil {
+		return nil, err
+	}
+	p.pid, _, err = syscall.StartProcess(path, append([]string{path}, args...), &syscall.ProcAttr{
+		Env:   environment(),
+		Files: []uintptr{uintptr(null), uintptr(pipe[1]), uintptr(pipe[1]), uintptr(sockets[1])},
+		// A process group of its own: ^C is for this process, which ends the helper in
+		// order; and a wrapper can be killed with its children. (With a session of its
+		// own Linux schedules it apart from this process, which took half as long again
+		// on a busy machine.)
+		Sys: &syscall.SysProcAttr{Setpgid: true, PidFD: &p.pidfd},
+	})
+	if err != nil {
+		p.ctx.close()
+		if errors.Is(err, unix.ENOENT) { // also of a script's interpreter; it says nothing of the mountpoint
+			err = fuseerr.Wrap(err.Error(), exec.ErrNotFound)
+		}
+		return nil, err
+	}
+	closeAll(null, pipe[1], sockets[1])
+	return p, nil
+}
+
+// environment is this process's, since wrappers need it, with the number of the helper's
+// socket. This module's helper does one thing after the other: where it takes settings
+// of the Go runtime from its caller, without rights of its own, it starts faster on one
+// processor, and needs less memory when it stays.
+func environment() []string {
+	env := make([]string, 0, 64)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "_FUSE_COMMFD") && !strings.HasPrefix(v, "GOMAXPROCS=") { // _FUSE_COMMFD2, too
+			env = append(env, v)
+		}
+	}
+	return append(env, "GOMAXPROCS=1", "_FUSE_COMMFD=3")
+}
+
+// closeAll closes descriptors whose close cannot fail; negative ones are ignored.
+func closeAll(fds ...int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// ReceiveDevice waits for the device, or whatever descriptor the helper sends. The error
+// is io.EOF when there will be none.
+func (p *Proc) ReceiveDevice() (device int, err error) {
+	device = -1
+	err = p.receive(func() (err error) {
+		device, err = fdpass.Receive(p.socket)
+		return err
+	})
+	return device, err
+}
+
+// receive calls read, which does not block, whenever the socket has something, until it
+// returns anything but EAGAIN. The error is io.EOF when the helper has ended, even if
+// another process still has its socket, or the context's.
+func (p *Proc) receive(read func() error) (err error) {
+	waited := p.poll(p.socket, time.Time{}, func(ended bool) bool {
+		err = read()
+		if ended && errors.Is(err, unix.EAGAIN) {
+			err = io.EOF
+		}
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if waited != nil {
+		return waited
+	}
+	return err
+}
+
+// Wait waits for the helper's end. The error is the context's.
+func (p *Proc) Wait() error { return p.waitUntil(time.Time{}) }
+
+// waitUntil waits for the end, until a time if that is not zero.
+func (p *Proc) waitUntil(end time.Time) error {
+	return p.poll(-1, end, func(ended bool) bool { return ended })
+}
+
+// poll waits until done returns true. It calls done first, and again whenever the socket,
+// if it is not -1, has something or the helper has ended. Meanwhile it reads the
+// messages. It ends with the context's error, and with errTimeout.
+func (p *Proc) poll(socket int, end time.Time, done func(ended bool) bool) error {
+	for !done(p.hasEnded()) {
+		if err := p.ctx.err(); err != nil {
+			return err
+		}
+		wait := time.Duration(-1) // for ever
+		shorten := func(d time.Duration) {
+			if wait < 0 || d < wait {
+				wait = d
+			}
+		}
+		if !end.IsZero() {
+			if wait = time.Until(end); wait <= 0 {
+				return errTimeout
+			}
+		}
+		if p.pidfd < 0 {
+			shorten(pollInterval)
+		}
+		messages := p.output.fd
+		if delay := time.Until(p.readFrom); delay > 0 && messages >= 0 {
+			messages = -1
+			shorten(delay)
+		}
+		fds := []unix.PollFd{
+			{Fd: int32(messages), Events: unix.POLLIN},
+			{Fd: int32(p.pidfd), Events: unix.POLLIN},
+			{Fd: int32(socket), Events: unix.POLLIN},
+			{Fd: int32(p.ctx.fd), Events: unix.POLLIN},
+		}
+		if _, err := unix.Poll(fds, milliseconds(wait)); err != nil && !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("poll", err)
+		}
+		if fds[0].Revents != 0 {
+			p.output.read()
+		}
+	}
+	return nil
+}
+
+// milliseconds rounds up; negative means for ever.
+func milliseconds(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int((d + time.Millisecond - 1) / time.Millisecond)
+}
+
+// hasEnded reports whether the helper has ended, and reaps it.
+func (p *Proc) hasEnded() bool {
+	for !p.reaped {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(p.pid, &status, unix.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err == nil && pid == 0:
+			return false
+		}
+		// ECHILD: another part of this process reaps all children, or SIGCHLD is
+		// ignored. Then the device, the mount table and the messages tell the result.
+		p.status, p.lost, p.reaped = syscall.WaitStatus(status), err != nil, true
+	}
+	return true
+}

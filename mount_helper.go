@@ -1,0 +1,224 @@
+//go:build linux
+
+package fusermount
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
+	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/helperproc"
+)
+
+// helperWay has a helper mount.
+type helperWay struct{}
+
+func (helperWay) mount(ctx context.Context, s *spec, at snapshot) (*made, error) {
+	if err := s.checkAllowOther(); err != nil {
+		return nil, err
+	}
+	path, err := findHelper(ctx, s.Helper)
+	if err != nil {
+		return nil, err
+	}
+	h := &helperMount{ctx: ctx, spec: s, at: at, path: path}
+	m, err := h.mount()
+	if err != nil {
+		return nil, s.addStale(ctx, at, err)
+	}
+	return m, nil
+}
+
+// helperMount is one mount by a helper.
+type helperMount struct {
+	ctx  context.Context
+	spec *spec
+	at   snapshot
+	path string // the helper
+}
+
+// mount runs a helper, with SyncInit perhaps two. As in libfuse a helper that does not
+// know --sync-init, or cannot do it here, ends without having sent a device, and is run
+// again without the flag.
+func (h *helperMount) mount() (*made, error) {
+	if h.spec.SyncInit == nil {
+		return h.mountOnce()
+	}
+	m, unsupported, err := h.mountSyncInit()
+	if !unsupported {
+		return m, err
+	}
+	if err := fuseerr.Context(h.ctx); err != nil {
+		return nil, err // the helper's messages do not matter
+	}
+	h.spec.log().Debug("the helper cannot mount with --sync-init, running it without", "err", err)
+	return h.mountOnce()
+}
+
+func (h *helperMount) start(flags ...string) (*helperproc.Proc, error) {
+	return runHelper(h.ctx, h.spec.log(), h.path, h.spec.arguments(h.at.path, flags...)...)
+}
+
+// mountOnce runs a helper that mounts and then sends the device.
+func (h *helperMount) mountOnce() (*made, error) {
+	p, err := h.start()
+	if err != nil {
+		return nil, err
+	}
+	device, err := p.ReceiveDevice()
+	switch {
+	case err != nil:
+	case !fusedev.Is(device):
+		err = wrap("it sent something that is not the fuse device", ErrBadReply)
+	case !fusedev.IsMounted(device):
+		err = wrap("it sent a device that is not mounted", ErrBadReply)
+	}
+	if err != nil {
+		err = h.cleanup(p, device, err)
+		if device >= 0 {
+			_ = unix.Close(device) // nothing was written to it
+		}
+		return nil, p.Fail(err)
+	}
+	m := h.take(p, newDevice(device), device)
+	if err := h.spec.serve(m.file, func() error { return h.undo(m) }); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// mountSyncInit runs a helper with --sync-init: it sends the device, mounts when it is
+// told that the device is served, and then sends the result. unsupported says that the
+// helper ended before it sent anything.
+func (h *helperMount) mountSyncInit() (m *made, unsupported bool, err error) {
+	p, err := h.start("--sync-init")
+	if err != nil {
+		return nil, false, err
+	}
+	device, err := p.ReceiveDevice()
+	if err == nil && !fusedev.Is(device) {
+		err = errors.Join(wrap("it sent something that is not the fuse device", ErrBadReply), unix.Close(device))
+	}
+	if err != nil {
+		nothing := errors.Is(err, io.EOF)
+		err = h.cleanup(p, -1, err)
+		return nil, nothing && (p.StatusLost() || p.ExitStatus() > 0), p.Fail(err)
+	}
+	file := newDevice(device)
+	syncInit := fusedev.SyncInit(device) == nil
+	if syncInit {
+		err := h.spec.serve(file, func() error { return errors.Join(h.cleanup(p, device, nil), file.Close()) })
+		if err != nil {
+			return nil, false, err
+		}
+	}
+	if err := h.mountNow(p, device, syncInit); err != nil {
+		err = h.cleanup(p, device, err)
+		_ = file.Close() // nothing was written to it
+		return nil, false, p.Fail(err)
+	}
+	m = h.take(p, file, device)
+	m.syncInit = syncInit
+	if !syncInit {
+		err = h.spec.serve(file, func() error { return h.undo(m) })
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return m, false, nil
+}
+
+// mountNow has the helper mount.
+func (h *helperMount) mountNow(p *helperproc.Proc, device int, syncInit bool) error {
+	err := p.MountNow()
+	if ended := fuseerr.Context(h.ctx); err != nil && ended != nil && syncInit {
+		return errors.Join(ended, p.RefuseInit(device))
+	}
+	if err == nil && !fusedev.IsMounted(device) {
+		err = wrap("its device is not mounted", ErrBadReply)
+	}
+	return err
+}
+
+// take returns what the helper has made. Nothing that the helper does from here on
+// changes that, and nothing waits for its end.
+func (h *helperMount) take(p *helperproc.Proc, file *os.File, device int) *made {
+	entry, found := h.at.servedBy(device, h.spec)
+	m := &made{file: file, entry: entry, foreignNamespace: !found && fusedev.IsMounted(device)}
+	if h.spec.typed.AutoUnmount {
+		p.Keep()
+		m.watcher, m.warnings = p, p.Messages()
+	} else {
+		m.warnings, m.leaving = p.Dismiss(), p.Gone()
+	}
+	return m
+}
+
+// undo unmounts what the helper has made, and closes the device.
+func (h *helperMount) undo(m *made) error { return newMounted(h.spec, h.at, m).Close() }
+
+// cleanup ends a helper that failed or is not wanted any more, and takes back what it has
+// mounted. A helper that ends by itself with an error does that itself; for any other the
+// mount is found by its device or, where it sent none, by what has appeared at the
+// mountpoint. device stays open, and may be -1. cleanup returns why the helper failed:
+// err, or for io.EOF, which says that the helper ended, the helper's reason.
+func (h *helperMount) cleanup(p *helperproc.Proc, device int, err error) error {
+	if errors.Is(err, io.EOF) { // its messages are worth the time that the caller has
+		if waited := p.Wait(); waited != nil {
+			err = waited
+		}
+	}
+	entry, found := byConnection(device)
+	p.End(func(late int) {
+		if !found {
+			entry, found = byConnection(late)
+		}
+	})
+	if !found && (!errors.Is(err, io.EOF) || p.ExitStatus() <= 0) {
+		entry, found = h.at.newMount(h.spec)
+	}
+	if errors.Is(err, io.EOF) {
+		err = p.Reason()
+	} else if errors.Is(err, fdpass.ErrReply) {
+		err = wrap(err.Error(), ErrBadReply)
+	}
+	if found {
+		err = errors.Join(err, h.spec.undo(h.ctx, entry))
+	}
+	return err
+}
+
+// newDevice makes a file of a device: blocking, and so not in the runtime's poller (see
+// [Mounted.File]).
+func newDevice(fd int) *os.File {
+	_ = unix.SetNonblock(fd, false) // helpers open it non-blocking
+	return os.NewFile(uintptr(fd), fusedev.Path)
+}
+
+// FindHelper returns the helper that Mount and Unmount run when none is named:
+//
+//  1. the program in $FUSERMOUNT_PROG, if that is set; a bare name is looked up in PATH,
+//  2. fusermount3 in the directories of PATH, then fusermount there,
+//  3. the same two in /run/wrappers/bin (NixOS), /usr/local/bin, /usr/bin, /bin.
+//
+// A program named by 1 has to exist: no other takes its place. Directories of PATH that
+// are not absolute are left out, and so is all of 1 and 2 in a program that runs with
+// more rights than its caller has (set-uid, file capabilities). The error is a
+// [*HelperNotFoundError].
+func FindHelper() (string, error) { return findHelper(context.Background(), "") }
+
+// findHelper is FindHelper for a caller who may have named a helper.
+func findHelper(ctx context.Context, named string) (string, error) {
+	path, err := helperproc.Find(ctx, named)
+	var notFound *helperproc.NotFoundError
+	if errors.As(err, &notFound) {
+		err = &HelperNotFoundError{Searched: notFound.Searched, denied: notFound.Denied}
+	}
+	return path, err
+}

@@ -1,0 +1,155 @@
+//go:build linux
+
+package fusermount
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/cancelable"
+	"github.com/go-fusermount/fusermount/internal/connection"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
+	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/helperproc"
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/resolve"
+)
+
+// snapshot is a mountpoint before anything is mounted there. It tells a mount that a
+// helper has made from any other, should the helper have to be given up.
+//
+// To take it asks no daemon of the file system that lies at the mountpoint: descriptors
+// are opened with O_PATH, and the kernel answers from its own tables. Only a daemon that
+// serves a directory further up can make it wait.
+type snapshot struct {
+	path  string // resolved
+	known bool
+	below mtab.Entry
+	root  bool // path is the root of below
+	// cached says that to look up path and to mount there asks no daemon.
+	cached bool
+}
+
+func takeSnapshot(ctx context.Context, mountpoint string) (snapshot, error) {
+	return cancelable.Lookup(ctx, resolve.LookedUp(mountpoint), func() (at snapshot, err error) {
+		if at.path, err = resolve.Path(mountpoint); err != nil {
+			return at, err
+		}
+		e, isRoot, err := mtab.ByPath(at.path)
+		at.below, at.root, at.known = e, isRoot, err == nil
+		at.cached = at.known && !mountopts.IsFuse(e.Type) && cancelable.LookupCached(at.path) // it may be another path now
+		return at, nil
+	})
+}
+
+// run calls f, in this goroutine if it asks no daemon.
+func run[T any](ctx context.Context, at snapshot, f func() (T, error), late func(T, error)) (T, error) {
+	if at.cached && ctx.Err() == nil {
+		return f()
+	}
+	return cancelable.Run(ctx, f, late)
+}
+
+// newMount returns the mount that has appeared since, directly on top of what was there,
+// and as it was asked for.
+func (at snapshot) newMount(s *spec) (mtab.Entry, bool) {
+	e, isRoot, err := mtab.ByPath(at.path)
+	if err != nil || !isRoot || !at.known || !mountopts.IsFuse(e.Type) {
+		return mtab.Entry{}, false
+	}
+	owner, _ := e.Owner()
+	same := e.Unique == at.below.Unique && e.Parent == at.below.ID && owner == s.user.uid &&
+		(e.Source == "" || e.Source == s.source())
+	return e, same
+}
+
+// servedBy finds the mount that a device serves. Where the kernel does not tell that, it
+// is a mount that is new at the mountpoint.
+func (at snapshot) servedBy(device int, s *spec) (mtab.Entry, bool) {
+	number, known := fusedev.Connection(device)
+	if !known {
+		return at.newMount(s)
+	}
+	e, isRoot, err := mtab.ByPath(at.path)
+	if err == nil && isRoot && mountopts.IsFuse(e.Type) && e.Connection() == number {
+		return e, fusedev.IsMounted(device)
+	}
+	if e, found := byConnection(device); found {
+		return e, true
+	}
+	return at.newMount(s)
+}
+
+// byConnection searches the whole table for a device's mount. Of several, which are bind
+// mounts, the oldest is the one that was mounted. If the device is mounted afterwards,
+// the number was its own all the time.
+func byConnection(device int) (mtab.Entry, bool) {
+	number, known := fusedev.Connection(device)
+	if !known {
+		return mtab.Entry{}, false
+	}
+	all, err := mtab.FuseMounts()
+	if err != nil {
+		return mtab.Entry{}, false
+	}
+	for _, e := range all {
+		if e.Connection() == number {
+			return e, fusedev.IsMounted(device)
+		}
+	}
+	return mtab.Entry{}, false
+}
+
+// maxStale bounds how many layers of dead mounts are taken away.
+const maxStale = 100
+
+// replaceStale takes away the user's own dead FUSE mounts at the mountpoint.
+func (s *spec) replaceStale(ctx context.Context, mountpoint string, at snapshot) (snapshot, error) {
+	for range maxStale {
+		if stale, err := s.isStale(ctx, at); err != nil || !stale {
+			return at, err
+		}
+		s.log().Debug("unmount what a dead daemon has left", "mountpoint", at.path)
+		u := &unmounting{entry: at.below, user: s.user, options: s.unmountOptions(UnmountLazy)}
+		if err := u.run(ctx); err != nil && !errors.Is(err, ErrNotMounted) {
+			return at, wrap("the stale mount there could not be taken away: "+err.Error(), err)
+		}
+		var err error
+		if at, err = takeSnapshot(ctx, mountpoint); err != nil {
+			return at, err
+		}
+	}
+	return at, nil
+}
+
+// isStale reports whether a dead mount of the user's lies at the mountpoint.
+func (s *spec) isStale(ctx context.Context, at snapshot) (bool, error) {
+	e := at.below
+	owner, known := e.Owner()
+	if !at.root || !mountopts.IsFuse(e.Type) || !known || owner != s.user.uid {
+		return false, nil
+	}
+	judged, err := connection.Judge(ctx, s.user.onConnections(), 0, e)
+	if err != nil || ctx.Err() != nil {
+		return false, fuseerr.Context(ctx)
+	}
+	return judged[0].State == connection.Dead, nil
+}
+
+// addStale adds to a helper's refusal that a dead mount is in the way. libfuse's helper
+// looks at the mountpoint with other ids than the caller's, which FUSE does not let in,
+// so it can only say that this is forbidden.
+func (s *spec) addStale(ctx context.Context, at snapshot, err error) error {
+	var helper *helperproc.Error
+	refused := errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOTCONN)
+	if s.refused || !errors.As(err, &helper) || !refused || errors.Is(err, ErrStale) || ctx.Err() != nil {
+		return err
+	}
+	if stale, other := s.isStale(ctx, at); other != nil || !stale {
+		return err // that is the better error
+	}
+	return wrap(err.Error()+": "+ErrStale.Error(), err, ErrStale, unix.ENOTCONN)
+}
