@@ -27,7 +27,7 @@ func readFile(t *testing.T, path string) string {
 	return string(text)
 }
 
-// sectionOf returns the source of one section of a page.
+// sectionOf gives the source of one section of a page.
 func sectionOf(t *testing.T, name, section string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(readFile(t, page(name)), "\n.Sh "+section+"\n")
