@@ -27,8 +27,8 @@ const (
 	Root                            // the machine's root in a mount namespace of our own
 )
 
-// nsEnv says in the environment what was set up: the kind for the process
-// that is to set up the stage, the kind and "+ready" for those it starts.
+// nsEnv is the kind of namespace in the environment of the process that sets up the
+// stage, and the kind and "+ready" in those of its children.
 const nsEnv = "FUSETEST_NAMESPACE"
 
 var (
@@ -37,9 +37,9 @@ var (
 	nsRemedy   = "call fusetest.RunTests in TestMain"
 )
 
-// The main goroutine keeps the main thread. Otherwise a thread that changed
-// its ids (AsUser) could be the main one, which cannot end and shows its ids
-// as those of the whole process.
+// The main goroutine keeps the main thread. Otherwise a thread that changed its ids
+// (AsUser) could be the main one, which cannot end, and whose ids appear as those of the
+// process.
 func init() { runtime.LockOSThread() }
 
 // Have returns what the tests may do here.
@@ -83,9 +83,9 @@ func Run(body func() int) int {
 	return code
 }
 
-// prepare sets up the namespace that this process was started in.
+// prepare sets up the namespace of this process.
 func prepare() error {
-	// Those whose parents die become our children, so that none is lost.
+	// Orphans become children of this process, so that none is lost.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return os.NewSyscallError("prctl(PR_SET_CHILD_SUBREAPER)", err)
 	}
@@ -114,7 +114,7 @@ func enter(body func() int) int {
 	return 2
 }
 
-// userNamespaces is the remedy where neither way gives a namespace.
+// userNamespaces is the remedy where no namespace can be had.
 const userNamespaces = "run the tests as root with CAP_SYS_ADMIN, or allow user namespaces " +
 	"(sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0): "
 
@@ -141,8 +141,8 @@ func startInside() (*exec.Cmd, error) {
 	return nil, all
 }
 
-// namespaceAttr asks for the namespaces. The new process dies with this
-// thread, which the main goroutine keeps until the end.
+// namespaceAttr asks for the namespaces. The new process is killed when this thread ends,
+// which the main goroutine keeps until the end.
 func namespaceAttr(kind string) *syscall.SysProcAttr {
 	attr := &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if kind == "root" {
@@ -155,9 +155,9 @@ func namespaceAttr(kind string) *syscall.SysProcAttr {
 	return attr
 }
 
-// catchSignals catches every signal, and blocks none: the program that is executed
-// would inherit what a parent ignores (nohup: SIGHUP) or blocks, but not what is
-// caught. It is called on the thread that executes it.
+// catchSignals catches every signal, and unblocks all on this thread: a program that it
+// executes would inherit signals that a parent ignores (nohup: SIGHUP) or blocks, but not
+// those that are caught.
 func catchSignals() (signals chan os.Signal, stop func()) {
 	signals = make(chan os.Signal, 16)
 	signal.Notify(signals)
@@ -170,7 +170,7 @@ func catchSignals() (signals chan os.Signal, stop func()) {
 	}
 }
 
-// forward hands on the signals by which go test or a user ends a run.
+// forward forwards the signals by which go test or a user ends a run.
 func forward(signals <-chan os.Signal, p *os.Process) {
 	for sig := range signals {
 		switch sig {
@@ -182,9 +182,8 @@ func forward(signals <-chan os.Signal, p *os.Process) {
 	}
 }
 
-// killChildren kills the processes that the tests left running, and theirs as
-// they come to us, and says which they were. Only our own children are looked
-// at; those that had ended already are reaped in silence.
+// killChildren kills the processes that the tests left running, and their children as
+// they become ours, and returns their names. It reaps zombies silently.
 func killChildren() []string {
 	var left []string
 	seen := make(map[int]bool)
@@ -232,7 +231,7 @@ func children() []int {
 	for _, list := range lists {
 		data, err := os.ReadFile(list)
 		if err != nil {
-			continue // the thread has ended; its children are another's now
+			continue // the thread has ended, and another has its children
 		}
 		for _, f := range strings.Fields(string(data)) {
 			if pid, err := strconv.Atoi(f); err == nil {
