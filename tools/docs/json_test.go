@@ -39,11 +39,11 @@ func TestJSON(t *testing.T) {
 			members[name] = true
 		}
 	}
-	var told []string
+	var documented []string
 	for _, m := range regexp.MustCompile(`(?m)^\.(?:It )?Cm (.*)$`).FindAllStringSubmatch(sectionOf(t, "fusermount3.1", "JSON"), -1) {
-		told = append(told, regexp.MustCompile(`[a-z_]+`).FindAllString(m[1], -1)...)
+		documented = append(documented, regexp.MustCompile(`[a-z_]+`).FindAllString(m[1], -1)...)
 	}
-	if want, got := slices.Sorted(maps.Keys(members)), sorted(told); !reflect.DeepEqual(got, want) {
+	if want, got := slices.Sorted(maps.Keys(members)), sorted(documented); !reflect.DeepEqual(got, want) {
 		t.Errorf("the manual has\n%q, and the program\n%q", got, want)
 	}
 }

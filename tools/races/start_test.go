@@ -196,8 +196,8 @@ func (o *observation) refused(t *testing.T, word string) {
 func refused(t *testing.T, r fusetest.Result, came []fusetest.Line, word string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
-	told := len(lines) == 1 || len(lines) == 2 && strings.Contains(lines[1], ": hint: ")
-	if r.Exit != 1 || !told || r.Stderr == "" || !strings.Contains(lines[0], word) {
+	oneError := len(lines) == 1 || len(lines) == 2 && strings.Contains(lines[1], ": hint: ")
+	if r.Exit != 1 || !oneError || r.Stderr == "" || !strings.Contains(lines[0], word) {
 		t.Errorf("exit %d, signal %d, %q: want exit 1, and one line with %q", r.Exit, r.Signal, r.Stderr, word)
 	}
 	if len(came) > 0 || r.NFDs > 0 {
