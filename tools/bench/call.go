@@ -18,7 +18,7 @@ type helper struct {
 	traced     bool // count threads, which takes time
 }
 
-// call is one run of a helper, and its caller's descriptors.
+// call is one run of a helper, and what its caller has of it.
 type call struct {
 	process *os.Process
 	args    []string
@@ -36,7 +36,7 @@ func (h *helper) start(args ...string) (*call, error) {
 	}
 	theirs := os.NewFile(uintptr(fds[1]), "socket")
 	defer theirs.Close()
-	// The C helper's watcher prints an error for a mount that is gone already.
+	// The C helper's watcher complains of a mount that is gone already.
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(fds[0]))
@@ -59,7 +59,7 @@ func (h *helper) start(args ...string) (*call, error) {
 	return c, nil
 }
 
-// wait waits for the end, and returns the cost of the run.
+// wait waits for the end, and says what the run cost.
 func (c *call) wait() (cost, error) {
 	var threads int64
 	if c.traced {
@@ -106,7 +106,7 @@ func (c *call) receive() error {
 	return nil
 }
 
-// answer answers that the device is served, and reads the result.
+// answer says that the device is served, and reads how the mount went.
 func (c *call) answer() (status int32, err error) {
 	if _, err := unix.Write(c.socket, []byte{0}); err != nil {
 		return 0, err

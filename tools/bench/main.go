@@ -84,7 +84,7 @@ func bench(ours []string, reference, empty string, runs, crowd int) error {
 	if err := b.watchers(runs / 2); err != nil {
 		return err
 	}
-	if err := b.mountSyncInit(runs / 2); err != nil {
+	if err := b.twoPhases(runs / 2); err != nil {
 		return err
 	}
 	if crowd == 0 {

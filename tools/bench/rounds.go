@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// board has the helpers to compare.
+// board is where helpers meet.
 type board struct {
 	mountpoint string
 	helpers    []*helper
@@ -16,7 +16,7 @@ const (
 	traced = 5 // rounds in which threads are counted, after those that are timed
 )
 
-// turns runs f for each helper in turn, round by round.
+// turns lets helpers take turns, each round being f.
 func turns(helpers []*helper, runs int, f func(h *helper, i int, counts bool) error) error {
 	for round := range warmUp + runs + traced {
 		for i, h := range helpers {
@@ -39,7 +39,7 @@ func tableFor(helpers []*helper) (table []*costs) {
 	return table
 }
 
-// starts compares the cost of a start that does almost nothing.
+// starts compares what it takes to do next to nothing.
 func (b *board) starts(empty *helper, runs int) error {
 	helpers := b.helpers
 	if empty.path != "" {

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// watchers times mounts with auto_unmount until the caller has the device, and prints the
-// cost of each helper while it stays.
+// watchers times mounts with auto_unmount, until the caller has the device, and
+// prints what each helper costs while it stays.
 func (b *board) watchers(runs int) error {
 	table := tableFor(b.helpers)
 	for round := range runs + warmUp {
@@ -52,10 +52,10 @@ func (h *helper) watched(mountpoint string) (took cost, err error) {
 	return took, errors.Join(err, ended)
 }
 
-// crowdOfWatchers is how many wait at once, so that their shared memory is not counted.
+// crowdOfWatchers is how many wait at once, so that what they share shows.
 const crowdOfWatchers = 20
 
-// memory measures the private memory of one of many watchers, in kB.
+// memory measures what one of many watchers has to itself, in kB.
 func (h *helper) memory(mountpoint string) (private int, err error) {
 	var all []*call
 	defer func() { err = errors.Join(err, h.endAll(all)) }()
@@ -88,7 +88,7 @@ func (h *helper) endAll(all []*call) (err error) {
 	return err
 }
 
-// privateMemory returns the private memory of a process, in kB.
+// privateMemory gives what a process shares with no other, in kB.
 func privateMemory(pid int) (sum int, err error) {
 	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/smaps_rollup")
 	if err != nil {
@@ -106,9 +106,9 @@ func privateMemory(pid int) (sum int, err error) {
 	return sum, nil
 }
 
-// mountSyncInit times mounts with sync-init, from the start to the status. Debian's C
-// helper has no sync-init: it is compared with an ordinary mount by our helper.
-func (b *board) mountSyncInit(runs int) error {
+// twoPhases times mounts with sync-init, from the start to the status. Debian's
+// C helper has no such thing: an ordinary mount by ours stands beside it.
+func (b *board) twoPhases(runs int) error {
 	plain, answered := &costs{name: "without"}, &costs{name: "with"}
 	h := b.helpers[1]
 	for round := range runs + warmUp {
@@ -130,7 +130,7 @@ func (b *board) mountSyncInit(runs int) error {
 	return nil
 }
 
-// answered mounts with sync-init, and answers at once.
+// answered mounts in two phases, and answers at once.
 func (h *helper) answered(mountpoint string) (took cost, err error) {
 	c, err := h.start("--sync-init", "--", mountpoint)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// cost is the cost of one run.
+// cost is what one run took.
 type cost struct {
 	took    time.Duration
 	cpu     time.Duration // of all threads together, which may run side by side
@@ -15,7 +15,7 @@ type cost struct {
 	threads int64         // of the process and its children; 0: not counted
 }
 
-// costs are the costs of one helper for one operation.
+// costs are those of one helper doing one thing.
 type costs struct {
 	name    string
 	all     []cost

@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stopped runs a program from a shell that stops itself before. A setuid program gets its
-// privileges under a tracer of root's, but not after PTRACE_TRACEME, which is what
-// [syscall.SysProcAttr] uses.
+// stopped runs a program from a shell that has stopped itself before. A setuid program
+// gets its rights from root's tracer, but not from one for which it has asked itself,
+// which is what [syscall.SysProcAttr] has.
 func stopped(path string, args []string) (shell string, argv []string) {
 	return "/bin/sh", append([]string{"sh", "-c", `kill -STOP $$; exec "$0" "$@"`, path}, args...)
 }
 
-// countThreads lets a process that is about to stop run to its end, and returns the number
-// of threads of it and of its children, its first included.
+// countThreads lets a process that is about to stop run to its end, and gives the
+// number of threads of it and of its children, its first included.
 func countThreads(pid int) (threads int64, err error) {
 	var status unix.WaitStatus
 	if _, err := unix.Wait4(pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {

@@ -132,7 +132,7 @@ func TestSignalWhileUnmounting(t *testing.T) {
 	}
 }
 
-// A connection that was aborted is also unmounted.
+// A connection that is ended is also unmounted.
 func TestSignalWhileAborting(t *testing.T) {
 	call, mountpoint := recordedCall(t)
 	fusetest.Control(t)
@@ -141,7 +141,7 @@ func TestSignalWhileAborting(t *testing.T) {
 	unlock := lockTable(t)
 	aborting := unmountCall(call)
 	aborting.Args = []string{"--abort", mountpoint}
-	p := helpertest.Start(t, aborting)
+	p := start(t, aborting)
 	waitMounted(t, mountpoint, false)
 	sendAll(t, p)
 	unlock()
@@ -151,8 +151,8 @@ func TestSignalWhileAborting(t *testing.T) {
 	wantTable(t, otherLines, 0)
 }
 
-// A warning is printed after the device was sent: the reader may hang, and then a signal
-// has to end the wait.
+// A warning waits until the device is sent: who has to read it may hang, and then a
+// signal has to end that.
 func TestWarningAfterHandOver(t *testing.T) {
 	for name, options := range map[string]string{"a mount": "x-a", "auto_unmount": "x-a,auto_unmount"} {
 		t.Run(name, func(t *testing.T) {

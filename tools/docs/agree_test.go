@@ -12,46 +12,46 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
-// A new flag must be documented everywhere.
+// A flag that somebody adds has to be told of everywhere.
 func TestFlagsAgree(t *testing.T) {
 	want := sorted(cmdline.Flags())
-	documented := map[string][]string{
+	told := map[string][]string{
 		"--help":        flagsOfHelp(t),
 		"fusermount3.1": manualItems(t, "Fl", "DESCRIPTION"),
 	}
 	home := fusetest.Dir(t, user())
 	for _, sh := range shells {
-		documented[sh.name] = offered(t, sh, home, "fusermount3 -")
+		told[sh.name] = offered(t, sh, home, "fusermount3 -")
 	}
-	agree(t, want, documented)
+	agree(t, want, told)
 }
 
 func TestOptionsAgree(t *testing.T) {
-	documented := map[string][]string{
+	told := map[string][]string{
 		"fusermount3.1": slices.DeleteFunc(manualItems(t, "Cm", "MOUNT OPTIONS"), func(name string) bool { return name == "x-" }),
 	}
 	home := fusetest.Dir(t, user())
 	for _, sh := range shells {
 		for _, option := range offered(t, sh, home, "fusermount3 -o ro,") {
-			documented[sh.name] = append(documented[sh.name], strings.TrimPrefix(option, "ro,"))
+			told[sh.name] = append(told[sh.name], strings.TrimPrefix(option, "ro,"))
 		}
 		if sh.name == "zsh" {
-			documented[sh.name] = append(documented[sh.name], "ro", "rw") // no longer offered
+			told[sh.name] = append(told[sh.name], "ro", "rw") // no longer offered
 		}
 	}
-	agree(t, sorted(mountopts.Names()), documented)
+	agree(t, sorted(mountopts.Names()), told)
 }
 
-func agree(t *testing.T, want []string, documented map[string][]string) {
+func agree(t *testing.T, want []string, told map[string][]string) {
 	t.Helper()
-	for where, names := range documented {
+	for where, names := range told {
 		if got := sorted(names); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s has\n%q, and the program\n%q", where, got, want)
 		}
 	}
 }
 
-// sorted sorts names, each once and without a value.
+// sorted puts names in order, each once and without a value.
 func sorted(names []string) (all []string) {
 	for _, name := range names {
 		name, _, _ = strings.Cut(name, "=")
@@ -72,8 +72,8 @@ func flagsOfHelp(t *testing.T) (names []string) {
 	return names
 }
 
-// manualItems returns what a section of the manual lists with a macro, such as the flags
-// u and -unmount in ".It Fl u , Fl -unmount".
+// manualItems finds what a section of the manual lists with a macro, such as the
+// flags u and -unmount in ".It Fl u , Fl -unmount".
 func manualItems(t *testing.T, macro, section string) (names []string) {
 	t.Helper()
 	name := regexp.MustCompile(`\b` + macro + ` (\S+)`)

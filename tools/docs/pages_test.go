@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -11,17 +12,25 @@ import (
 	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
-	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 var pages = []string{"fusermount3.1", "fuse.conf.5"}
 
 func page(name string) string { return filepath.Join("../../packaging/man", name) }
 
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // sectionOf gives the source of one section of a page.
 func sectionOf(t *testing.T, name, section string) string {
 	t.Helper()
-	_, rest, found := strings.Cut(helpertest.ReadFile(t, page(name)), "\n.Sh "+section+"\n")
+	_, rest, found := strings.Cut(readFile(t, page(name)), "\n.Sh "+section+"\n")
 	if !found {
 		t.Fatalf("%s has no section %s", name, section)
 	}
@@ -76,7 +85,7 @@ func TestMan(t *testing.T) {
 // Pages of ours that are referred to are there.
 func TestReferences(t *testing.T) {
 	for _, name := range pages {
-		for _, m := range regexp.MustCompile(`(?m)^\.Xr (fuse\S*) ([15])\b`).FindAllStringSubmatch(helpertest.ReadFile(t, page(name)), -1) {
+		for _, m := range regexp.MustCompile(`(?m)^\.Xr (fuse\S*) ([15])\b`).FindAllStringSubmatch(readFile(t, page(name)), -1) {
 			if other := m[1] + "." + m[2]; !slices.Contains(pages, other) {
 				t.Errorf("%s refers to %s", name, other)
 			}
@@ -96,7 +105,7 @@ func TestDiagnostics(t *testing.T) {
 			t.Fatalf("%s: %v", pattern, err)
 		}
 		for _, file := range files {
-			expected.WriteString(helpertest.ReadFile(t, file))
+			expected.WriteString(readFile(t, file))
 		}
 	}
 	tests := strings.ReplaceAll(expected.String(), "''", "'") // as scripts quote
@@ -120,7 +129,7 @@ func TestDiagnostics(t *testing.T) {
 
 // The commands of the manual are some that the program understands.
 func TestCommands(t *testing.T) {
-	commands := regexp.MustCompile(`(?m)^(?:\.Dl |\$ )(fusermount3 .*)$`).FindAllStringSubmatch(helpertest.ReadFile(t, page("fusermount3.1")), -1)
+	commands := regexp.MustCompile(`(?m)^(?:\.Dl |\$ )(fusermount3 .*)$`).FindAllStringSubmatch(readFile(t, page("fusermount3.1")), -1)
 	if len(commands) < 5 {
 		t.Errorf("only %d commands", len(commands))
 	}

@@ -42,12 +42,17 @@ type mode struct {
 type goal int
 
 const (
-	mounts   goal = iota // a mount, whose device the caller has received
-	unmounts             // no mount
-	watches              // no mount: the watcher has unmounted it
-	answers              // text on standard output
-	advises              // text on standard output, with exit status 1 if it reports a problem
+	mounts   goal = iota // a mount, and its device with the caller
+	unmounts             // no mount any more
+	watches              // the same, by a process that stayed behind
+	answers              // a text on standard output
+	advises              // the same, with exit status 1 where it tells of something wrong
 	fails                // an error, and no mount
+)
+
+var (
+	byCall = helpertest.NoFsopen
+	byText = helpertest.NoStatmount
 )
 
 func with(deny ...[]fusetest.Denied) fusetest.Call {
@@ -74,30 +79,30 @@ var modes = []mode{
 	{name: "the start of the Go runtime", start: true, whole: true},
 	{name: "mount", whole: true},
 	{name: "mount on a file", file: true, args: []string{"-o", "fsname=s,subtype=t,ro,noexec"}},
-	{name: "mount by mount(2)", holds: true, call: with(helpertest.NoFsopen)},
-	{name: "mount by mount(2) on a file, table as text", file: true, call: with(helpertest.NoFsopen, helpertest.NoStatmount)},
-	{name: "mount, table as text", call: with(helpertest.NoStatmount)},
+	{name: "mount by mount(2)", holds: true, call: with(byCall)},
+	{name: "mount by mount(2) on a file, table as text", file: true, call: with(byCall, byText)},
+	{name: "mount, table as text", call: with(byText)},
 	{name: "mount with utab", holds: true, args: inUtab, utab: true},
 	{name: "mount with mtab, counted by fusectl", mtab: true, fusectl: true},
-	{name: "mount by mount(2) with both tables, table as text", args: inUtab, utab: true, mtab: true, call: with(helpertest.NoFsopen, helpertest.NoStatmount)},
+	{name: "mount by mount(2) with both tables, table as text", args: inUtab, utab: true, mtab: true, call: with(byCall, byText)},
 	{name: "failed send", call: deaf(), goal: fails},
-	{name: "failed send by mount(2), table as text", holds: true, call: deaf(helpertest.NoFsopen, helpertest.NoStatmount), goal: fails},
+	{name: "failed send by mount(2), table as text", holds: true, call: deaf(byCall, byText), goal: fails},
 	{name: "failed send with both tables", args: inUtab, utab: true, mtab: true, call: deaf(), goal: fails},
 	{name: "sync-init", holds: true, args: []string{"--sync-init"}, talk: answer},
-	{name: "sync-init with utab, table as text", args: []string{"--sync-init", "-o", "x-a"}, utab: true, call: with(helpertest.NoStatmount), talk: answer},
+	{name: "sync-init with utab, table as text", args: []string{"--sync-init", "-o", "x-a"}, utab: true, call: with(byText), talk: answer},
 	{name: "sync-init given up", args: []string{"--sync-init"}, talk: giveUp, silent: true, goal: fails},
 	{name: "-u", args: unmount, call: alone(), mounted: true, goal: unmounts},
-	{name: "-u, table as text", args: unmount, call: alone(helpertest.NoStatmount), mounted: true, goal: unmounts},
+	{name: "-u, table as text", args: unmount, call: alone(byText), mounted: true, goal: unmounts},
 	{name: "-u -z", holds: true, args: detach, call: alone(), mounted: true, goal: unmounts},
-	{name: "-u -z, table as text", args: detach, call: alone(helpertest.NoStatmount), mounted: true, goal: unmounts},
+	{name: "-u -z, table as text", args: detach, call: alone(byText), mounted: true, goal: unmounts},
 	{name: "-u with utab", holds: true, args: unmount, call: alone(), mounted: true, utab: true, goal: unmounts},
 	{name: "-u with mtab", args: unmount, call: alone(), mounted: true, mtab: true, goal: unmounts},
 	{name: "auto_unmount", whole: true, args: []string{"-o", "auto_unmount"}, talk: die, goal: watches},
-	{name: "auto_unmount with both tables, table as text", args: []string{"-o", "auto_unmount,x-a"}, utab: true, mtab: true, call: with(helpertest.NoStatmount), talk: die, goal: watches},
+	{name: "auto_unmount with both tables, table as text", args: []string{"-o", "auto_unmount,x-a"}, utab: true, mtab: true, call: with(byText), talk: die, goal: watches},
 	{name: "sync-init, then auto_unmount", args: []string{"--sync-init", "-o", "auto_unmount"}, talk: answerAndDie, goal: watches},
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mounted: true, talk: die, goal: watches},
 	{name: "--abort", holds: true, args: []string{"--abort"}, call: alone(), mounted: true, fusectl: true, goal: unmounts},
-	{name: "--abort with both tables, table as text", args: []string{"--abort"}, call: alone(helpertest.NoStatmount), mounted: true, utab: true, mtab: true, fusectl: true, goal: unmounts},
+	{name: "--abort with both tables, table as text", args: []string{"--abort"}, call: alone(byText), mounted: true, utab: true, mtab: true, fusectl: true, goal: unmounts},
 	{name: "--list", args: []string{"--list"}, alone: true, call: alone(), mounted: true, dead: true, fusectl: true, goal: answers},
 	{name: "--check", args: []string{"--check"}, call: alone(), fusectl: true, goal: advises},
 	{name: "--version", args: []string{"--version"}, alone: true, call: alone(), goal: answers},
