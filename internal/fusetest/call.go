@@ -15,7 +15,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// SocketKind is what a [Call] gives its program as the comm socket.
+// SocketKind is the type of the comm socket of a [Call].
 type SocketKind int
 
 // The kinds. Stream is what most FUSE libraries use, Seqpacket what
@@ -27,9 +27,8 @@ const (
 	NoSocket // and no _FUSE_COMMFD
 )
 
-// Call is one run of a helper, as a FUSE library makes it. The program's
-// environment and descriptors are exactly what stands here: nothing of the
-// test's own is inherited.
+// Call is one run of a helper, as a FUSE library makes it. The program gets exactly this
+// environment and these descriptors, and inherits none of the test's.
 type Call struct {
 	Prog string   // the file to execute
 	Args []string // the arguments after argv[0], which is Prog
@@ -42,45 +41,43 @@ type Call struct {
 	KeepRoot bool // leave the test's own ids, and ignore the three above
 
 	Socket SocketKind
-	// CommFD is the socket's number for the program; 0 means 3. On 1 or 2 it
-	// takes the place of that stream, and Result has nothing of it.
+	// CommFD is the socket's number in the program; 0 means 3. On 1 or 2 it replaces that
+	// stream, which Result then lacks.
 	CommFD int
 	// CommStdin makes it number 0.
 	CommStdin bool
-	// NoCommEnv leaves _FUSE_COMMFD out. An Env that has it wins anyway.
+	// NoCommEnv leaves _FUSE_COMMFD out. A value in Env is used in any case.
 	NoCommEnv bool
-	// Comm, when not nil, is given to the program in the socket's place: a
-	// pipe, a file, another socket. It stays the test's.
+	// Comm, when not nil, replaces the socket by a pipe, a file or another socket. The
+	// test closes it.
 	Comm *os.File
-	// Prefill fills the socket before the start, so that each send of the
-	// program would block. Result.Bytes then holds the filling, too.
+	// Prefill fills the socket before the start, so that each send of the program would
+	// block. Result.Bytes then includes the filling.
 	Prefill bool
-	// InheritPeer gives the program the test's end, too, as the number after the
-	// socket's, and names it in _FUSE_COMMFD2: what happens to a library that
-	// makes its pair without close-on-exec.
+	// InheritPeer also gives the program the test's end, as the number after the socket's,
+	// and names it in _FUSE_COMMFD2, like a library whose socket pair is not
+	// close-on-exec.
 	InheritPeer bool
 	// HangUp closes the test's end before the start.
 	HangUp bool
 
-	Stdin *os.File // nil means /dev/null; stays the test's
-	// Stdout and Stderr, when not nil, are given to the program in place of the
-	// pipes that Result has the text of. They stay the test's.
+	Stdin *os.File // nil means /dev/null; the test closes it
+	// Stdout and Stderr, when not nil, replace the pipes whose text is in Result. The test
+	// closes them.
 	Stdout, Stderr *os.File
 
 	Deny []Denied // system calls that fail
-	// Intercept, when not nil, is asked before each system call of the
-	// program's main thread, and of processes that it forks, what is to become
-	// of it; the caller waits meanwhile. Calls of other threads, those that Deny
-	// names, and those by which the Go runtime runs its threads and memory are
-	// not shown. It needs CAP_SYS_ADMIN and Linux 5.19, and is called by a
-	// goroutine of its own.
+	// Intercept, when not nil, is called before each system call of the program's main
+	// thread, and of processes that it forks, and returns what happens to the call. Not
+	// shown are calls of other threads, those in Deny, and those by which the Go runtime
+	// manages its threads and memory. It needs CAP_SYS_ADMIN and Linux 5.19, and is called
+	// by a goroutine of its own.
 	Intercept func(Syscall) Verdict
-	// InterceptFrom is the name of a call before which none is shown, so that
-	// a start whose length varies does not count. A call of that name counts only
-	// after the Go runtime has started.
+	// InterceptFrom is the name of the first call that is shown, for a start whose length
+	// varies. Calls of that name before the Go runtime has started do not count.
 	InterceptFrom string
-	// InterceptNot are the names of more calls that are not shown: a program
-	// that stops less often runs faster.
+	// InterceptNot names more calls that are not shown: a program that stops less often
+	// runs faster.
 	InterceptNot []string
 
 	Rlimits    []Rlimit      // soft = hard
@@ -107,20 +104,20 @@ type Result struct {
 	Signal unix.Signal // 0 unless a signal ended it
 	Stdout string
 	Stderr string
-	// Held says that another process still has the program's standard output
-	// or error open.
+	// Held reports whether another process still has the program's standard output or
+	// error open.
 	Held bool
 	// Received is what was in the socket after the exit.
 	Received
 	Elapsed time.Duration
-	// Err says that the run itself went wrong: no start, a failure of the
-	// shim, the context's end. A program that exits 1 is no error here.
+	// Err is a failure of the run itself: no start, a failure of the shim, the context's
+	// end. An exit status is no error.
 	Err error
 }
 
-// Run starts the program, waits for its exit, and then receives without
-// waiting what lies in the socket, as most libraries do. When the context ends
-// the program is killed. The caller owns Result.Dev.
+// Run starts the program, waits for its exit, and then receives what is in the socket
+// without waiting, as most libraries do. When the context ends the program is killed.
+// The caller owns Result.Dev.
 func (c Call) Run(ctx context.Context) Result {
 	p, err := c.Start(ctx)
 	if err != nil {
@@ -142,7 +139,7 @@ func (c Call) Start(ctx context.Context) (*Proc, error) {
 	p := &Proc{ctx: ctx, watch: watch, exited: make(chan struct{}), killErr: make(chan error, 1), shimmed: c.shimmed()}
 	files := newFileTable(c)
 	defer files.close()
-	var control *os.File // what the listener comes by
+	var control *os.File // sends the listener
 	p.sock, control, err = files.setup(c)
 	p.out, p.errs = files.stdout, files.stderr
 	if err == nil {
@@ -174,7 +171,7 @@ func (c Call) startProcess(files *fileTable) (*os.Process, error) {
 		if err != nil {
 			return nil, err
 		}
-		attr.Env = []string{shimEnv + "=" + value, "GOMAXPROCS=1"} // it has no use for more, and starts faster
+		attr.Env = []string{shimEnv + "=" + value, "GOMAXPROCS=1"} // starts faster
 		return os.StartProcess("/proc/self/exe", []string{"fusetest-shim"}, attr)
 	}
 	if !c.KeepRoot {
@@ -185,7 +182,7 @@ func (c Call) startProcess(files *fileTable) (*os.Process, error) {
 	return os.StartProcess(c.Prog, c.argv(), attr)
 }
 
-// shimmed tells whether the program must be started by way of the shim.
+// shimmed reports whether the program must be started by the shim.
 func (c Call) shimmed() bool {
 	return c.Intercept != nil || len(c.Deny)+len(c.Rlimits)+len(c.Block)+len(c.Ignore)+len(c.CloseFDs)+
 		len(c.DropCaps) > 0 || c.Umask != nil || c.NoNewPrivs
@@ -210,10 +207,10 @@ func (c Call) commFD() int {
 
 func (c Call) hasComm() bool { return c.Comm != nil || c.Socket != NoSocket }
 
-// fileTable is what a program gets as its descriptors.
+// fileTable are the descriptors of a program.
 type fileTable struct {
 	list           []*os.File // by number; nil is closed
-	own            []*os.File // those of ours, closed after the start
+	own            []*os.File // those to close after the start
 	stdout, stderr *capture
 	control        int // the number of the shim's control socket; 0: there is none
 }
@@ -240,7 +237,7 @@ func (t *fileTable) setup(c Call) (sock, control *os.File, err error) {
 		return sock, nil, err
 	}
 	t.own = append(t.own, theirs)
-	t.control = len(t.list) // beyond all that the program is to have
+	t.control = len(t.list) // after all descriptors of the program
 	t.list = append(t.list, theirs)
 	return sock, control, nil
 }
@@ -273,8 +270,8 @@ func (t *fileTable) comm(c Call) (sock *os.File, err error) {
 	return mine, nil
 }
 
-// streams opens standard input, output and error. What the comm socket takes
-// the place of is closed again with the others.
+// streams opens standard input, output and error. A stream that the comm socket replaces
+// is closed with the others.
 func (t *fileTable) streams(c Call) error {
 	in := c.Stdin
 	if in == nil {

@@ -12,15 +12,15 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// DevicePath is the fuse device's usual node.
+// DevicePath is the usual path of the fuse device.
 const DevicePath = "/dev/fuse"
 
 // deviceRemedy says why there is no fuse device, empty if there is one.
 var deviceRemedy string
 
-// OpenDevice opens the fuse device. The file is not known to the runtime's
-// poller, on purpose: after [SyncInit] a poll of the device waits for the
-// mount, and would take the runtime's own polling with it.
+// OpenDevice opens the fuse device. The file is not registered with the runtime's poller,
+// since after [SyncInit] a poll of the device waits for the mount, and would block the
+// poller.
 func OpenDevice() (*os.File, error) {
 	fd, err := unix.Open(DevicePath, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -29,9 +29,9 @@ func OpenDevice() (*os.File, error) {
 	return os.NewFile(uintptr(fd), DevicePath), nil
 }
 
-// SyncInit asks the kernel to send INIT while the file system is created, and
-// to let the creation wait for the answer. It comes before the mount, and
-// [Serve] may follow at once. Kernels without it (before 6.18) answer ENOTTY.
+// SyncInit has the kernel send INIT while the file system is created, and the creation
+// wait for the answer. Call it before the mount; a server may start right after it.
+// Kernels before 6.18 return ENOTTY.
 func SyncInit(dev *os.File) error {
 	raw, err := dev.SyscallConn()
 	if err != nil {
@@ -47,12 +47,12 @@ func SyncInit(dev *os.File) error {
 	return os.NewSyscallError("ioctl", err)
 }
 
-// ioctlSyncInit is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3). How an architecture
-// writes _IO is taken from another one without argument, _IO(0x12, 95).
+// ioctlSyncInit is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3). The encoding of _IO differs by
+// architecture, so it is taken from _IO(0x12, 95).
 const ioctlSyncInit = unix.BLKRRPART&^0xffff | 229<<8 | 3
 
-// setupDevice puts a node that everybody may open over /dev/fuse, and falls
-// back on the one that is there. It returns what to do if neither works.
+// setupDevice mounts a node that everybody may open over /dev/fuse. If that fails, it
+// tries the existing one. It returns the remedy if neither works.
 func setupDevice() (remedy string) {
 	if _, err := os.Stat(DevicePath); err != nil {
 		return "load the fuse module (modprobe fuse), or give the container its device: " + err.Error()
@@ -79,11 +79,11 @@ func replaceDevice(node string) error {
 	return nil
 }
 
-// ControlPath is where fusectl belongs.
+// ControlPath is the usual mountpoint of fusectl.
 const ControlPath = "/sys/fs/fuse/connections"
 
-// Control mounts fusectl until the test's end. It shows the connections of the
-// whole machine, those of other namespaces, too.
+// Control mounts fusectl until the test's end. It has the connections of the whole
+// machine, also those of other namespaces.
 func Control(t testing.TB) {
 	t.Helper()
 	NeedRoot(t)

@@ -30,13 +30,13 @@ type engine struct {
 	requests []Request
 	err      error
 
-	inited   bool   // of the loop
-	held     []held // of the loop: replies that wait for Resume
+	inited   bool   // only the loop uses it
+	held     []held // only the loop uses it: replies that wait for Resume
 	finished chan struct{}
 }
 
-// newEngine takes over fd, makes it non-blocking (the request that a poll saw
-// may be gone again when it is read), and starts the loop.
+// newEngine takes over fd, makes it non-blocking (a request may be gone between poll and
+// read), and starts the loop.
 func newEngine(fd int, tree Tree, opts Options, onInit func()) (*engine, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, os.NewSyscallError("fcntl", err)
@@ -77,8 +77,8 @@ func (e *engine) snapshot() []Request {
 	return slices.Clone(e.requests)
 }
 
-// end waits for the end and returns the error number and text that it had:
-// zero when the mount has gone or the engine was closed.
+// end waits for the end and returns its error number and text, zero when the mount is
+// gone or the engine was closed.
 func (e *engine) end() (errno unix.Errno, text string) {
 	<-e.finished
 	e.mu.Lock()
@@ -94,13 +94,13 @@ func (e *engine) end() (errno unix.Errno, text string) {
 // every program, for its own preemption, and ignores one that it did not send.
 const wakeSignal = unix.SIGURG
 
-// loop reads and answers requests until the device ends or the engine is
-// closed. It keeps one thread for itself, which dies with it.
+// loop reads and answers requests until the device ends or the engine is closed. It has a
+// thread of its own, which ends with it.
 //
-// The thread blocks the wake signal except inside ppoll, so a wake is never
-// lost between the look at the mode and the wait. (An eventfd beside the
-// device would not do: with FUSE_DEV_IOC_SYNC_INIT the device's own poll
-// blocks until the mount, and only a signal ends that.)
+// The thread blocks the wake signal except inside ppoll, so no wake is lost between the
+// check of the mode and the wait. (An eventfd would not work: with
+// FUSE_DEV_IOC_SYNC_INIT a poll of the device blocks until the mount, and only a signal
+// ends that.)
 func (e *engine) loop(started chan<- struct{}) {
 	runtime.LockOSThread()
 	err := maskWake()
@@ -120,7 +120,7 @@ func (e *engine) loop(started chan<- struct{}) {
 	close(e.finished)
 }
 
-// ending turns the error that ended the loop into that of Wait.
+// ending converts the error that ended the loop into that of Wait.
 func ending(err error) error {
 	switch {
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ECONNABORTED):
@@ -131,7 +131,7 @@ func ending(err error) error {
 	return err
 }
 
-// step waits for one event and deals with it.
+// step waits for one event and handles it.
 func (e *engine) step(buf []byte) error {
 	e.mu.Lock()
 	mode, closing := e.mode, e.closing
@@ -158,7 +158,7 @@ func (e *engine) step(buf []byte) error {
 	return e.serve(buf[:n])
 }
 
-// release answers what was held back.
+// release sends the replies that were held back.
 func (e *engine) release() error {
 	for len(e.held) > 0 {
 		if err := e.send(e.held[0]); err != nil {
@@ -169,8 +169,8 @@ func (e *engine) release() error {
 	return nil
 }
 
-// write hands one reply to the kernel. ENOENT says that nobody waits for it
-// any more, EINTR that nothing was written.
+// write sends one reply to the kernel. ENOENT means that nothing waits for it any more,
+// EINTR that nothing was written.
 func (e *engine) write(reply []byte) error {
 	for {
 		_, err := unix.Write(e.fd, reply)
@@ -184,8 +184,8 @@ func (e *engine) write(reply []byte) error {
 	}
 }
 
-// wake interrupts the loop's wait. The caller holds e.mu, under which the loop
-// takes its thread's number back before the thread dies.
+// wake interrupts the loop's wait. The caller holds e.mu, under which the loop clears its
+// thread's number before the thread ends.
 func (e *engine) wake() {
 	if e.tid == 0 {
 		return
@@ -201,15 +201,15 @@ func maskWake() error {
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 }
 
-// waitDevice waits for the device, with all signals let in. Without want only
-// its end (POLLERR) counts. It says whether a signal ended the wait.
+// waitDevice waits for the device, with all signals unblocked. Without want it only waits
+// for the end (POLLERR). It reports whether a signal ended the wait.
 func waitDevice(fd int, want bool) (woken bool, err error) {
 	p := unix.PollFd{Fd: int32(fd)}
 	if want {
 		p.Events = unix.POLLIN
 	}
 	var none unix.Sigset_t
-	// Not unix.Ppoll, which gives the kernel no size of the mask.
+	// Not unix.Ppoll, which passes no size of the mask.
 	_, _, errno := unix.Syscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, 0,
 		uintptr(unsafe.Pointer(&none)), kernelSigsetBytes, 0)
 	switch {
@@ -223,9 +223,9 @@ func waitDevice(fd int, want bool) (woken bool, err error) {
 	return takeWake()
 }
 
-// takeWake tells an error of the device, which a read will name, from a wait
-// that a wake ended: before a synchronous INIT the device's poll reports that
-// as an error, too, the signal stays pending, and a read would block.
+// takeWake distinguishes an error of the device, which a read will return, from a wake:
+// before a synchronous INIT the device's poll also reports a signal as an error, the
+// signal stays pending, and a read would block.
 func takeWake() (woken bool, err error) {
 	var pending unix.Sigset_t
 	_, _, errno := unix.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&pending)), kernelSigsetBytes, 0)
@@ -242,5 +242,5 @@ func takeWake() (woken bool, err error) {
 	return true, maskWake()
 }
 
-// kernelSigsetBytes is _NSIG/8 of every architecture that Go has but MIPS.
+// kernelSigsetBytes is _NSIG/8 on every architecture of Go but MIPS.
 const kernelSigsetBytes = 8

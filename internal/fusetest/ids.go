@@ -11,14 +11,12 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// AsUser runs fn on a thread of its own whose real, effective and saved ids
-// are uid and gid and whose only group is gid, because the kernel lets nobody
-// but its owner, not even root, look into a FUSE mount. Goroutines that fn
-// starts are not of that user; programs that it starts are.
+// AsUser runs fn on a thread of its own with real, effective and saved ids uid and gid,
+// and with gid as the only group: a FUSE mount is closed to all but its owner, also to
+// root. Goroutines that fn starts do not have these ids, programs do.
 //
-// Calls by number and for one thread: neither a user database nor the other
-// threads are touched. The thread dies with the call. Inside a user namespace
-// only its own ids can be had.
+// It uses neither a user database nor changes other threads. The thread ends with the
+// call. Inside a user namespace only its own ids are possible.
 func AsUser(uid, gid uint32, fn func() error) error {
 	t, err := NewThread(uid, gid, false)
 	if err != nil {
@@ -28,18 +26,17 @@ func AsUser(uid, gid uint32, fn func() error) error {
 	return t.Do(fn)
 }
 
-// Thread is a thread of one user's, on which a test does one thing after the
-// other as he would.
+// Thread is a thread with the ids of a user, on which a test runs functions one after the
+// other.
 type Thread struct {
 	work    chan func() error
 	results chan error
 	stop    sync.Once
 }
 
-// NewThread starts a thread whose ids and only group are these. With elsewhere
-// it has a mount namespace of its own, a copy of what is mounted at this
-// moment: what is mounted later is no mountpoint there, so its directory can be
-// renamed. Anybody can have that (unshare -Urm).
+// NewThread starts a thread with these ids and no other group. With elsewhere it has a
+// mount namespace of its own, a copy of the present one. A later mount is no mountpoint
+// there, so its directory can be renamed. Any user can have that (unshare -Urm).
 func NewThread(uid, gid uint32, elsewhere bool) (*Thread, error) {
 	t := &Thread{work: make(chan func() error), results: make(chan error)}
 	go t.run(func() error {
@@ -58,7 +55,7 @@ func NewThread(uid, gid uint32, elsewhere bool) (*Thread, error) {
 }
 
 func (t *Thread) run(begin func() error) {
-	runtime.LockOSThread() // for good: the thread must never run anything else
+	runtime.LockOSThread() // never unlocked: the thread must not run anything else
 	defer close(t.results)
 	t.results <- begin()
 	for f := range t.work {
@@ -80,7 +77,7 @@ func (t *Thread) Do(f func() error) error {
 func (t *Thread) Close() {
 	t.stop.Do(func() {
 		close(t.work)
-		for range t.results { // until it is gone
+		for range t.results { // until it has ended
 		}
 	})
 }

@@ -58,9 +58,8 @@ func Install(src string, mode InstallMode) (path string, remove func() error, er
 	return path, func() error { return os.RemoveAll(dir) }, nil
 }
 
-// copyProgram copies a file. No process may be forked meanwhile: it would
-// have the copy open for writing for a moment, and executing it would fail
-// with ETXTBSY.
+// copyProgram copies a file. It keeps other goroutines from forking: the child would have
+// the copy open for writing for a moment, and executing it would fail with ETXTBSY.
 func copyProgram(src, dst string) (err error) {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -77,8 +76,8 @@ func copyProgram(src, dst string) (err error) {
 	return errors.Join(err, out.Close())
 }
 
-// grant gives the program its owner, mode and capability, in this order: a
-// change of the owner takes the others away.
+// grant sets the program's owner, mode and capability, in this order, since a change of
+// the owner clears the others.
 func grant(path string, mode InstallMode) error {
 	if err := os.Chown(path, 0, 0); err != nil {
 		return err

@@ -28,7 +28,7 @@ type Syscall struct {
 	Child bool // PID is a process that the program forked
 }
 
-// Verdict is what becomes of a [Syscall].
+// Verdict is what happens to a [Syscall].
 type Verdict struct {
 	kind  verdictKind
 	value int64
@@ -48,14 +48,13 @@ var (
 	Kill     = Verdict{kind: kill} // SIGKILL to the process that calls; the call is not carried out
 )
 
-// Fail gives the program an error, and carries nothing out.
+// Fail returns an error to the program instead of the call.
 func Fail(errno unix.Errno) Verdict { return Verdict{kind: answer, value: -int64(errno)} }
 
-// Pretend gives the program a result, and carries nothing out.
+// Pretend returns a result to the program instead of the call.
 func Pretend(result uint32) Verdict { return Verdict{kind: answer, value: int64(result)} }
 
-// Text reads the string that an argument points to, a path for example. The
-// program has stopped, so that nobody changes it meanwhile.
+// Text reads the string that an argument points to, a path for example.
 func (s Syscall) Text(arg int) (string, error) {
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", s.PID))
 	if err != nil {
@@ -77,7 +76,7 @@ func (s Syscall) Text(arg int) (string, error) {
 	}
 }
 
-// String writes the call for a message: its name and arguments.
+// String returns the call's name and arguments.
 func (s Syscall) String() string {
 	return fmt.Sprintf("%d %s(%x)", s.Index, s.Name, s.Args)
 }
@@ -85,7 +84,7 @@ func (s Syscall) String() string {
 // interceptor answers the notifications of one program.
 type interceptor struct {
 	decide  func(Syscall) Verdict
-	from    string // the call to begin with; empty once it came
+	from    string // the first call to show; empty once it was made
 	process *os.Process
 	counts  map[int]int // by process
 	started bool        // the shim has become the program
@@ -104,8 +103,8 @@ func newInterceptor(c Call) (*interceptor, error) {
 	return &interceptor{decide: c.Intercept, from: c.InterceptFrom, counts: map[int]int{}, done: make(chan struct{})}, nil
 }
 
-// end waits until nobody is left to answer: the program is dead by now, but may
-// have left a child.
+// end waits until no process with the filter is left: the program has ended, but may have
+// left a child.
 func (i *interceptor) end(ctx context.Context) error {
 	if i == nil {
 		return nil
@@ -118,15 +117,15 @@ func (i *interceptor) end(ctx context.Context) error {
 	}
 }
 
-// run receives the listener from the shim, and answers until the program has
-// ended. It must not end before: all calls would then fail with ENOSYS.
+// run receives the listener from the shim, and answers until the program has ended.
+// Without an answer all calls would fail with ENOSYS.
 func (i *interceptor) run(process *os.Process, control *os.File) {
 	i.process = process
 	defer close(i.done)
 	defer testsys.MustClose(control)
 	got, err := receive(control, time.Now().Add(time.Minute))
 	if err != nil || got.Dev == nil {
-		i.err = err // without a listener the shim has failed, and said why
+		i.err = err // without a listener the shim has failed, and printed why
 		return
 	}
 	defer testsys.MustClose(got.Dev)
@@ -143,7 +142,7 @@ func (i *interceptor) run(process *os.Process, control *os.File) {
 			i.err = i.answer(int(got.Dev.Fd()), n)
 		}
 	}
-	i.err = errors.Join(i.err, i.kill()) // nobody answers it any more
+	i.err = errors.Join(i.err, i.kill()) // nothing answers it any more
 }
 
 func (i *interceptor) kill() error {
@@ -153,8 +152,8 @@ func (i *interceptor) kill() error {
 	return nil
 }
 
-// answer shows a call, and does what the verdict says. What was interrupted
-// meanwhile wants no answer.
+// answer shows a call, and carries out the verdict. A call that was interrupted needs no
+// answer.
 func (i *interceptor) answer(listener int, n notice) error {
 	v, pid := Continue, int(n.pid)
 	if (pid == i.process.Pid || isProcess(pid)) && i.shows(n) {
@@ -174,15 +173,14 @@ func (i *interceptor) answer(listener int, n notice) error {
 	return nil
 }
 
-// isProcess says whether pid is a process, and no thread of one. What has ended
-// meanwhile is none.
+// isProcess reports whether pid is a process, and not one of its threads.
 func isProcess(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	return err == nil && bytes.Contains(status, fmt.Appendf(nil, "\nTgid:\t%d\n", pid))
 }
 
-// killProcess kills a process that waits for an answer, so that its number is
-// its own still.
+// killProcess kills a process that waits for an answer, so that its number is not used
+// again.
 func killProcess(pid int) error {
 	if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 		return os.NewSyscallError("kill", err)
@@ -190,7 +188,7 @@ func killProcess(pid int) error {
 	return nil
 }
 
-// shows says whether the program has begun, and come to the call to begin with.
+// shows reports whether the program has started, and has come to the first call to show.
 func (i *interceptor) shows(n notice) bool {
 	if !i.started {
 		i.started = !sameProgram("/proc/"+strconv.Itoa(i.process.Pid)+"/exe", "/proc/self/exe")
@@ -203,8 +201,8 @@ func (i *interceptor) shows(n notice) bool {
 	return i.started && i.from == ""
 }
 
-// runtimeStart is a call that the Go runtime makes first of all on every
-// architecture, and that a program of ours makes nowhere else.
+// runtimeStart is a call that the Go runtime makes at its start on every architecture,
+// and that no program under test makes elsewhere.
 const runtimeStart = "sched_getaffinity"
 
 func sameProgram(a, b string) bool {
@@ -232,36 +230,36 @@ type response struct {
 	flags uint32
 }
 
-// housekeeping are the calls by which the Go runtime runs its threads and
-// memory. They come at no foreseeable moment, so they are never shown. A clone
-// that makes a thread is one more; see tell.
+// housekeeping are the calls by which the Go runtime manages its threads and memory.
+// They come at unpredictable moments, so they are never shown. A clone that makes a
+// thread is one more; see listenRules.
 var housekeeping = []uintptr{
 	unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_RT_SIGRETURN, unix.SYS_RESTART_SYSCALL, unix.SYS_TGKILL,
-	unix.SYS_SIGALTSTACK, unix.SYS_MADVISE, unix.SYS_MUNMAP, mmap, handOver,
+	unix.SYS_SIGALTSTACK, unix.SYS_MADVISE, unix.SYS_MUNMAP, mmap, sendListenerCall,
 }
 
 var mmap, _ = testsys.SyscallNumber("mmap")
 
-// handOver is the call by which the shim sends the listener: it cannot wait
-// for who has not got it yet. No program under test uses it.
-const handOver = unix.SYS_SENDMMSG
+// sendListenerCall is the call by which the shim sends the listener, which cannot be
+// answered yet. No program under test uses it.
+const sendListenerCall = unix.SYS_SENDMMSG
 
 const listenerFlags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 
-// NeedIntercept skips the test where the kernel cannot show system calls to a
-// [Call]'s Intercept.
+// NeedIntercept skips the test where the kernel cannot do what Intercept of a [Call]
+// needs.
 func NeedIntercept(t testing.TB) {
 	t.Helper()
-	// A kernel that knows the flags goes on to look for the filter.
+	// A kernel that knows the flags fails at the missing filter.
 	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, listenerFlags, 0)
 	if errno == unix.EINVAL || errno == unix.ENOSYS {
 		Skip(t, "run a kernel with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)")
 	}
 }
 
-// installListener installs a filter that has calls wait for an answer on the
-// listener, which it sends over control. A signal to the program does not
-// interrupt a call that is being looked at.
+// installListener installs a filter that has calls wait for an answer on the listener,
+// which it sends over control. A signal to the program does not interrupt a call once it
+// was received.
 func installListener(prog []unix.SockFilter, control int) error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	listener, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, listenerFlags, uintptr(unsafe.Pointer(&fprog)))
@@ -284,18 +282,17 @@ func sendListener(control, listener int) error {
 	message.Iov, message.Control = &iov, &rights[0]
 	message.SetIovlen(1)
 	message.SetControllen(len(rights))
-	_, _, errno := unix.RawSyscall6(handOver, uintptr(control), uintptr(unsafe.Pointer(&message)), 1, 0, 0, 0)
+	_, _, errno := unix.RawSyscall6(sendListenerCall, uintptr(control), uintptr(unsafe.Pointer(&message)), 1, 0, 0, 0)
 	if errno != 0 {
 		return os.NewSyscallError("sendmmsg", errno)
 	}
 	return nil
 }
 
-// errListenerEnd says that no program with the filter is left.
+// errListenerEnd means that no program with the filter is left.
 var errListenerEnd = errors.New("no program is left")
 
-// nextNotice waits for a call. ENOENT: it was interrupted before it could be
-// looked at.
+// nextNotice waits for a call. ENOENT means that it was interrupted before.
 func nextNotice(listener int) (notice, error) {
 	fds := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}}
 	for {
@@ -312,7 +309,7 @@ func nextNotice(listener int) (notice, error) {
 		return notice{}, errListenerEnd
 	}
 	for {
-		var n notice // the kernel insists on zeros
+		var n notice // the kernel requires zeros
 		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n)))
 		switch errno {
 		case 0:
@@ -324,7 +321,7 @@ func nextNotice(listener int) (notice, error) {
 	}
 }
 
-// respond lets the call go on, or gives it its result.
+// respond has the call carried out, or gives it its result.
 func respond(listener int, id uint64, v Verdict) error {
 	r := response{id: id}
 	switch {

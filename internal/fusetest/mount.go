@@ -20,10 +20,9 @@ type MountOptions struct {
 	Server   Options
 }
 
-// Mount attaches a FUSE file system at dir by mount(2) and serves it. It needs
-// CAP_SYS_ADMIN in the mount namespace and a device that can be opened. The
-// caller closes the server; the mount is unmounted by whoever made dir (see
-// [Dir]).
+// Mount mounts a FUSE file system on dir by mount(2) and serves it. It needs
+// CAP_SYS_ADMIN in the mount namespace and a device that can be opened. The caller closes
+// the server; [Dir] unmounts the mount.
 func Mount(dir string, tree Tree, opts MountOptions) (*Server, error) {
 	dev, err := OpenDevice()
 	if err != nil {

@@ -21,7 +21,7 @@ type Line struct {
 	SuperOptions string // of the file system
 }
 
-// HasOption tells whether the mount or its file system has the option, whole:
+// HasOption reports whether the mount or its file system has the whole option:
 // "nosuid", "user_id=1000".
 func (l Line) HasOption(option string) bool {
 	for _, o := range strings.Split(l.Options+","+l.SuperOptions, ",") {
@@ -32,7 +32,7 @@ func (l Line) HasOption(option string) bool {
 	return false
 }
 
-// Mountinfo reads the mount table. Its parser is not the project's.
+// Mountinfo reads the mount table, by another parser than the project's.
 func Mountinfo(t testing.TB) []Line {
 	t.Helper()
 	lines, err := readMountinfo()
@@ -59,8 +59,8 @@ func FindMount(t testing.TB, path string) (Line, bool) {
 	return stack[len(stack)-1], true
 }
 
-// mountsAt sorts by who lies on whom. The table's own order is by creation,
-// which is not that of attaching.
+// mountsAt sorts from the lowest mount to the topmost. The table is in the order of
+// creation, not of attaching.
 func mountsAt(lines []Line, path string) []Line {
 	above := make(map[int]Line) // by parent
 	here := make(map[int]bool)
@@ -84,7 +84,7 @@ func mountsAt(lines []Line, path string) []Line {
 }
 
 func readMountinfo() ([]Line, error) {
-	// Of this thread, which a test may have moved into a namespace of its own.
+	// Of this thread, which may be in a namespace of its own.
 	data, err := os.ReadFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil, err

@@ -6,12 +6,11 @@ import (
 	"time"
 )
 
-// noSkipEnv, set to 1, makes a failure of each skip: for the runs that are to
-// prove that everything was tested.
+// noSkipEnv, set to 1, makes each skip a failure, for runs that must test everything.
 const noSkipEnv = "FUSERMOUNT_TEST_NOSKIP"
 
-// Skip skips the test, with what would let it run. With FUSERMOUNT_TEST_NOSKIP=1
-// in the environment it fails the test instead.
+// Skip skips the test and prints the remedy. With FUSERMOUNT_TEST_NOSKIP=1 in the
+// environment it fails the test instead.
 func Skip(t testing.TB, remedy string) {
 	t.Helper()
 	if os.Getenv(noSkipEnv) == "1" {
@@ -45,6 +44,6 @@ func NeedDevice(t testing.TB) {
 	}
 }
 
-// Patience is how long a test waits for what will come, on a machine that may be
-// busy with something else, or stand still for a while. Only a failure takes it.
+// Patience is how long a test waits for something that must happen, on a machine that may
+// be busy or suspended. Only a failure takes that long.
 const Patience = time.Minute

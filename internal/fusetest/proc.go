@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// killGrace is how long a killed program may take to die. One that asked a
-// hung daemon never does, and the test must hear of it instead of hanging.
-const killGrace = 3 * time.Second
+// killTimeout is how long a killed program may take to end. One that waits for a hung
+// daemon never does, and the test must fail instead of hanging.
+const killTimeout = 3 * time.Second
 
 // Proc is a started [Call].
 type Proc struct {
@@ -29,7 +29,7 @@ type Proc struct {
 	once    sync.Once
 	state   *os.ProcessState
 	waitErr error
-	killErr chan error // what the kill at the context's end gave
+	killErr chan error // the error of the kill at the context's end
 	elapsed time.Duration
 	ctx     context.Context // the life of the process
 	watch   *interceptor    // nil without Intercept
@@ -59,17 +59,16 @@ func (p *Proc) Signal(sig unix.Signal) error {
 	return p.process.Signal(sig)
 }
 
-// SignalGroup sends a signal to the process group of a [Call] with Group, as a
-// terminal does.
+// SignalGroup sends a signal to the process group of a [Call] with Group, as a terminal
+// does.
 func (p *Proc) SignalGroup(sig unix.Signal) error {
 	return os.NewSyscallError("kill", unix.Kill(-p.Pid(), sig))
 }
 
-// Socket returns the test's end of the comm socket, or nil. It stays the
-// Proc's; use CloseSocket to close it.
+// Socket returns the test's end of the comm socket, or nil. Use CloseSocket to close it.
 func (p *Proc) Socket() *os.File { return p.sock }
 
-// CloseSocket closes the test's end, as a library that dies.
+// CloseSocket closes the test's end, as when a library's process ends.
 func (p *Proc) CloseSocket() error {
 	if p.sock == nil {
 		return nil
@@ -88,9 +87,9 @@ func (p *Proc) Send(b []byte) error {
 	return err
 }
 
-// Receive waits until the deadline for one message on the comm socket, as a
-// library that reads before it waits for the exit. The caller owns its Dev.
-// The end of the program is EOF in the result.
+// Receive waits until the deadline for one message on the comm socket, as a library that
+// reads before it waits for the exit. The caller owns its Dev. The end of the program is
+// EOF in the result.
 func (p *Proc) Receive(deadline time.Time) (Received, error) {
 	if p.sock == nil {
 		return Received{}, os.ErrClosed
@@ -98,8 +97,8 @@ func (p *Proc) Receive(deadline time.Time) (Received, error) {
 	return receive(p.sock, deadline)
 }
 
-// Wait waits for the exit and gives what was left in the socket. It closes
-// the socket. More calls give the same without Dev.
+// Wait waits for the exit, receives what is left in the socket, and closes the socket.
+// Later calls return the same without Dev.
 func (p *Proc) Wait() Result {
 	r := Result{Exit: -1}
 	if err := p.waitExit(); err != nil {
@@ -124,7 +123,7 @@ func (p *Proc) Wait() Result {
 	return r
 }
 
-// waitExit waits for the exit, but not for ever after the context has ended.
+// waitExit waits for the exit, for a bounded time after the context has ended.
 func (p *Proc) waitExit() error {
 	select {
 	case <-p.exited:
@@ -140,7 +139,7 @@ func (p *Proc) waitExit() error {
 	select {
 	case <-p.exited:
 		return nil
-	case <-time.After(killGrace):
+	case <-time.After(killTimeout):
 		err := fmt.Errorf("the program does not die, it may wait for a hung daemon: %w", p.ctx.Err())
 		return errors.Join(err, killErr)
 	}
@@ -157,9 +156,9 @@ func (p *Proc) finish(r *Result) error {
 	return err
 }
 
-// capture collects what a program writes to one of its streams. It is read
-// while the program runs, so that a full pipe never blocks it; after the exit
-// the rest is taken without waiting for others who still hold the pipe.
+// capture collects what a program writes to one of its streams. It reads while the
+// program runs, so that a full pipe never blocks it. After the exit it takes the rest
+// without waiting for other processes that still have the pipe open.
 type capture struct {
 	r    *os.File
 	data []byte
@@ -195,7 +194,7 @@ func (c *capture) run() {
 	}()
 }
 
-// finish stops the reading and takes what is left. It closes the pipe.
+// finish stops the reading, takes the rest, and closes the pipe.
 func (c *capture) finish() error {
 	if c == nil {
 		return nil
@@ -237,7 +236,7 @@ func (c *capture) rest(fd int) {
 	}
 }
 
-// abandon closes a pipe that nobody will write to.
+// abandon closes a pipe to which nothing will be written.
 func (c *capture) abandon() error {
 	if c == nil {
 		return nil
@@ -245,7 +244,7 @@ func (c *capture) abandon() error {
 	return c.r.Close()
 }
 
-// isHeld says whether another process still has the stream open.
+// isHeld reports whether another process still has the stream open.
 func (c *capture) isHeld() bool { return c != nil && c.held }
 
 // String returns what was collected.

@@ -14,9 +14,9 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// The test and its server's process talk over a socket: setup, then commands
-// one way, events the other, each command with its answer. The socket's end is
-// the end of the process, so that no server outlives its test.
+// The test and its server's process communicate over a socket: setup and commands in one
+// direction, events in the other, with an answer to each command. The process ends with
+// the socket, so that no server outlives its test.
 
 const serverEnv = "FUSETEST_SERVER"
 
@@ -58,9 +58,9 @@ func (s *Server) start(dev *os.File) error {
 	}
 	defer testsys.MustClose(theirs)
 	s.process, err = os.StartProcess("/proc/self/exe", []string{"fusetest-server"}, &os.ProcAttr{
-		Env:   []string{serverEnv + "=1", "GORACE=atexit_sleep_ms=0"}, // no second of waiting under -race
+		Env:   []string{serverEnv + "=1", "GORACE=atexit_sleep_ms=0"}, // under -race the exit would wait a second
 		Files: []*os.File{nil, nil, os.Stderr, dev, theirs},
-		Sys:   &syscall.SysProcAttr{Setpgid: true}, // ^C is for the test, which ends it
+		Sys:   &syscall.SysProcAttr{Setpgid: true}, // ^C goes to the test, which ends it
 	})
 	if err != nil {
 		return errors.Join(err, mine.Close())
@@ -69,12 +69,11 @@ func (s *Server) start(dev *os.File) error {
 	return nil
 }
 
-// command sends a message and waits for its answer: the requests so far. It is
-// false when the process has ended instead. The caller holds s.mu, or is the
-// only one.
+// command sends a message and waits for its answer: the requests so far. It returns false
+// when the process has ended instead. The caller holds s.mu, or is the only one.
 func (s *Server) command(message any) ([]Request, bool) {
 	if err := s.enc.Encode(message); err != nil {
-		return nil, false // the process has gone, and listen hears of it
+		return nil, false // the process has ended, which listen notices
 	}
 	select {
 	case list := <-s.answers:
@@ -84,7 +83,7 @@ func (s *Server) command(message any) ([]Request, bool) {
 	}
 }
 
-// listen hands on the process's events until its end, and reaps it.
+// listen forwards the process's events until its end, and reaps it.
 func (s *Server) listen() {
 	dec := gob.NewDecoder(s.control)
 	var last event
@@ -159,7 +158,7 @@ func serverMain() error {
 			return nil // the test has closed the socket, or is dead
 		}
 		if c.Set && c.Mode == Dead {
-			go e.close() // its end is an event; the socket's end must be heard
+			go e.close() // its end is an event; this goroutine must notice the socket's end
 		} else if c.Set {
 			e.set(c.Mode)
 		}
@@ -173,7 +172,7 @@ type serverProcess struct {
 	enc *gob.Encoder
 }
 
-// send ends the process when nobody listens any more: its test is dead.
+// send ends the process when the test has ended.
 func (p *serverProcess) send(v event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

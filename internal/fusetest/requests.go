@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve deals with one request: notes it, makes its reply, and sends or holds
-// it back.
+// serve records one request, makes its reply, and sends it or holds it back.
 func (e *engine) serve(request []byte) error {
 	var h inHeader
 	body, ok := decode(request, &h)
@@ -25,7 +24,7 @@ func (e *engine) serve(request []byte) error {
 
 	switch op {
 	case OpForget, OpBatchForget, OpInterrupt:
-		return nil // these want no reply
+		return nil // these have no reply
 	}
 	if slices.Contains(e.silent, op) {
 		return nil
@@ -39,13 +38,13 @@ func (e *engine) serve(request []byte) error {
 	return e.send(held{op, reply})
 }
 
-// held is a reply, and to what.
+// held is a reply, and the kind of its request.
 type held struct {
 	op    Opcode
 	reply []byte
 }
 
-// send answers, and says so if it was INIT.
+// send sends a reply. If it is that to INIT, it calls onInit.
 func (e *engine) send(h held) error {
 	if err := e.write(h.reply); err != nil {
 		return err
@@ -113,8 +112,8 @@ func answerInit(body []byte) ([]byte, unix.Errno) {
 	}), 0
 }
 
-// lookup answers without any time to live, so that each access asks again and
-// is counted.
+// lookup answers with no time to live, so that each access causes a request and is
+// counted.
 func (e *engine) lookup(dir node, name string) ([]byte, unix.Errno) {
 	if dir.id != rootNode || name == "" {
 		return nil, unix.ENOENT
@@ -137,8 +136,8 @@ func answerRead(n node, body []byte) ([]byte, unix.Errno) {
 	return n.data[from : from+min(uint64(in.Size), size-from)], 0
 }
 
-// readdir lists `.`, `..` and the files. An entry's offset is the place of the
-// one after it.
+// readdir lists `.`, `..` and the files. The offset of an entry is the index of the next
+// one.
 func (e *engine) readdir(body []byte) ([]byte, unix.Errno) {
 	var in readIn
 	if _, ok := decode(body, &in); !ok {
@@ -207,8 +206,8 @@ func (o Opcode) String() string {
 	return "opcode " + strconv.FormatUint(uint64(o), 10)
 }
 
-// isHousekeeping tells requests that come with mounting, unmounting and the
-// cache from those that somebody's access caused.
+// isHousekeeping reports whether a request is caused by a mount, an unmount or the cache,
+// and not by an access.
 func (o Opcode) isHousekeeping() bool {
 	switch o {
 	case OpInit, OpDestroy, OpForget, OpBatchForget, OpInterrupt:
@@ -225,13 +224,13 @@ type Tree struct {
 	// FileRoot, when not nil, makes the root a regular file with this
 	// content, for a mount on a regular file. Files is ignored then.
 	FileRoot []byte
-	// Lies replaces the attributes that the server reports, by name; the
-	// empty name is the root. A hostile daemon can claim anything.
+	// Lies replaces the attributes that the server reports, by name; the empty name is the
+	// root. A hostile daemon can report anything.
 	Lies map[string]Attr
 }
 
-// Attr is what a server can lie about. A Mode, Size or Ino of zero means the
-// honest one; ids and the device number are zero when nobody lies.
+// Attr are the attributes that a server can replace. A Mode, Size or Ino of zero means
+// the true one; ids and the device number are zero otherwise.
 type Attr struct {
 	Mode     uint32 // whole st_mode, with the file type
 	UID, GID uint32
@@ -240,7 +239,7 @@ type Attr struct {
 	Ino      uint64
 }
 
-// node is a file of a tree; its number is its place in the table plus one.
+// node is a file of a tree; its number is its index in the table plus one.
 type node struct {
 	id   uint64
 	name string

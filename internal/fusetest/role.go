@@ -2,8 +2,8 @@ package fusetest
 
 import "os"
 
-// roles are what this program acts as when it is started again, by the environment
-// variable that says so.
+// roles are the functions of this program when it is started again, by environment
+// variable.
 var roles = map[string]func(value string){}
 
 // restartable says that this program acts in its roles when it is started again.

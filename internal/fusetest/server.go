@@ -50,12 +50,12 @@ func (o Options) mode() Mode {
 
 // Server serves a [Tree] on a fuse device. It is safe for concurrent use.
 //
-// It works in a process of its own, which ends with the server or with the
-// test. A Go program cannot safely use a mount that it serves itself: os.Open
-// registers the new file with epoll, which for a FUSE file asks the daemon,
-// while the runtime counts the thread as running Go code; the next garbage
-// collection then stops the threads that should answer, for ever. And a
-// process that is killed while it waits for its own mount never ends.
+// It works in a process of its own, which ends with the server or with the test. A Go
+// program cannot safely use a mount that it serves itself: os.Open registers the new file
+// with epoll, which for a FUSE file sends a request to the daemon, while the runtime
+// counts the thread as running Go code. The next garbage collection then stops the
+// threads that should answer, and waits for ever. And a process that is killed while it
+// waits for its own mount never ends.
 type Server struct {
 	process *os.Process
 	control *os.File
@@ -78,13 +78,13 @@ func Serve(dev *os.File, tree Tree) *Server {
 	return ServeOptions(dev, tree, Options{})
 }
 
-// ServeOptions starts to answer the kernel's requests on dev, a descriptor of
-// the fuse device that was mounted already (or prepared with [SyncInit]). The
-// program must have called [RunTests] or [MaybeShim]; a server that cannot
-// start has ended at once, and Wait says why.
+// ServeOptions starts to answer the kernel's requests on dev, a descriptor of the fuse
+// device that was mounted already (or prepared with [SyncInit]). The program must have
+// called [RunTests] or [MaybeShim]. A server that cannot start has ended at once, and
+// Wait returns the reason.
 //
-// The server owns dev from here on, whatever happens: the caller must not use
-// it any more. It is closed by Close, or when the mount has gone.
+// The server owns dev from here on, whatever happens. It closes dev in Close, or when the
+// mount is gone.
 func ServeOptions(dev *os.File, tree Tree, opts Options) *Server {
 	s := &Server{
 		answers:  make(chan []Request, 1),
@@ -105,16 +105,16 @@ func ServeOptions(dev *os.File, tree Tree, opts Options) *Server {
 	return s
 }
 
-// Hang stops the answers: requests are still read, as by a daemon that is
-// stuck, and whoever asked waits. INIT is answered all the same.
+// Hang stops the answers. Requests are still read, as by a daemon that is stuck, and the
+// processes that caused them wait. INIT is answered all the same.
 func (s *Server) Hang() { s.set(Hung) }
 
-// Freeze stops the server from reading requests, as a daemon that was stopped. Who
-// waits for a daemon that has read the request can not even be killed; here it can.
+// Freeze stops the server from reading requests, as a daemon that was stopped. A process
+// that waits for a request that was not read can be killed; after Hang it cannot.
 func (s *Server) Freeze() { s.set(Frozen) }
 
-// Resume makes a hung or frozen server healthy again. The requests that it
-// held back are answered now.
+// Resume makes a hung or frozen server healthy again. It answers the requests that it
+// held back.
 func (s *Server) Resume() { s.set(Healthy) }
 
 func (s *Server) set(m Mode) {
@@ -126,7 +126,7 @@ func (s *Server) set(m Mode) {
 	}
 }
 
-// Mode returns what the server does at this moment.
+// Mode returns the server's present mode.
 func (s *Server) Mode() Mode {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,9 +141,9 @@ func (s *Server) Pid() int {
 	return s.process.Pid
 }
 
-// Close kills the daemon: the device is closed when Close returns, the mount
-// stays, and who touches it gets ENOTCONN. More calls do no harm. The error
-// is that of a server which had failed before.
+// Close ends the daemon. The device is closed when Close returns; the mount stays, and an
+// access gets ENOTCONN. More calls do no harm. The error is that of a server that had
+// failed before.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.mode != Dead {
@@ -157,9 +157,9 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// Wait returns when the server has ended and its device is closed: nil when
-// the mount has gone or was aborted, fs.ErrClosed after Close, and else why it
-// failed; EPERM says that the device was never mounted.
+// Wait returns when the server has ended and its device is closed: nil when the mount is
+// gone or was aborted, fs.ErrClosed after Close, and otherwise the failure; EPERM means
+// that the device was never mounted.
 func (s *Server) Wait() error {
 	<-s.finished
 	s.mu.Lock()
@@ -167,15 +167,15 @@ func (s *Server) Wait() error {
 	return s.err
 }
 
-// Ready returns a channel that is closed once INIT was answered. It stays open
-// for a server that never came so far; select with Done.
+// Ready returns a channel that is closed once INIT was answered. It stays open if that
+// never happens; select with Done.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
 // Done returns a channel that is closed when the server has ended.
 func (s *Server) Done() <-chan struct{} { return s.finished }
 
-// Requests returns the opcodes of all requests so far, in order. What was
-// answered before the call is among them.
+// Requests returns the opcodes of all requests so far, in order. It includes those that
+// were answered before the call.
 func (s *Server) Requests() (list []Opcode) {
 	for _, r := range s.Log() {
 		list = append(list, r.Op)
@@ -215,8 +215,8 @@ func (s *Server) Count(op Opcode) int {
 	return n
 }
 
-// Asked returns the requests that somebody's access caused: all but INIT,
-// DESTROY, FORGET and INTERRUPT. Empty, it says that nobody asked the daemon.
+// Asked returns the requests that an access caused: all but INIT, DESTROY, FORGET and
+// INTERRUPT.
 func (s *Server) Asked() []Opcode {
 	return slices.DeleteFunc(s.Requests(), Opcode.isHousekeeping)
 }
@@ -227,7 +227,7 @@ func (s *Server) AwaitAsked(t testing.TB, n int) {
 	t.Helper()
 	for deadline := time.Now().Add(Patience); len(s.Asked()) <= n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("nobody has asked within %v", Patience)
+			t.Fatalf("no request within %v", Patience)
 		}
 	}
 }

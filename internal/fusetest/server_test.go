@@ -39,7 +39,7 @@ func serve(t *testing.T, tree Tree, opts MountOptions) (string, *Server) {
 	return dir, s
 }
 
-// await waits for what must happen.
+// await waits for something that must happen.
 func await(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
@@ -204,7 +204,7 @@ func TestServerLies(t *testing.T) {
 	}
 }
 
-// A server says whose requests came, and can leave some kinds without an answer.
+// A server reports the ids of its requests, and can leave some kinds without an answer.
 func TestServerSilent(t *testing.T) {
 	NeedRoot(t)
 	dir, s := serve(t, hello, MountOptions{UID: 4242, GID: 4242, Server: Options{Silent: []Opcode{OpStatfs}}})

@@ -19,8 +19,8 @@ const (
 	shimFailed = 125 // the exit status of a shim that could not do its work
 )
 
-// shimSpec is what the shim does before it becomes the program. Text is kept as
-// bytes, since JSON would mend what is not UTF-8.
+// shimSpec is what the shim does before it becomes the program. Text is kept as bytes,
+// since JSON would change what is not UTF-8.
 type shimSpec struct {
 	Prog       []byte
 	Argv, Env  [][]byte
@@ -74,9 +74,8 @@ func shimMain(value string) {
 	os.Exit(shimFailed)
 }
 
-// become changes this thread, and lets it execute the program. The order
-// matters: what needs root first, the filter last, so that it can deny any
-// call but execve.
+// become changes this thread, and executes the program. What needs root comes first, and
+// the filter last, so that it can deny any call but execve.
 func (s shimSpec) become() error {
 	runtime.LockOSThread()
 	steps := []func() error{s.process, s.limits, s.drop, s.lateLimits, s.closeAll, s.filter}
@@ -88,7 +87,7 @@ func (s shimSpec) become() error {
 	return os.NewSyscallError("execve", unix.Exec(string(s.Prog), toStrings(s.Argv), toStrings(s.Env)))
 }
 
-// process sets what every process may set for itself.
+// process sets what needs no privilege.
 func (s shimSpec) process() error {
 	for _, sig := range s.Ignore {
 		signal.Ignore(sig)
@@ -110,9 +109,8 @@ func (s shimSpec) process() error {
 	return os.NewSyscallError("rt_sigprocmask", unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil))
 }
 
-// limits sets the limits that may need root. RLIMIT_NPROC is not among them:
-// the kernel would remember at the change of the ids that it is exceeded, and
-// refuse the execve.
+// limits sets the limits that may need root. RLIMIT_NPROC comes later: if it is exceeded
+// at the change of the ids, the kernel refuses the execve.
 func (s shimSpec) limits() error {
 	return setLimits(slices.DeleteFunc(slices.Clone(s.Rlimits), isNproc))
 }
@@ -132,8 +130,8 @@ func setLimits(limits []Rlimit) error {
 	return nil
 }
 
-// drop takes the caller's ids. CAP_SYS_ADMIN stays effective for the filter;
-// execve takes it away from everyone but root.
+// drop sets the caller's ids. CAP_SYS_ADMIN stays effective for the filter; execve drops
+// it unless the caller is root.
 func (s shimSpec) drop() error {
 	if s.Keep {
 		return nil
@@ -216,9 +214,9 @@ var auditArchs = map[string]uint32{
 	"ppc64le": unix.AUDIT_ARCH_PPC64LE, "s390x": unix.AUDIT_ARCH_S390X,
 }
 
-// installFilter makes the filter count for this thread and what it executes. It
-// sets no no_new_privs, which would take the effect from a setuid bit, and so
-// needs CAP_SYS_ADMIN. A program of another architecture is let alone.
+// installFilter installs the filter for this thread and the program that it executes.
+// Without no_new_privs, which would disable the setuid bit, that needs CAP_SYS_ADMIN.
+// Programs of another architecture are not filtered.
 func installFilter(prog []unix.SockFilter) error {
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&fprog)))
@@ -239,8 +237,8 @@ const (
 
 var allow = unix.SockFilter{Code: opRet, K: unix.SECCOMP_RET_ALLOW}
 
-// filterProgram compares the architecture, then one number after the other. What
-// is left is allowed, or told to a listener, but for what is to be hidden from it.
+// filterProgram compares the architecture, then one number after the other. Other calls
+// are allowed, or sent to a listener unless they are hidden.
 func filterProgram(deny []Denied, listen bool, hide []string) ([]unix.SockFilter, error) {
 	arch, ok := auditArchs[runtime.GOARCH]
 	if !ok {
@@ -263,13 +261,13 @@ func filterProgram(deny []Denied, listen bool, hide []string) ([]unix.SockFilter
 	if !listen {
 		return append(prog, allow), nil
 	}
-	rest, err := tell(hide)
+	rest, err := listenRules(hide)
 	return append(prog, rest...), err
 }
 
-// tell is the part for a listener: housekeeping, threads and what else is to be
-// hidden pass, and the rest is told.
-func tell(hide []string) (prog []unix.SockFilter, err error) {
+// listenRules allows housekeeping, threads and the hidden calls, and sends all others to
+// the listener.
+func listenRules(hide []string) (prog []unix.SockFilter, err error) {
 	hidden := slices.Clone(housekeeping)
 	for _, name := range hide {
 		nr, err := number(name)
@@ -290,8 +288,8 @@ func tell(hide []string) (prog []unix.SockFilter, err error) {
 	), nil
 }
 
-// cloneFlagsAt is where struct seccomp_data has the lower half of clone's flags:
-// the first argument, but for s390x, where they are the second.
+// cloneFlagsAt is the offset of the lower half of clone's flags in struct seccomp_data:
+// in the first argument, or the second on s390x.
 func cloneFlagsAt() uint32 {
 	const argsAt, argBytes = 16, 8
 	if runtime.GOARCH == "s390x" {

@@ -57,7 +57,7 @@ func TestShimSignals(t *testing.T) {
 		Prog: "/bin/cat", Args: []string{"/proc/self/status"}, KeepRoot: true,
 		Block: []unix.Signal{unix.SIGTERM}, Ignore: []unix.Signal{unix.SIGPIPE},
 	})
-	// Whoever runs the tests may have signals of his own blocked or ignored.
+	// The test may have inherited other signals that are blocked or ignored.
 	for _, want := range []struct {
 		field string
 		sig   unix.Signal

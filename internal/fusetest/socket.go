@@ -11,10 +11,10 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// Received is what came out of a comm socket.
+// Received is what was received from a comm socket.
 type Received struct {
-	// Dev is the first descriptor that came, or nil. Its owner is whoever
-	// received it. All others are closed at once; NFDs counts them too.
+	// Dev is the first descriptor, or nil. The receiver owns it. All others are closed at
+	// once; NFDs counts them too.
 	Dev  *os.File
 	NFDs int
 	// Bytes are the raw bytes, Messages how many receives gave some.
@@ -22,11 +22,11 @@ type Received struct {
 	Messages int
 	// Truncated is MSG_CTRUNC: the kernel dropped descriptors.
 	Truncated bool
-	// EOF says that nobody has the other end open any more.
+	// EOF reports whether no process has the other end open any more.
 	EOF bool
 }
 
-// merge appends what came later.
+// merge appends what was received later.
 func (r *Received) merge(m Received) {
 	if r.Dev == nil {
 		r.Dev = m.Dev
@@ -64,9 +64,8 @@ func fill(f *os.File) error {
 	return errors.Join(err, os.NewSyscallError("send", sendErr))
 }
 
-// receive takes one message. It waits for it at most until the deadline; the
-// zero time means that it does not wait at all, and that an empty socket is
-// an os.ErrDeadlineExceeded.
+// receive takes one message. It waits until the deadline; with the zero time it does not
+// wait, and an empty socket is os.ErrDeadlineExceeded.
 func receive(sock *os.File, deadline time.Time) (Received, error) {
 	if err := sock.SetReadDeadline(deadline); err != nil {
 		return Received{}, fmt.Errorf("comm socket: %w", err)
@@ -125,7 +124,7 @@ func rights(oob []byte) ([]int, error) {
 	return all, nil
 }
 
-// drain takes, without waiting, everything that lies in the socket.
+// drain takes everything that is in the socket, without waiting.
 func drain(sock *os.File) (Received, error) {
 	var all Received
 	for {

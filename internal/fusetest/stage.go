@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stageDir lies on a tmpfs of its own, inside the namespace's own /run.
+// stageDir is on a tmpfs of its own, inside the namespace's own /run.
 const stageDir = "/run/fusetest"
 
-// Stage returns the directory in which tests may create what they like: a
-// tmpfs of mode 0755, owned by root, on which setuid bits and (for root)
-// device nodes count. Empty when there is none (Have is None).
+// Stage returns the directory in which tests may create anything: a tmpfs of mode 0755,
+// owned by root, on which setuid bits and (for root) device nodes work. It is empty when
+// there is none (Have is None).
 //
-// Around it the namespace has its own /run, empty but for the stage, its own
-// /etc with a copy of what programs need and no fuse.conf, and a /dev/fuse
-// that everybody may open. Nothing of this exists outside.
+// The namespace also has its own /run, with only the stage, its own /etc with a copy of
+// what programs need and no fuse.conf, and a /dev/fuse that everybody may open. Nothing
+// of this exists outside.
 func Stage() string {
 	if Have() == None {
 		return ""
@@ -28,7 +28,7 @@ func Stage() string {
 	return stageDir
 }
 
-// setupStage makes the stage in a namespace that is all ours.
+// setupStage makes the stage in a new namespace.
 func setupStage() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return &os.PathError{Op: "mount --make-rprivate", Path: "/", Err: err}
@@ -75,15 +75,15 @@ func mkdirMode(dir string, mode os.FileMode) error {
 	return os.Chmod(dir, mode)
 }
 
-// etcNames are what programs need of /etc; fuse.conf is for each test to
-// write. Names that are not there are left out.
+// etcNames are what programs need of /etc, as far as it exists. fuse.conf is for each
+// test to write.
 var etcNames = []string{
 	"passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
 	"mtab", "resolv.conf", "hosts", "alternatives", "localtime",
 	"groff", "manpath.config",
 }
 
-// etcEntry is one copied file: a link as a link, never what it leads to.
+// etcEntry is one copied file. A link is copied as a link.
 type etcEntry struct {
 	path string
 	mode fs.FileMode
@@ -91,7 +91,7 @@ type etcEntry struct {
 	data []byte
 }
 
-// readEtc reads what the private /etc is to have, parents before children.
+// readEtc reads the files for the private /etc, parents before children.
 func readEtc() ([]etcEntry, error) {
 	var entries []etcEntry
 	for _, name := range etcNames {
@@ -182,8 +182,8 @@ func MakeDir(uid uint32) (dir string, remove func() error, err error) {
 	return dir, func() error { return errors.Join(DetachBelow(dir), os.RemoveAll(dir)) }, nil
 }
 
-// DetachBelow lazily unmounts everything at and below dir, whatever state its
-// daemons are in.
+// DetachBelow lazily unmounts everything at and below dir, whatever the state of its
+// daemons.
 func DetachBelow(dir string) error {
 	for {
 		lines, err := readMountinfo()
@@ -200,9 +200,8 @@ func DetachBelow(dir string) error {
 	}
 }
 
-// outermost returns the shortest mountpoint at or below dir: no other mount
-// lies on the way to it, so that no daemon is asked, and what is mounted
-// inside goes with it.
+// outermost returns the shortest mountpoint at or below dir. The path to it leads through
+// no other mount, so that no daemon is asked, and the mounts inside go with it.
 func outermost(lines []Line, dir string) string {
 	best := ""
 	for _, l := range lines {

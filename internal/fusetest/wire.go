@@ -81,7 +81,7 @@ type direntHeader struct {
 
 const (
 	protoMajor = 7
-	protoMinor = 31 // the newest whose INIT reply needs no flags2
+	protoMinor = 31 // the newest with an INIT reply that needs no flags2
 
 	rootNode  = 1
 	maxWrite  = 64 << 10

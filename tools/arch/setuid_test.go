@@ -93,13 +93,13 @@ func TestOnePlaceFor(t *testing.T) {
 			"os.Getenv", "os.LookupEnv", "os.Environ", "syscall.Getenv", "os.Getwd", "os.UserHomeDir", "os.TempDir",
 		}},
 	} {
-		for _, s := range setuid(t) {
+		for _, s := range helper(t) {
 			if slices.ContainsFunc(rule.where, func(w string) bool { return s.path == w || s.in(w) }) {
 				continue
 			}
 			for _, name := range s.selectors() {
 				if s.in("internal/seccomp") && strings.HasPrefix(name, "unix.SYS_") {
-					continue // it only names calls, see TestSeccompMakesOneCall
+					continue // it only names calls, see TestConfineMakesOneCall
 				}
 				if slices.Contains(rule.names, name) {
 					t.Errorf("%s: %s belongs in %v", s.path, name, rule.where)
@@ -109,9 +109,9 @@ func TestOnePlaceFor(t *testing.T) {
 	}
 }
 
-// The package that lists the system calls makes one itself, which installs the filter.
-func TestSeccompMakesOneCall(t *testing.T) {
-	for _, s := range setuid(t) {
+// The package that lists system calls makes one itself.
+func TestConfineMakesOneCall(t *testing.T) {
+	for _, s := range helper(t) {
 		if !s.in("internal/seccomp") || s.path == "internal/seccomp/seccomp.go" {
 			continue
 		}
@@ -125,7 +125,7 @@ func TestSeccompMakesOneCall(t *testing.T) {
 
 // Credentials belong to one thread, so the program never starts a goroutine.
 func TestNoGoroutines(t *testing.T) {
-	for _, s := range setuid(t) {
+	for _, s := range helper(t) {
 		ast.Inspect(s.ast, func(n ast.Node) bool {
 			if _, ok := n.(*ast.GoStmt); ok {
 				t.Errorf("%s starts a goroutine", s.path)

@@ -40,7 +40,7 @@ const maxMethodFiles = 2
 var scattered = map[string]int{
 	"internal/helper.helper": 17,
 	"mounting":               8,
-	"tools/vm.settings":      5,
+	"tools/vm.settings":      4,
 	"internal/mount.Place":   4,
 	"process":                4,
 

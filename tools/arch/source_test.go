@@ -104,8 +104,8 @@ func sources(t *testing.T, dirs []string) (files []source) {
 	return files
 }
 
-// setuid parses the files of which the set-uid program is built.
-func setuid(t *testing.T) []source {
+// helper parses the files of which the set-uid program is built.
+func helper(t *testing.T) []source {
 	t.Helper()
 	files := sources(t, linked(t, setuidProgram))
 	if len(files) < 20 {

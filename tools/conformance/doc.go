@@ -1,4 +1,4 @@
-// Package conformance runs the scripts of testdata/script through a real
-// helper: ours in every way that it can mount and read the mount table, and
-// Debian's C helper for the comparison. It holds tests only.
+// Package conformance runs the scripts of testdata/script with a real helper: ours with
+// every way to mount and to read the mount table, and Debian's C helper for comparison.
+// It has only tests.
 package conformance

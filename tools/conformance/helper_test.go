@@ -18,6 +18,7 @@ var (
 	helperProgram = helpertest.Program
 	must          = helpertest.Must
 	run           = helpertest.Run
+	start         = helpertest.Start
 )
 
 // asUser prepares a call of the setuid helper by an ordinary user, and a

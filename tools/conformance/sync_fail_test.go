@@ -248,14 +248,5 @@ func TestSyncInitThenWatch(t *testing.T) {
 	if links := helpertest.Descriptors(t, s.Pid()); len(links) != 4 {
 		t.Errorf("descriptors %v, want the streams and the socket", links)
 	}
-	if err := s.server.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := s.CloseSocket(); err != nil {
-		t.Error(err)
-	}
-	if r := s.Wait(); r.Exit != 0 {
-		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
-	}
-	wantNothing(t, mountpoint)
+	wantCleanedUp(t, s.Proc, s.server, mountpoint)
 }

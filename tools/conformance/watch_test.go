@@ -203,6 +203,17 @@ func TestWatchNonblockingStream(t *testing.T) {
 	wantNothing(t, w.mountpoint)
 }
 
+// wantCleanedUp kills the daemon of a watcher, which must unmount and succeed.
+func wantCleanedUp(t *testing.T, watcher *fusetest.Proc, server *fusetest.Server, mountpoint string) {
+	t.Helper()
+	waitIgnoring(t, watcher.Pid())
+	must(t, server.Close(), watcher.CloseSocket())
+	if r := watcher.Wait(); r.Exit != 0 {
+		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
+	}
+	wantNothing(t, mountpoint)
+}
+
 // --auto-unmount mounts nothing and watches an existing mount.
 func TestWatchAlone(t *testing.T) {
 	call, mountpoint := asUser(t)
@@ -214,23 +225,7 @@ func TestWatchAlone(t *testing.T) {
 	r := run(t, first)
 	wantMounted(t, r, mountpoint)
 	server := fusetest.Serve(r.Dev, fusetest.Tree{})
-	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
-	defer cancel()
-	p, err := call.Start(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitIgnoring(t, p.Pid())
-	if err := server.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := p.CloseSocket(); err != nil {
-		t.Error(err)
-	}
-	if r := p.Wait(); r.Exit != 0 {
-		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
-	}
-	wantNothing(t, mountpoint)
+	wantCleanedUp(t, helpertest.Start(t, call), server, mountpoint)
 }
 
 // The watcher removes the lines in the tables when it unmounts. It has no other
@@ -276,21 +271,7 @@ func TestWatchAloneTables(t *testing.T) {
 	wantMounted(t, r, mountpoint)
 	server := fusetest.Serve(r.Dev, fusetest.Tree{})
 	call.Args = []string{"--auto-unmount", mountpoint}
-	p, err := call.Start(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitIgnoring(t, p.Pid())
-	if err := server.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := p.CloseSocket(); err != nil {
-		t.Error(err)
-	}
-	if r := p.Wait(); r.Exit != 0 {
-		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
-	}
-	wantNothing(t, mountpoint)
+	wantCleanedUp(t, helpertest.Start(t, call), server, mountpoint)
 	if text := helpertest.ReadFile(t, "/run/mount/utab"); text != "" {
 		t.Errorf("utab holds %q", text)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -13,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
-	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // The manual names the members that --list and --check print, and no others.
@@ -51,7 +51,10 @@ func TestJSON(t *testing.T) {
 // printed gives what the program prints. An exit status of 1 is an answer, too.
 func printed(t *testing.T, args ...string) []byte {
 	t.Helper()
-	program := helpertest.Program(t)
+	program := os.Getenv("FUSERMOUNT_HELPER")
+	if program == "" {
+		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test-manuals' does")
+	}
 	out, err := exec.Command(program, args...).Output()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -17,7 +17,7 @@ const (
 	bob   = helpertest.Bob
 )
 
-// user is who runs the shells: an ordinary user where the tests may take ids.
+// user runs the shells: an ordinary user where the tests may take ids.
 func user() uint32 {
 	if fusetest.Have() == fusetest.Root {
 		return alice

@@ -13,8 +13,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// An installation that fails half way leaves the helper that was there, and says
-// so.
+// An installation that fails half way leaves the old helper in place, and reports that.
 func TestInstallFails(t *testing.T) {
 	for _, tool := range []tool{
 		{"install", "exit 1"},
@@ -38,7 +37,7 @@ func TestInstallFails(t *testing.T) {
 	}
 }
 
-// Where there are no hard links, the old helper is disarmed before it is
+// On a file system without hard links, the old helper loses its privileges before it is
 // replaced.
 func TestHeldWithoutLinks(t *testing.T) {
 	fusetest.NeedRoot(t)
@@ -55,7 +54,7 @@ func TestHeldWithoutLinks(t *testing.T) {
 	wantPrivileged(t, s.program())
 }
 
-// An old helper that cannot be disarmed is no secret, and does not get lost.
+// An old helper whose privileges cannot be removed is reported, and stays in place.
 func TestInstallCannotDisarm(t *testing.T) {
 	fusetest.NeedRoot(t)
 	s := newStaging(t)
@@ -81,7 +80,7 @@ func TestUninstallCannotDisarm(t *testing.T) {
 	wantPrivileged(t, s.program())
 }
 
-// The same on file systems that are full, or read-only.
+// The same on full and read-only file systems.
 func TestInstallFull(t *testing.T) {
 	s := newStaging(t)
 	s.mountTmpfs(t)
@@ -104,7 +103,7 @@ func TestInstallReadOnly(t *testing.T) {
 	wantPrivileged(t, s.program())
 }
 
-// mountTmpfs makes the staging a file system with room for one helper, not two.
+// mountTmpfs mounts a file system on the staging with room for one helper, not two.
 func (s *staging) mountTmpfs(t *testing.T) {
 	t.Helper()
 	fusetest.NeedRoot(t)
@@ -118,8 +117,8 @@ func (s *staging) mountTmpfs(t *testing.T) {
 	}
 }
 
-// While the helper is replaced users have one with its privileges: a look before
-// each program that the script runs.
+// While the helper is replaced, users always have one with its privileges. The test checks
+// that before each program that the script runs.
 func TestInstallWithoutGap(t *testing.T) {
 	fusetest.NeedRoot(t)
 	s := newStaging(t)
@@ -145,7 +144,7 @@ func TestInstallWithoutGap(t *testing.T) {
 	s.want(t, installed)
 }
 
-// A directory in the helper's place is nobody's helper.
+// A directory at the helper's path is not replaced.
 func TestInstallOverDirectory(t *testing.T) {
 	s := newStaging(t)
 	if err := os.MkdirAll(s.program(), 0o755); err != nil {

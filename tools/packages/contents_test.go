@@ -16,7 +16,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// entry is what a package has at one place. A mode of links is of no meaning.
+// entry is what a package has at one path. The mode of a link has no meaning.
 type entry struct {
 	mode string // or "-> TARGET"
 	// source has as many bytes as the entry; empty where it was compressed or made.
@@ -24,7 +24,7 @@ type entry struct {
 	only   []string // formats; none is all
 }
 
-// The formats, as their files' names end.
+// The formats, by the ending of their file names.
 const (
 	deb  = ".deb"
 	rpm  = ".rpm"
@@ -66,7 +66,7 @@ var contents = map[string][]entry{
 	"usr/share/lintian/overrides/go-fusermount":            {{mode: "0644", source: packaging + "/deb/lintian-overrides", only: []string{deb}}},
 }
 
-// pack finds the package of a format for amd64.
+// pack returns the package of a format for amd64.
 func pack(t *testing.T, format string) string {
 	t.Helper()
 	dir := os.Getenv("FUSERMOUNT_PACKAGES")
@@ -98,7 +98,7 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// archive gives what a package installs as a tar file, by dpkg or libarchive.
+// archive returns what a package installs as a tar file, by dpkg or libarchive.
 func archive(t *testing.T, format string) string {
 	t.Helper()
 	if format == deb {
@@ -139,7 +139,7 @@ func TestContents(t *testing.T) {
 	}
 }
 
-// headers lists a tar file but for the notes that apk and pacman keep in it.
+// headers lists a tar file without the metadata of apk and pacman.
 func headers(t *testing.T, text string) (all []*tar.Header) {
 	t.Helper()
 	for r := tar.NewReader(strings.NewReader(text)); ; {
@@ -173,9 +173,9 @@ func wantSize(t *testing.T, h *tar.Header, source string) {
 	}
 }
 
-// By their own tools: rpm has no scripts, apk and pacman have those that take the
-// privileges from an old helper, and what is said of libfuse's package is what
-// README.md of packaging says.
+// By the formats' own tools: rpm has no scripts, apk and pacman have those that remove the
+// privileges of an old helper, and the relations to libfuse's package are those in
+// packaging/README.md.
 func TestNotes(t *testing.T) {
 	t.Run(deb, func(t *testing.T) {
 		control := output(t, "dpkg-deb", "--info", pack(t, deb))
@@ -245,7 +245,7 @@ func script(t *testing.T, name string) string {
 	return string(text)
 }
 
-// standsFor is the libfuse for whose helper the program says that it stands in.
+// standsFor is the version of libfuse that the program reports.
 func standsFor(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../internal/helper/usage.go")
@@ -259,7 +259,7 @@ func standsFor(t *testing.T) string {
 	return string(m[1])
 }
 
-// Who gets a binary gets the licences of what is in it.
+// A binary comes with the licences of its contents.
 func TestCopyright(t *testing.T) {
 	r := tar.NewReader(strings.NewReader(archive(t, deb)))
 	for {

@@ -1,3 +1,2 @@
-// Package packages has the tests of what "make install" installs, and of what
-// the packages consist of.
+// Package packages tests what "make install" installs, and what the packages contain.
 package packages

@@ -52,8 +52,8 @@ func hold(t *testing.T, paths ...string) *attacker {
 	return a
 }
 
-// attack tells whether one of the programs may run with privileges.
-func (a *attacker) attack(t *testing.T) (said string, privileged bool) {
+// attack reports whether one of the programs may run with privileges.
+func (a *attacker) attack(t *testing.T) (output string, privileged bool) {
 	t.Helper()
 	if err := a.stdin.Close(); err != nil {
 		t.Fatal(err)
@@ -70,8 +70,8 @@ func (a *attacker) attack(t *testing.T) (said string, privileged bool) {
 
 func (a *attacker) wantNothing(t *testing.T) {
 	t.Helper()
-	if said, privileged := a.attack(t); privileged {
-		t.Errorf("what was replaced or removed has its privileges:\n%s", said)
+	if output, privileged := a.attack(t); privileged {
+		t.Errorf("what was replaced or removed has its privileges:\n%s", output)
 	}
 }
 
@@ -79,17 +79,17 @@ func (a *attacker) wantNothing(t *testing.T) {
 func wantPrivileged(t *testing.T, paths ...string) {
 	t.Helper()
 	for _, path := range paths {
-		if said, privileged := hold(t, path).attack(t); !privileged {
-			t.Errorf("%s has no privileges:\n%s", path, said)
+		if output, privileged := hold(t, path).attack(t); !privileged {
+			t.Errorf("%s has no privileges:\n%s", path, output)
 		}
 	}
 }
 
-// program is where the staging has the helper.
+// program is the helper's path in the staging.
 func (s *staging) program() string { return filepath.Join(s.dir, "usr/bin/fusermount3") }
 
-// linked gives a program a hard link somewhere else, as users may make them
-// where fs.protected_hardlinks is 0.
+// linked makes a hard link to a program elsewhere, as users may where
+// fs.protected_hardlinks is 0.
 func (s *staging) linked(t *testing.T, program string) (link string) {
 	t.Helper()
 	dir, err := os.MkdirTemp(filepath.Dir(s.dir), "links")
@@ -115,8 +115,8 @@ func (s *staging) setuid(t *testing.T, name string) (path string) {
 	return path
 }
 
-// Users may hold a descriptor of a program or a hard link to it when it is
-// replaced or removed. It must give them nothing then (CVE-2010-2059).
+// Users may have a descriptor of a program or a hard link to it when it is replaced or
+// removed. It must give them no privileges then (CVE-2010-2059).
 func TestHeld(t *testing.T) {
 	for _, mode := range []string{"MODE=setuid", "MODE=caps"} {
 		for _, action := range []string{"install", "uninstall"} {
@@ -125,7 +125,7 @@ func TestHeld(t *testing.T) {
 				s := newStaging(t)
 				s.run(t, "install", mode)
 				link := s.linked(t, s.program())
-				wantPrivileged(t, s.program(), link) // or the test shows nothing
+				wantPrivileged(t, s.program(), link) // otherwise the test shows nothing
 				a := hold(t, s.program(), link)
 				s.run(t, action, mode)
 				a.wantNothing(t)
@@ -145,8 +145,8 @@ func wantNoCapability(t *testing.T, path string) {
 	}
 }
 
-// So is a program by the older name, such as another project's, in whose place
-// the link comes.
+// The same for a program by the older name, such as another project's, which the link
+// replaces.
 func TestHeldOlderName(t *testing.T) {
 	fusetest.NeedRoot(t)
 	s := newStaging(t)
@@ -171,7 +171,7 @@ func TestUninstallKeepsOlderName(t *testing.T) {
 	wantPrivileged(t, older)
 }
 
-// What an installation left behind that was killed goes with the next one.
+// The next installation removes what a killed one has left.
 func TestHeldAfterKill(t *testing.T) {
 	for _, action := range []string{"install", "uninstall"} {
 		t.Run(action, func(t *testing.T) {
@@ -223,7 +223,7 @@ func (s *staging) path(t *testing.T, tools ...tool) (variable string) {
 	return "PATH=" + dir + ":" + os.Getenv("PATH") + ":/usr/sbin:/sbin"
 }
 
-// fails runs the script with tools that fail, and wants these words.
+// fails runs the script with tools that fail, and wants this text.
 func (s *staging) fails(t *testing.T, action, want string, tools ...tool) {
 	t.Helper()
 	out, err := s.command(action, "MODE=setuid", s.path(t, tools...)).CombinedOutput()

@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 const packaging = "../../packaging"
 
 // someUser owns nothing, and has no name.
-const someUser = 4242
+const someUser = helpertest.Alice
 
 // installed is what "make install PREFIX=/usr" makes below DESTDIR: links by
 // their targets, files by their modes.
@@ -51,7 +52,7 @@ func TestInstall(t *testing.T) {
 	s.want(t, map[string]string{})
 }
 
-// What the administrator has changed, or has had before, stays.
+// Files that the administrator has changed, or had before, stay.
 func TestInstallKeepsSettings(t *testing.T) {
 	s := newStaging(t)
 	settings := map[string]string{"etc/fuse.conf": "user_allow_other\n", "etc/apparmor.d/fusermount3": "# another one\n"}
@@ -59,20 +60,20 @@ func TestInstallKeepsSettings(t *testing.T) {
 		s.write(t, name, text)
 	}
 	for _, action := range []string{"install", "uninstall"} {
-		said := s.run(t, action, "MODE=setuid")
+		output := s.run(t, action, "MODE=setuid")
 		for name, text := range settings {
 			if got := s.read(t, name); got != text {
 				t.Errorf("%s made %s %q", action, name, got)
 			}
-			if !strings.Contains(said, name) {
-				t.Errorf("%s does not say that %s stays: %q", action, name, said)
+			if !strings.Contains(output, name) {
+				t.Errorf("%s does not say that %s stays: %q", action, name, output)
 			}
 		}
 	}
 	s.want(t, map[string]string{"etc/fuse.conf": "0644", "etc/apparmor.d/fusermount3": "0644"})
 }
 
-// The profile is for the program where it lies.
+// The profile is for the program's path.
 func TestInstallProfileAttaches(t *testing.T) {
 	s := newStaging(t)
 	s.run(t, "install", "MODE=setuid", "PREFIX=/usr/local")
@@ -86,13 +87,13 @@ func TestInstallProfileAttaches(t *testing.T) {
 
 func TestInstallCapability(t *testing.T) {
 	s := newStaging(t)
-	said := s.run(t, "install", "MODE=caps")
+	output := s.run(t, "install", "MODE=caps")
 	want := maps.Clone(installed)
 	want["usr/bin/fusermount3"] = "0755"
 	s.want(t, want)
 	switch _, err := unix.Lgetxattr(filepath.Join(s.dir, "usr/bin/fusermount3"), "security.capability", nil); {
-	case s.uid != 0 && !strings.Contains(said, "only root can run 'setcap"):
-		t.Errorf("it does not say that the capability is missing: %q", said)
+	case s.uid != 0 && !strings.Contains(output, "only root can run 'setcap"):
+		t.Errorf("it does not say that the capability is missing: %q", output)
 	case s.uid == 0 && err != nil:
 		t.Errorf("the capability: %v", err)
 	}
@@ -103,17 +104,17 @@ func TestInstallAsUser(t *testing.T) {
 	fusetest.NeedRoot(t)
 	s := newStaging(t)
 	s.give(t, someUser)
-	said := s.run(t, "install", "MODE=setuid")
+	output := s.run(t, "install", "MODE=setuid")
 	s.want(t, installed)
-	if !strings.Contains(said, "'chown root:root "+s.dir+"/usr/bin/fusermount3', then 'chmod 4755 ") {
-		t.Errorf("it does not say that the helper is not root's: %q", said)
+	if !strings.Contains(output, "'chown root:root "+s.dir+"/usr/bin/fusermount3', then 'chmod 4755 ") {
+		t.Errorf("it does not say that the helper is not root's: %q", output)
 	}
 	s.run(t, "install", "MODE=caps")
 	s.run(t, "uninstall", "MODE=caps")
 	s.want(t, map[string]string{})
 }
 
-// staging is a DESTDIR, and who fills it.
+// staging is a DESTDIR, and the user that fills it.
 type staging struct {
 	dir    string
 	source string // a copy of packaging that everybody may read
@@ -135,7 +136,7 @@ func newStaging(t *testing.T) *staging {
 	return s
 }
 
-// give lets somebody else fill the DESTDIR.
+// give has another user fill the DESTDIR.
 func (s *staging) give(t *testing.T, uid int) {
 	t.Helper()
 	s.uid = uid
@@ -166,8 +167,7 @@ func (s *staging) run(t *testing.T, action string, variables ...string) string {
 	return string(out)
 }
 
-// want compares all that lies below DESTDIR but for directories, which have to
-// be open to everybody.
+// want compares all files below DESTDIR. Directories must be open to all users.
 func (s *staging) want(t *testing.T, want map[string]string) {
 	t.Helper()
 	compare(t, "DESTDIR", s.list(t), want)

@@ -17,7 +17,7 @@ var holder string
 func TestMain(m *testing.M) {
 	os.Exit(fusetest.Run(func() int {
 		if fusetest.Have() == fusetest.None {
-			return m.Run() // all that need it skip
+			return m.Run() // tests that need it skip
 		}
 		dir, remove, err := fusetest.MakeDir(0)
 		if err == nil {
@@ -46,7 +46,7 @@ func build(program string) error {
 	return nil
 }
 
-// modeOf writes a mode as chmod(1) takes it, with the setuid bit.
+// modeOf returns a mode in chmod(1)'s form, with the setuid bit.
 func modeOf(mode fs.FileMode) string {
 	bits := mode.Perm()
 	if mode&fs.ModeSetuid != 0 {
@@ -58,7 +58,7 @@ func modeOf(mode fs.FileMode) string {
 	return fmt.Sprintf("%04o", uint32(bits))
 }
 
-// compare tells what is there, and what should be.
+// compare reports the differences between got and want.
 func compare(t *testing.T, where string, got, want map[string]string) {
 	t.Helper()
 	for name, is := range got {

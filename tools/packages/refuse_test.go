@@ -11,7 +11,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// refuse wants an installation that ends with these words, and has copied nothing.
+// refuse wants an installation that ends with this text, and has copied nothing.
 func (s *staging) refuse(t *testing.T, want, action string, variables ...string) {
 	t.Helper()
 	out, err := s.command(action, variables...).CombinedOutput()
@@ -31,7 +31,7 @@ func TestInstallRefuses(t *testing.T) {
 	s.refuse(t, "usage: ", "deinstall", "MODE=setuid")
 }
 
-// Without setcap the helper would lie there without what it is to have.
+// Without setcap the helper would be installed without its capability.
 func TestInstallWithoutSetcap(t *testing.T) {
 	s := newStaging(t)
 	if s.uid != 0 {
@@ -64,7 +64,7 @@ func TestInstallAsUserWithoutDestdir(t *testing.T) {
 	}
 }
 
-// A relative DESTDIR lies where the caller is.
+// A relative DESTDIR is relative to the caller's directory.
 func TestInstallRelative(t *testing.T) {
 	s := newStaging(t)
 	s.run(t, "install", "MODE=setuid", "DESTDIR="+filepath.Base(s.dir))
@@ -90,8 +90,8 @@ func (s *staging) make(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// "sudo make install" builds nothing: there may be no go, and what root built the
-// user could not replace.
+// "sudo make install" builds nothing: root may have no go, and the user could not replace
+// files that root has built.
 func TestMakeInstall(t *testing.T) {
 	s := newStaging(t)
 	odd := filepath.Join(s.dir, "it's a \"place\"")
@@ -117,7 +117,7 @@ func TestMakeInstall(t *testing.T) {
 	if err := os.RemoveAll(filepath.Dir(helper)); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := s.make(t, "uninstall", "DESTDIR="+odd); err != nil { // what was built is gone by then
+	if out, err := s.make(t, "uninstall", "DESTDIR="+odd); err != nil { // the built files are gone by then
 		t.Fatalf("%v: %s", err, out)
 	}
 	s.want(t, map[string]string{})

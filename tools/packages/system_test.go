@@ -31,7 +31,7 @@ func newSystem(t *testing.T) (s *staging, variables []string) {
 	return s, []string{"MODE=setuid", "DESTDIR=", "PREFIX=" + s.dir + "/usr", s.path(t, none...)}
 }
 
-// What was made is removed, and nothing else.
+// Uninstall removes what was installed, and nothing else.
 func TestUninstallFolders(t *testing.T) {
 	s, variables := newSystem(t)
 	before := []string{"", "usr", "usr/share", "usr/share/man"}
@@ -67,7 +67,7 @@ func (s *staging) wantFolders(t *testing.T, want ...string) {
 	compare(t, "the system", got, all)
 }
 
-// Where there is AppArmor, it gets the profile.
+// On a machine with AppArmor, the profile is loaded.
 func TestInstallAppArmor(t *testing.T) {
 	s, variables := newSystem(t)
 	if err := os.Mkdir("/etc/apparmor.d", 0o755); err != nil {
@@ -111,7 +111,8 @@ func TestInstallOverPackage(t *testing.T) {
 	}
 }
 
-// An installation over the helper of a package is not removed: it would be gone.
+// An installation over the helper of a package is not removed: the package's helper would
+// be gone.
 func TestUninstallPackage(t *testing.T) {
 	s, variables := newSystem(t)
 	s.run(t, "install", variables...)
@@ -123,9 +124,9 @@ func TestUninstallPackage(t *testing.T) {
 	s.want(t, before)
 
 	manual := filepath.Join(s.dir, "usr/share/man/man1/fusermount3.1") // came with a package later
-	said := s.run(t, "uninstall", append(variables, s.path(t, managers(manual)["dpkg"]))...)
-	if !strings.Contains(said, manual+" belongs to the package fuse3, and stays") {
-		t.Errorf("it says %q", said)
+	output := s.run(t, "uninstall", append(variables, s.path(t, managers(manual)["dpkg"]))...)
+	if !strings.Contains(output, manual+" belongs to the package fuse3, and stays") {
+		t.Errorf("it says %q", output)
 	}
 	s.want(t, map[string]string{"usr/share/man/man1/fusermount3.1": "0644"})
 }

@@ -20,26 +20,23 @@ type attack struct {
 	name string
 	// setUp prepares the world, once; it may be nil.
 	setUp func(w *world) error
-	// strike makes the change. An error says that the kernel refused it.
+	// strike makes the change. An error means that the kernel refused it.
 	strike func(w *world) error
-	// back takes it back later; nil: it stays.
+	// back reverses it later; nil: it stays.
 	back func(w *world) error
-	// names says that the change is of names alone, so that calls on
-	// descriptors cannot notice it.
+	// names says that only names change, so that calls on descriptors cannot notice it.
 	names bool
-	// byName says that who unmounts by a name cannot notice the change after his
-	// last look: another mount stands there.
+	// byName says that an unmount by name cannot notice the change after its last check:
+	// another mount is there.
 	byName bool
-	// stack is how many mounts of hers lie below the one that she has to begin
-	// with.
+	// stack is the number of alice's mounts below the first one.
 	stack int
-	// covers says that root mounts something on the helper's target, which
-	// goes along with it.
+	// covers says that root mounts on the helper's target, and that mount goes with it.
 	covers bool
 }
 
-// swap exchanges a component of the path with a lure, where the mountpoints of
-// the helper's namespace are none (from elsewhere), or here.
+// swap exchanges a component of the path with a lure: in another mount namespace, where
+// the helper's mountpoints are none (elsewhere), or in the helper's.
 func swap(l lure, c component, elsewhere bool) attack {
 	var a, b string
 	flip := func(w *world) error {
@@ -72,8 +69,8 @@ func helperRun(w *world, args ...string) error {
 	return r.Err
 }
 
-// doorstep makes the mountpoint the root of a mount of root's that belongs to
-// alice, as /run/user/UID is.
+// doorstep makes the mountpoint the root of a tmpfs that root has mounted and alice
+// owns, like /run/user/UID.
 func doorstep(w *world) error {
 	if err := w.tmpfs(w.m, alice); err != nil {
 		return err
@@ -93,11 +90,10 @@ func unmounted(w *world) error { return helperRun(w, "-u") }
 
 func detached(w *world) error { return helperRun(w, "-u", "-z") }
 
-// detachedAll takes away a mount of hers, and the one below.
+// detachedAll detaches alice's mount, and the one below.
 func detachedAll(w *world) error { return errors.Join(detached(w), detached(w)) }
 
-// replaced is what others do in the same moment: alice's mount goes, and root
-// mounts in its place.
+// replaced detaches alice's mount, and has root mount in its place.
 func replaced(w *world) error {
 	if err := detached(w); err != nil {
 		return err
@@ -105,7 +101,7 @@ func replaced(w *world) error {
 	return covered(w)
 }
 
-// changes are attacks on the mount table in place of names.
+// changes are attacks that change the mount table instead of names.
 var changes = []attack{
 	{name: "alice unmounts meanwhile", strike: unmounted},
 	{name: "alice detaches meanwhile", strike: detached},
@@ -118,14 +114,13 @@ var changes = []attack{
 	{name: "alice detaches and root mounts there, on a mount of root's", setUp: doorstep, strike: replaced, byName: true},
 }
 
-// lure is what alice puts in the mountpoint's place: something that she must
-// not mount over, or must not unmount.
+// lure is what alice puts in the mountpoint's place: something that alice must not mount
+// over, or must not unmount.
 type lure struct {
 	name string
-	// make makes it at path, where nothing is.
+	// make makes it at path, where nothing exists.
 	make func(w *world, path string) error
-	// link leads into root's tree in place of a directory of alice's: the lure
-	// is at the end of the way there.
+	// link replaces a directory of alice's by a link into root's tree, where the lure is.
 	link bool
 }
 
@@ -153,12 +148,12 @@ var lures = []lure{
 	}},
 }
 
-// component is the part of the path that is exchanged, and what stands below it.
+// component is the part of the path that is exchanged, and the names below it.
 type component struct {
 	name, path, with string // below home
 	below            []string
-	// lures are the names of those that are tried, empty for all. By the last
-	// component everything can be reached that can be by the others.
+	// lures are the names of those that are tried, empty for all. The last component
+	// reaches everything that the others reach.
 	lures []string
 }
 
@@ -174,8 +169,8 @@ var components = []component{
 
 func (c component) takes(l lure) bool { return len(c.lures) == 0 || slices.Contains(c.lures, l.name) }
 
-// place makes the lure beside a component: at the end of the same names, or by
-// a link into root's tree.
+// place makes the lure beside a component: below the same names, or by a link into root's
+// tree.
 func (l lure) place(w *world, c component) (a, b string, err error) {
 	a, b = filepath.Join(w.home, c.path), filepath.Join(w.home, c.with)
 	if l.link {
@@ -197,15 +192,15 @@ type mode struct {
 	args     []string // before the mountpoint
 	call     fusetest.Call
 	from     string                       // the call from which on attacks are tried
-	mount    bool                         // alice has a mount to begin with
+	mount    bool                         // alice has a mount before
 	dead     bool                         // its daemon is dead
 	fails    bool                         // the helper exits 1
 	byName   bool                         // it has to unmount by a name
-	onlyLast bool                         // is like another mode: one component shows what differs
-	talk     func(p *fusetest.Proc) error // what the caller does meanwhile
+	onlyLast bool                         // it is like another mode: one component is enough
+	talk     func(p *fusetest.Proc) error // the caller's part, while the helper runs
 }
 
-// tooLong is how a caller himself has the helper go the way of mount(2).
+// tooLong is an option with which any caller has the helper use mount(2).
 var tooLong = "fsname=" + strings.Repeat("x", 300)
 
 var noSocket = fusetest.Call{Socket: fusetest.NoSocket}
@@ -226,7 +221,7 @@ var modes = []mode{
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mount: true, dead: true, talk: hangUp},
 }
 
-// answer is a caller of sync-init who serves the device, and says so.
+// answer is the part of sync-init's caller, who answers that the device is served.
 func answer(p *fusetest.Proc) error {
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil || got.Dev == nil {
@@ -238,7 +233,7 @@ func answer(p *fusetest.Proc) error {
 	return got.Dev.Close()
 }
 
-// die is a daemon that is killed: all that it held is closed.
+// die closes all that a daemon holds, as when it is killed.
 func die(p *fusetest.Proc) error {
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil {

@@ -1,11 +1,9 @@
-// Package races holds the tests by which a user who is not root attacks the
-// setuid helper. Where a moment counts, the helper is stopped before each of its
-// system calls in turn, so that every interleaving is tried and none is left to
-// luck; and for each check in the code there is a mutant without it, which has
-// to lose.
+// Package races attacks the setuid helper as a user without privileges. The helper stops
+// before each of its system calls in turn, so that every interleaving is tried. For each
+// check in the code there is a mutant without it, with which a test must fail.
 //
-// Other tests look at what the process is at each of these moments: the
-// credentials of every thread, from the first call on, and whether its user can get
-// into it. They hold it before main, inside a call and by what it waits for, have its
-// first calls fail, and take its threads over.
+// Other tests check the process at each of these moments: the credentials of every
+// thread, from the first call on, and whether its user can get into it. They hold it
+// before main, inside a call and in its waits, have its first calls fail, and control its
+// threads.
 package races

@@ -16,17 +16,17 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// Whenever a process changes its ids, those of file access among them, the kernel
-// makes it as dumpable as fs.suid_dumpable says. With 1 its user may then attach to
-// each thread that has no more capabilities than they, and has the memory of all.
-// The setting is the whole machine's, so these tests need one of their own.
+// Whenever a process changes its ids, also those of file access, the kernel sets its
+// dumpable flag to fs.suid_dumpable. With 1 its user may then attach to each thread that
+// has no more capabilities than the user, and so to the memory of all. The setting is for
+// the whole machine, so these tests need one of their own.
 const (
 	guestEnv = "FUSERMOUNT_GUEST_MODULES"
 	setting  = "/proc/sys/fs/suid_dumpable"
 )
 
-// TestDumpable is TestThreads with each value of the setting that is not the usual
-// one, in the ways that change ids.
+// TestDumpable is TestThreads with each unusual value of the setting, in the modes that
+// change ids.
 func TestDumpable(t *testing.T) {
 	for _, value := range []string{"1", "2"} {
 		t.Run(value, func(t *testing.T) {
@@ -90,7 +90,7 @@ func intoThread(pid, tid int) (won []string) {
 	return won
 }
 
-// textAddress is where the program's own code lies, as Go's linker puts it on amd64.
+// textAddress is where Go's linker puts the program's code on amd64.
 const textAddress = 0x400000
 
 func readMem(pid, tid int) error {
@@ -125,9 +125,9 @@ func stealDescriptor(pid, _ int) error {
 	return errors.Join(err, unix.Close(pidfd))
 }
 
-// hasMemory is an error for a process that is about to end, and has given up its
-// memory. The kernel does not ask any more whether that is dumpable, and its
-// descriptors can be had for a moment.
+// hasMemory returns an error for a process that is about to end, and has released its
+// memory. The kernel then no longer checks the dumpable flag, and the process's
+// descriptors are accessible for a moment.
 func hasMemory(pid int) error {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err == nil && strings.HasPrefix(string(text), "0 ") {
@@ -136,8 +136,8 @@ func hasMemory(pid int) error {
 	return err
 }
 
-// seize attaches to a thread, and ends the process if it can: who is traced could
-// not end without its tracer.
+// seize attaches to a thread, and kills the process if it can: a traced process could not
+// end without its tracer.
 func seize(pid, tid int) error {
 	if _, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(tid), 0, 0, 0, 0); errno != 0 {
 		return errno
@@ -149,13 +149,14 @@ func seize(pid, tid int) error {
 	return nil
 }
 
-// For each value, a user runs the helper so often, and makes at least so many attempts.
+// For each value, a user runs the helper this often, and makes at least this many
+// attempts.
 const (
 	runsOfAttached = 15
 	leastAttempts  = 200
 )
 
-// TestAttached has a user try all the time while the helper runs, as they would.
+// TestAttached has a user try all the time while the helper runs.
 func TestAttached(t *testing.T) {
 	for _, value := range []string{"1", "2"} {
 		t.Run(value, func(t *testing.T) {
@@ -188,8 +189,8 @@ type attacker struct {
 
 func (a *attacker) lost() bool { return len(a.won) > 0 }
 
-// run is one run of the helper, each time in another way. The device of a mount is
-// closed before the next one, which takes it away.
+// run is one run of the helper, in each mode in turn. The device of a mount is closed
+// before the next one, which unmounts it.
 func (a *attacker) run(t *testing.T, i int) {
 	t.Helper()
 	ways := []struct {
@@ -210,7 +211,7 @@ func (a *attacker) run(t *testing.T, i int) {
 	call.Prog, call.UID, call.GID, call.Dir, call.Args = a.world.program, alice, alice, "/", append(way.args, a.world.m)
 	p, err := call.Start(ctx)
 	must(t, err)
-	// Until the exec the process shares the memory of this one, which is not alice's.
+	// Until the exec the process shares the memory of this one, which is root's.
 	path := fmt.Sprintf("/proc/%d/exe", p.Pid())
 	waitFor(t, "the helper runs", func() bool {
 		exe, err := os.Readlink(path)

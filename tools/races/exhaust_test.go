@@ -16,18 +16,16 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// What a user can use up by the helper, and how much of it. SECURITY.md has the
-// figures.
+// These tests show what a user can exhaust by the helper. SECURITY.md has the figures.
 
-// carol is a user whose processes nobody else starts: they are counted.
+// carol is a user of these tests alone, since the user's processes are counted.
 const carol = 4444
 
-// tasksOfWatcher is the most that a watcher may have. It is what the Go runtime starts.
+// tasksOfWatcher bounds the tasks of a watcher: those that the Go runtime starts.
 const tasksOfWatcher = 6
 
-// TestWatcherTasks has a user start as many processes as RLIMIT_NPROC allows, and all
-// become watchers: each has threads that the limit may not hold back. Where it does, the
-// ones that get none end.
+// TestWatcherTasks has a user start as many watchers as RLIMIT_NPROC allows. Each has
+// threads that the limit may not count. Where it does, a watcher without a thread ends.
 func TestWatcherTasks(t *testing.T) {
 	program := install(t)
 	const limit = 10
@@ -60,8 +58,8 @@ func TestWatcherTasks(t *testing.T) {
 		}
 		r := p.Wait()
 		for _, l := range fusetest.MountsAt(t, filepath.Join(w.home, strconv.Itoa(i))) {
-			// The runtime ended it for want of a thread after the mount, which SECURITY.md
-			// names. The mount is carol's to take away.
+			// The runtime ended it after the mount because it got no thread, which SECURITY.md
+			// describes. Carol can unmount it.
 			if r.Exit != 2 || !l.HasOption(fmt.Sprintf("user_id=%d", carol)) {
 				t.Errorf("exit %d, %v, %q, and mounted: %+v", r.Exit, err, r.Stderr, l)
 			}
@@ -89,8 +87,8 @@ func TestWatcherTasks(t *testing.T) {
 	}
 }
 
-// staysBehind waits until a helper waits as a watcher. One that gets no thread ends
-// instead, and the mount of its caller is there without it.
+// staysBehind waits until a helper waits as a watcher. One that gets no thread ends, and
+// leaves the mount without a watcher.
 func staysBehind(t *testing.T, p *fusetest.Proc) (stays bool) {
 	t.Helper()
 	waitFor(t, "the watcher waits, or has ended", func() bool {
@@ -111,8 +109,8 @@ func staysBehind(t *testing.T, p *fusetest.Proc) (stays bool) {
 	return false
 }
 
-// TestMountMaxTaken has one user make all the mounts that mount_max allows. It counts
-// those of everybody, as libfuse's helper does, so that nobody else gets one.
+// TestMountMaxTaken has one user make all the mounts that mount_max allows. It counts the
+// mounts of all users, as in libfuse's helper, so that the others get none.
 func TestMountMaxTaken(t *testing.T) {
 	program := install(t)
 	const limit = 3

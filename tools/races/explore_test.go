@@ -16,9 +16,9 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
-// explore tries an attack at every place of a mode: before each call that could
-// notice it, to stay or to be taken back before each later one. That is every
-// interleaving with one exchange and its reverse, and none is left to luck.
+// explore tries an attack at every place of a mode: before each call that could notice
+// it, either to stay or to be reversed before each later call. That is every interleaving
+// with one exchange and its reverse.
 func explore(t *testing.T, program string, m mode, a attack) {
 	t.Helper()
 	w := enter(t, program, a)
@@ -43,7 +43,7 @@ func explore(t *testing.T, program string, m mode, a attack) {
 	}
 }
 
-// enter makes a world that is ready for the attack.
+// enter makes a world for the attack.
 func enter(t *testing.T, program string, a attack) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -54,7 +54,7 @@ func enter(t *testing.T, program string, a attack) *world {
 	return w
 }
 
-// do makes a trial and judges it. It returns a world that is as good as new.
+// do makes a trial and judges it. It returns a world for the next one.
 func (tr *trial) do(t *testing.T, w *world) *world {
 	t.Helper()
 	strangers, held := len(w.strangers), len(w.held)
@@ -86,7 +86,7 @@ func (tr *trial) do(t *testing.T, w *world) *world {
 	return w
 }
 
-// String tells what was tried.
+// String describes the trial.
 func (tr *trial) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s", tr.mode.name, tr.attack.name)
@@ -100,8 +100,8 @@ func (tr *trial) String() string {
 	return b.String()
 }
 
-// clear takes away what lies at the mountpoint and on the lures, but for the
-// strangers' mounts.
+// clear unmounts what is at the mountpoint and on the lures, without the strangers'
+// mounts.
 func (w *world) clear() error {
 	for {
 		mounts, err := w.table()
@@ -126,7 +126,7 @@ func (w *world) clear() error {
 	}
 }
 
-// release closes the devices that were opened since there were n.
+// release closes all open devices but the first n.
 func (w *world) release(n int) error {
 	var errs []error
 	for _, f := range w.held[n:] {
@@ -140,19 +140,19 @@ func (w *world) release(n int) error {
 type trial struct {
 	mode   mode
 	attack attack
-	at     int // before which step it strikes; never: not at all
-	backAt int // before which step it is taken back
+	at     int // the step before which it strikes; never: not at all
+	backAt int // the step before which it is reversed
 
-	steps   []string // calls that could notice an attack, as they came
-	last    string   // call, of all
-	leaving bool     // the helper leaves the caller's session, and closes what it inherited
+	steps   []string // calls that could notice an attack, in order
+	last    string   // the last call of all
+	leaving bool     // the helper leaves the caller's session, and closes inherited files
 	strike  moment
 	back    moment
-	act     string // the call by which the helper mounted or unmounted, last
-	acted   bool   // after the strike
-	byName  bool   // it unmounted what a name led to, and not a descriptor
+	act     string // the last call by which the helper mounted or unmounted
+	acted   bool   // it did so after the strike
+	byName  bool   // it unmounted by name, and not by descriptor
 	result  fusetest.Result
-	broken  error // what went wrong with the attack itself
+	broken  error // a failure of the attack itself
 }
 
 // moment is the call before which something was done.
@@ -166,8 +166,7 @@ const never = -1
 // acts are the calls that change the mount table.
 var acts = map[string]bool{"move_mount": true, "mount": true, "umount2": true}
 
-// run runs the helper, and strikes. From the first strike on the world is only
-// good for a look at what came out.
+// run runs the helper, and strikes. After the strike the world only shows the result.
 func (tr *trial) run(w *world) {
 	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
@@ -175,10 +174,10 @@ func (tr *trial) run(w *world) {
 	call.Prog, call.UID, call.GID, call.Dir = w.program, alice, alice, "/"
 	call.Args = append(slices.Clone(tr.mode.args), w.m)
 	if tr.mode.from != "" {
-		// Who reads the table as text knows a mount by an id that is used again, by
-		// device, source and options. Alice's mounts in other worlds come and go at
-		// the same time: without a source of its own a watcher there, whose mount
-		// is gone, could take this one for it.
+		// A helper that reads the table as text identifies a mount by an id that is used
+		// again, by device, source and options. Alice's mounts in other worlds come and
+		// go at the same time: without a unique source, a watcher there whose mount is
+		// gone could take this one for it.
 		call.Args = append(call.Args, "-o", "fsname="+w.base)
 	}
 	call.InterceptFrom = "getresuid"
@@ -201,7 +200,7 @@ func (tr *trial) run(w *world) {
 	if tr.mode.talk != nil {
 		talked = tr.mode.talk(p)
 	}
-	tr.result = p.Wait() // the helper is stopped no more: the trial is ours again
+	tr.result = p.Wait() // the helper no longer stops: no callback uses the trial
 	tr.broken = errors.Join(tr.broken, talked, tr.result.Err)
 }
 
@@ -230,9 +229,8 @@ func (tr *trial) step(w *world, s fusetest.Syscall) {
 	}
 }
 
-// blind are calls that no attack of ours can change the outcome of: on the
-// process itself, on sockets, and on contexts that nobody else has. They are not
-// shown.
+// blind are calls whose outcome no attack here can change: on the process itself, on
+// sockets, and on contexts of its own. They are not shown.
 var blind = slices.DeleteFunc([]string{
 	"getpid", "gettid", "getresgid", "setresuid", "setresgid", "capget", "capset", "prctl", "prlimit64", "umask",
 	"rt_sigaction", "rt_sigprocmask", "seccomp", "dup3", "fcntl", "getdents64", "socket", "getsockopt", "getpeername", "sendto", "sendmsg",
@@ -242,21 +240,19 @@ var blind = slices.DeleteFunc([]string{
 	return !known
 })
 
-// landmarks are shown to know where the helper is.
+// landmarks are shown all the same: they tell where the helper is.
 var landmarks = []string{"getresuid", "setsid", "recvfrom"}
 
-// onDescriptors are calls on descriptors that are open already: a name has no
-// part in them.
+// onDescriptors are calls on open descriptors, which use no name.
 var onDescriptors = map[string]bool{
 	"close": true, "fstat": true, "fstatfs": true, "faccessat2": true, "fchdir": true, "chdir": true, "statx": true, "listmount": true,
 }
 
-// pathOf is where a call has its path.
+// pathOf is the index of the argument with the path.
 var pathOf = map[string]int{"openat": 1, "newfstatat": 1, "statfs": 0, "readlinkat": 1, "stat": 0}
 
-// notices says whether the outcome of a call can depend on the attack. A place
-// before a call of which it does not is the same as one before the next call:
-// both need not be tried.
+// notices reports whether the outcome of a call can depend on the attack. If not, a
+// strike before it is the same as one before the next call, and is not tried.
 func (tr *trial) notices(w *world, s fusetest.Syscall) bool {
 	again := s.Name == "read" && tr.last == "read" // the kernel wrote the text at the first
 	tr.last = s.Name

@@ -14,8 +14,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// ownFuse is a FUSE file system of alice's, and a descriptor of a file in it, as
-// she opened it.
+// ownFuse is a FUSE file system of alice's, and a file in it that alice has opened.
 type ownFuse struct {
 	server *fusetest.Server
 	file   *os.File
@@ -24,8 +23,8 @@ type ownFuse struct {
 // serveOwn mounts alice's file system on a directory, and opens a file of it.
 func serveOwn(t *testing.T, dir string, tree fusetest.Tree, name string) *ownFuse {
 	t.Helper()
-	// FLUSH is answered, or the exec of each program that inherits the file would wait
-	// for the daemon, as it closes the file.
+	// FLUSH is answered: the exec of each program that inherits the file closes it, and
+	// would wait for the daemon.
 	server, err := fusetest.Mount(dir, tree, fusetest.MountOptions{UID: alice, GID: alice, Server: fusetest.Options{Silent: []fusetest.Opcode{fusetest.OpPoll}}})
 	must(t, err)
 	f := &ownFuse{server: server}
@@ -35,7 +34,7 @@ func serveOwn(t *testing.T, dir string, tree fusetest.Tree, name string) *ownFus
 		if err != nil {
 			return err
 		}
-		// The runtime of this process asks no poller for it: it does not block yet.
+		// It is blocking here, so the runtime of this process does not poll it.
 		f.file = os.NewFile(uintptr(fd), name)
 		return unix.SetNonblock(fd, true)
 	}))
@@ -43,10 +42,10 @@ func serveOwn(t *testing.T, dir string, tree fusetest.Tree, name string) *ownFus
 	return f
 }
 
-// TestHeldBeforeMain has a standard descriptor be a non-blocking file of the
-// caller's own FUSE file system, whose daemon does not answer. Go asks the poller for
-// such a file before main. Wherever the process is held by it, it is its caller, and
-// the daemon hears of nobody else.
+// TestHeldBeforeMain passes a standard descriptor that is a non-blocking file of the
+// caller's own FUSE file system, whose daemon does not answer. Go registers such a file
+// with the poller before main. Wherever that holds the process, it has the caller's ids,
+// and the daemon sees requests of no other user.
 func TestHeldBeforeMain(t *testing.T) {
 	program := install(t)
 	for i, name := range []string{"stdin", "stdout", "stderr"} {
@@ -77,7 +76,7 @@ func TestHeldBeforeMain(t *testing.T) {
 	}
 }
 
-// asked waits until a program asks the daemon for something, or has ended.
+// asked waits until the daemon gets a request, or the program has ended.
 func (f *ownFuse) asked(t *testing.T, p *fusetest.Proc, op fusetest.Opcode) (asked bool) {
 	t.Helper()
 	waitFor(t, fmt.Sprintf("the program asks for %v, or ends", op), func() bool {
@@ -100,15 +99,14 @@ func endNow(p *fusetest.Proc) error {
 	return nil
 }
 
-// nobodys are requests that the kernel makes for no process.
+// nobodys are requests that the kernel makes by itself.
 var nobodys = map[fusetest.Opcode]bool{
 	fusetest.OpInit: true, fusetest.OpDestroy: true, fusetest.OpForget: true, fusetest.OpBatchForget: true,
 	fusetest.OpRelease: true, fusetest.OpReleasedir: true, fusetest.OpInterrupt: true,
 }
 
-// TestHeldByPipe has the helper wait where it writes on standard error, a pipe that
-// nobody reads, after it has refused something. So a caller can hold it for as long
-// as they like.
+// TestHeldByPipe has the helper wait after a refusal, as it writes to standard error: a
+// full pipe that nothing reads. So a caller can hold it for any time.
 func TestHeldByPipe(t *testing.T) {
 	program := install(t)
 	w := newWorld(t)
@@ -131,7 +129,7 @@ func TestHeldByPipe(t *testing.T) {
 	}
 }
 
-// waitsIn says whether the main thread of a process waits in a system call.
+// waitsIn reports whether the main thread of a process waits in a system call.
 func waitsIn(pid int, nr uintptr) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
 	now := uintptr(0)
@@ -139,7 +137,7 @@ func waitsIn(pid int, nr uintptr) bool {
 	return err == nil && scanErr == nil && n == 1 && now == nr
 }
 
-// waitFor waits until something holds.
+// waitFor waits until a condition is true.
 func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(fusetest.Patience); !holds(); time.Sleep(time.Millisecond) {

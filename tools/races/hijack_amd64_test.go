@@ -21,21 +21,21 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// TestHijacked has a thread of the helper make calls that its code does not make,
-// where it waits for its caller: what it could do for somebody who has taken it over.
-// Each is refused, by the filter or since the thread is the caller.
+// TestHijacked has a thread of the helper make calls that its code does not make, while
+// it waits for its caller, as if an attacker controlled it. Each is refused, by the
+// filter or because the thread has only the caller's rights.
 func TestHijacked(t *testing.T) {
 	program := install(t)
 	for _, s := range hijackStates {
-		for _, who := range []string{"main thread", "other thread"} {
-			t.Run(s.name+", "+who, func(t *testing.T) {
+		for _, which := range []string{"main thread", "other thread"} {
+			t.Run(s.name+", "+which, func(t *testing.T) {
 				t.Parallel()
 				w := worldWithUtab(t, program)
 				p := s.start(t, w)
 				threads, err := threadsOf(p.Pid())
 				must(t, err)
 				thread := threads[0]
-				if who == "other thread" {
+				if which == "other thread" {
 					thread = threads[len(threads)-1]
 				}
 				h := newHijack(t, w, thread)
@@ -52,7 +52,7 @@ func TestHijacked(t *testing.T) {
 	}
 }
 
-// hijackStates are those in which the helper waits for its caller.
+// hijackStates are the states in which the helper waits for its caller.
 var hijackStates = []struct {
 	name  string
 	start func(t *testing.T, w *world) *fusetest.Proc
@@ -72,7 +72,7 @@ var hijackStates = []struct {
 	}},
 }
 
-// watching starts a watcher, and waits until it has nothing left to do.
+// watching starts a watcher, and waits until it waits.
 func watching(t *testing.T, w *world, args ...string) *fusetest.Proc {
 	t.Helper()
 	p := startWithin(t, fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(args, w.m)})
@@ -88,7 +88,7 @@ func watching(t *testing.T, w *world, args ...string) *fusetest.Proc {
 	return p
 }
 
-// hijack is a thread that was taken over, and what it shall not reach.
+// hijack is a controlled thread, and what it must not reach.
 type hijack struct {
 	captive *captive
 	thread  credentials
@@ -109,28 +109,28 @@ func newHijack(t *testing.T, w *world, thread credentials) *hijack {
 	return h
 }
 
-// sleeper is a process of somebody else's.
+// sleeper is a process of another user.
 func sleeper(t *testing.T, uid uint32) (pid int) {
 	t.Helper()
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}, Pdeathsig: unix.SIGKILL}
 	must(t, cmd.Start())
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may be dead, which the test has told
+		_ = cmd.Process.Kill() // it may be dead, which the test has reported
 		_ = cmd.Wait()
 	})
 	return cmd.Process.Pid
 }
 
-// hijackCall is a call that shall fail.
+// hijackCall is a call that must fail.
 type hijackCall struct {
 	name string
 	nr   uintptr
 	args []any
-	mute bool // it never reports a failure: what the thread is afterwards counts
+	mute bool // it never reports a failure: the state of the thread afterwards counts
 }
 
-// atCwd has paths be resolved as usual.
+// atCwd resolves paths as usual.
 const atCwd = unix.AT_FDCWD
 
 func (h *hijack) calls() []hijackCall {
@@ -207,7 +207,7 @@ func (h *hijack) try(t *testing.T, c hijackCall) {
 	t.Logf("%-45s %s", c.name, outcome)
 }
 
-// wantUnchanged wants the thread to be what it was, and the others to live.
+// wantUnchanged wants the thread unchanged, and the other processes alive.
 func (h *hijack) wantUnchanged(t *testing.T) {
 	t.Helper()
 	now, err := credentialsOf(fmt.Sprintf("/proc/%d/status", h.thread.tid))
@@ -225,32 +225,31 @@ func (h *hijack) wantUnchanged(t *testing.T) {
 	}
 }
 
-// captive is a thread of the helper that makes the calls that it is told to make,
-// as if somebody had taken it over. It takes root to do that to a thread that is
-// shut to its user.
+// captive is a thread of the helper that makes the calls of the test, as if an attacker
+// controlled it. That takes root, since the thread is not dumpable.
 //
-// A process of its own traces it: one that waits for the helper's end in another
-// thread would take the thread's stops for that.
+// A separate process traces it: a process that also waits for the helper's end would
+// mistake the thread's stops for that.
 type captive struct {
 	orders  *gob.Encoder
 	reports *gob.Decoder
 	end     func() error
 }
 
-// order is a call to make; the first one names the thread alone.
+// order is a call to make; the first one only names the thread.
 type order struct {
 	TID  int
 	Nr   uintptr
 	Args []argument
 }
 
-// argument is a number, or bytes that lie in the thread's memory.
+// argument is a number, or bytes in the thread's memory.
 type argument struct {
 	Number int
 	Bytes  []byte
 }
 
-// report is what a call returned, or why it could not be made.
+// report is the result of a call, or why it could not be made.
 type report struct {
 	Result int64
 	Err    string
@@ -332,7 +331,7 @@ func tracerMain() int {
 	}
 }
 
-// tracee is the captive as its tracer has it.
+// tracee is the captive in its tracer.
 type tracee struct {
 	tid  int
 	regs unix.PtraceRegs // where it waited
@@ -407,10 +406,10 @@ func (c *tracee) call(nr uintptr, args []argument) (result int64, err error) {
 	return int64(regs.Rax), err
 }
 
-// place puts the arguments where a call has them.
+// place puts the arguments into registers and memory.
 func (c *tracee) place(regs *unix.PtraceRegs, args []argument) error {
 	registers := []*uint64{&regs.Rdi, &regs.Rsi, &regs.Rdx, &regs.R10, &regs.R8, &regs.R9}
-	at := uintptr(regs.Rsp) - 4096 // what lies there is not used before it returns, and it does not
+	at := uintptr(regs.Rsp) - 4096 // this is unused until the call returns, which it does not
 	for i, arg := range args {
 		if arg.Bytes == nil {
 			*registers[i] = uint64(arg.Number)

@@ -2,7 +2,7 @@
 
 package races
 
-// Threads are taken over on amd64 alone: registers are an architecture's own.
+// Threads are only controlled on amd64: the code uses its registers.
 const tracerEnv = "ATTACKS_TRACER"
 
 func tracerMain() int { return 1 }

@@ -20,16 +20,16 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// A caller can hold the lock of a directory's inode for as long as they like: with
-// getdents64(2) into memory that is mapped from a file of their own FUSE file system,
-// whose daemon does not answer. move_mount(2) and mount(2) wait for that lock, and not
-// even SIGKILL ends the wait. So the helper stops after its last look at the
-// mountpoint whenever its caller likes. SECURITY.md names what comes of that.
+// A caller can hold the lock of a directory's inode for any time: by getdents64(2) into
+// memory that is mapped from a file of their own FUSE file system, whose daemon does not
+// answer. move_mount(2) and mount(2) wait for that lock, and not even SIGKILL ends the
+// wait. So the caller can stop the helper after its last check of the mountpoint.
+// SECURITY.md describes the consequences.
 
-// TestStoppedInside has root mount at a place of alice's where her helper is about to
-// mount: root's mount waits for the lock first, then the helper, which has seen
-// nothing there. Root's mount comes to lie below. The helper takes its own back,
-// unless it is killed before it can.
+// TestStoppedInside has root mount on a directory of alice's where alice's helper is
+// about to mount: root's mount waits for the lock first, then the helper, which has seen
+// nothing there. Root's mount comes to lie below. The helper takes its own back, unless
+// it is killed before.
 func TestStoppedInside(t *testing.T) {
 	program := install(t)
 	for _, killed := range []bool{false, true} {
@@ -55,9 +55,9 @@ func TestStoppedInside(t *testing.T) {
 			}
 			switch {
 			case len(stack) == 1 && (r.Exit == 1 || killed):
-			case len(stack) == 2 && killed && hers(stack[1]):
+			case len(stack) == 2 && killed && isAlices(stack[1]):
 				figures.known.Add(1)
-				t.Log("her mount covers root's")
+				t.Log("alice's mount covers root's")
 			default:
 				t.Errorf("exit %d, %q, and mounts %+v", r.Exit, r.Stderr, stack)
 			}
@@ -68,12 +68,12 @@ func TestStoppedInside(t *testing.T) {
 	}
 }
 
-// TestStoppedInsideMany has many helpers wait so, each after its count of mounts.
+// TestStoppedInsideMany has many helpers wait like that, each after its count of mounts.
 func TestStoppedInsideMany(t *testing.T) {
 	program := install(t)
 	const limit, calls = 2, 6
 	w := worldWithMax(t, program, limit)
-	l := newLocks(t, w) // is one mount of hers
+	l := newLocks(t, w) // it is one mount of alice's
 	var dirs []string
 	for i := range calls {
 		dir := filepath.Join(w.home, strconv.Itoa(i))
@@ -105,8 +105,7 @@ func TestStoppedInsideMany(t *testing.T) {
 	}
 }
 
-// worldWithMax moves the test into a mount namespace of its own, where mount_max is so
-// much.
+// worldWithMax moves the test into a mount namespace of its own with this mount_max.
 func worldWithMax(t *testing.T, program string, limit int) *world {
 	t.Helper()
 	w := worldWithUtab(t, program)
@@ -115,7 +114,7 @@ func worldWithMax(t *testing.T, program string, limit int) *world {
 	return w
 }
 
-// locks are those of directories, which processes of alice's hold until her daemon
+// locks are those of directories, which processes of alice's hold until alice's daemon
 // has ended.
 type locks struct {
 	server  *fusetest.Server
@@ -123,7 +122,7 @@ type locks struct {
 	holders []*exec.Cmd
 }
 
-// maxLocks is how many directories can be held.
+// maxLocks is how many directories can be locked.
 const maxLocks = 8
 
 func newLocks(t *testing.T, w *world) *locks {
@@ -143,7 +142,7 @@ func newLocks(t *testing.T, w *world) *locks {
 	return l
 }
 
-// hold has the lock of a directory be held.
+// hold locks a directory.
 func (l *locks) hold(t *testing.T, dir string) {
 	t.Helper()
 	n := len(l.holders)
@@ -161,13 +160,13 @@ func (l *locks) release(t *testing.T) {
 	l.holders = nil
 }
 
-// stuckIn says whether a process waits in a system call, and no signal ends that.
+// stuckIn reports whether a process waits in a system call, and no signal ends that.
 func stuckIn(pid int, nr uintptr) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && bytes.Contains(text, []byte(") D ")) && waitsIn(pid, nr)
 }
 
-// pending says whether SIGKILL has come to a process.
+// pending reports whether SIGKILL is pending for a process.
 func pending(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	_, set, _ := strings.Cut(string(text), "\nSigPnd:\t")
@@ -176,8 +175,8 @@ func pending(pid int) bool {
 	return err == nil && parseErr == nil && bits&(1<<(unix.SIGKILL-1)) != 0
 }
 
-// childEnv has the test's program do one thing that can wait for ever. This process
-// must not wait so: it could not end, and nor could the daemon that waits for its end.
+// childEnv has the test's program make one call that may never return. This process must
+// not make it: neither it nor the daemon that waits for its end could end.
 const childEnv = "ATTACKS_CHILD"
 
 func startChild(t *testing.T, uid uint32, args ...string) *exec.Cmd {
@@ -222,7 +221,7 @@ func getdents(dir, file string) error {
 	if err != nil {
 		return err
 	}
-	// The garbage collector must not look at it, so it does not go by a slice.
+	// No slice: the garbage collector must not read this memory.
 	_, _, errno := unix.Syscall(unix.SYS_GETDENTS64, uintptr(d), uintptr(unsafe.Pointer(unsafe.SliceData(memory))), uintptr(len(memory)))
 	if errno != unix.EFAULT {
 		return errors.Join(errno, errors.New("want EFAULT"))

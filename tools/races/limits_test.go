@@ -15,12 +15,11 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// A limit that takes effect while the helper runs is like a kill at that moment: what
-// is left is at most a mount of its caller's, which they can take away, and whole
-// tables.
+// A limit that takes effect while the helper runs is like a kill at that moment. It
+// leaves at most a mount that the caller can unmount, and whole tables.
 
-// burnt is how much of its second of processor time a process has left when it
-// becomes the helper, which takes a few milliseconds.
+// burnt is what is left of its second of processor time when a process becomes the
+// helper, which takes a few milliseconds.
 var burnt = func() (left []time.Duration) {
 	for i := range 8 {
 		left = append(left, time.Duration(i)*700*time.Microsecond)
@@ -28,7 +27,7 @@ var burnt = func() (left []time.Duration) {
 	return left
 }()
 
-// TestProcessorLimit has RLIMIT_CPU end the helper: what the caller has used before
+// TestProcessorLimit has RLIMIT_CPU end the helper: the caller's processor time before
 // the exec counts.
 func TestProcessorLimit(t *testing.T) {
 	program := install(t)
@@ -50,7 +49,7 @@ func TestProcessorLimit(t *testing.T) {
 	}
 }
 
-// burn uses its processor time up but for some, and becomes a program.
+// burn uses most of its processor time, and becomes a program.
 func burn(left string, argv []string) error {
 	micro, err := strconv.Atoi(left)
 	if err != nil {
@@ -72,7 +71,7 @@ func burn(left string, argv []string) error {
 }
 
 // TestLimitsLowered has the caller lower a limit of the running helper before each of
-// its calls. They may: its ids are theirs.
+// its calls. They may, since it has their ids.
 func TestLimitsLowered(t *testing.T) {
 	program := install(t)
 	mount, unmount := []string{"-o", "x-a"}, []string{"-u"}
@@ -145,7 +144,7 @@ func (w *world) run(t *testing.T, args ...string) fusetest.Result {
 	return runWithin(t, fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(args, w.m)})
 }
 
-// wantClean wants what a run has left to be alice's to take away, and the table whole.
+// wantClean wants alice to be able to unmount what a run has left, and a whole table.
 func (w *world) wantClean(t *testing.T, r fusetest.Result) {
 	t.Helper()
 	if r.Dev != nil {
@@ -167,7 +166,7 @@ func (w *world) wantClean(t *testing.T, r fusetest.Result) {
 	if stack := fusetest.MountsAt(t, w.m); len(stack) > 0 {
 		t.Errorf("mounted: %+v", stack)
 	}
-	// A temporary file and the lock of one that was killed are in nobody's way.
+	// A temporary file and the lock of a killed helper do no harm.
 	if again := w.run(t, "-o", "x-a"); again.Exit != 0 || again.Stderr != "" || again.Dev == nil {
 		t.Errorf("once more: exit %d, %q", again.Exit, again.Stderr)
 	} else {

@@ -13,11 +13,12 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// A mountpoint may lie in a FUSE file system of its user's, whose daemon says what it
-// likes of each name: who owns it, what it is, which inode it has. Whatever it says,
-// the helper gives its caller a mount of their own there, or refuses.
+// A mountpoint may lie in a FUSE file system of its user, whose daemon can report any
+// owner, type and inode for each name. In any case the helper makes a mount of the
+// caller's there, or refuses.
 
-// lies are what alice's daemon says of a directory that she wants to mount over.
+// lies are the attributes that alice's daemon reports for a directory that alice wants to
+// mount over.
 var lies = map[string]fusetest.Attr{
 	"alice's":               {Mode: unix.S_IFDIR | 0o755, UID: alice, GID: alice},
 	"root's":                {Mode: unix.S_IFDIR | 0o755},
@@ -58,7 +59,7 @@ func TestLyingParent(t *testing.T) {
 			must(t, err)
 			came := after.without(before)
 			if r.Exit == 0 {
-				if len(came) != 1 || !hers(came[0]) || !came[0].HasOption("nosuid") || !came[0].HasOption("nodev") || r.Dev == nil {
+				if len(came) != 1 || !isAlices(came[0]) || !came[0].HasOption("nosuid") || !came[0].HasOption("nodev") || r.Dev == nil {
 					t.Errorf("exit 0, %d descriptors, and mounts %+v", r.NFDs, came)
 				}
 				must(t, r.Dev.Close(), detached(&world{program: program, m: m}))
@@ -71,8 +72,7 @@ func TestLyingParent(t *testing.T) {
 	}
 }
 
-// wantCallers wants a daemon of alice's to have heard of nobody else, but of what the
-// kernel asks for itself.
+// wantCallers wants the requests to alice's daemon to be alice's, or the kernel's own.
 func wantCallers(t *testing.T, server *fusetest.Server) {
 	t.Helper()
 	for _, r := range server.Log() {
@@ -82,8 +82,8 @@ func wantCallers(t *testing.T, server *fusetest.Server) {
 	}
 }
 
-// TestStalledParent has the daemon not answer one kind of request. The helper waits as
-// its caller, on each of its threads, and the daemon is asked by nobody else.
+// TestStalledParent has the daemon not answer one kind of request. The helper waits with
+// the caller's ids, on each of its threads, and the daemon gets no other user's requests.
 func TestStalledParent(t *testing.T) {
 	program := install(t)
 	for _, op := range []fusetest.Opcode{fusetest.OpLookup, fusetest.OpGetattr, fusetest.OpAccess, fusetest.OpStatfs} {
@@ -119,7 +119,7 @@ func TestStalledParent(t *testing.T) {
 				after, err := w.table()
 				must(t, err)
 				for _, l := range after.without(before) {
-					if !hers(l) {
+					if !isAlices(l) {
 						t.Errorf("mounted: %+v", l)
 					}
 				}
@@ -129,8 +129,8 @@ func TestStalledParent(t *testing.T) {
 	}
 }
 
-// askedOrDone waits until a program asks for something, or has ended, or waits for
-// its caller.
+// askedOrDone waits until the daemon gets a request, or the program has ended or waits
+// for its caller.
 func (f *ownFuse) askedOrDone(t *testing.T, p *fusetest.Proc, op fusetest.Opcode) (asked bool) {
 	t.Helper()
 	waitFor(t, fmt.Sprintf("the program asks for %v, ends, or waits for its caller", op), func() bool {
@@ -145,8 +145,8 @@ func (f *ownFuse) askedOrDone(t *testing.T, p *fusetest.Proc, op fusetest.Opcode
 	return asked
 }
 
-// TestLyingOwner has bob's daemon say that all is alice's: whose a mount is, the
-// kernel's table says.
+// TestLyingOwner has bob's daemon report alice as the owner of everything. The owner of a
+// mount is that of the kernel's table.
 func TestLyingOwner(t *testing.T) {
 	program := install(t)
 	for _, args := range [][]string{{"-u"}, {"-u", "-z"}} {
@@ -165,10 +165,10 @@ func TestLyingOwner(t *testing.T) {
 	}
 }
 
-// TestSameInode has the mountpoint be a file with two names. Alice exchanges them when
-// the helper has pinned the one, and root mounts on that: the name leads to the other,
-// which has the same inode and is not covered. The mount is taken back: it stays over
-// root's only if the helper is killed in this moment.
+// TestSameInode has a mountpoint that is a file with two names. Alice exchanges them when
+// the helper has pinned one, and root mounts on that one: the name then leads to the
+// other, which has the same inode and is not covered. The helper takes its mount back; it
+// only stays over root's if the helper is killed at this moment.
 func TestSameInode(t *testing.T) {
 	program := install(t)
 	tried, covered := 0, 0
@@ -208,7 +208,7 @@ func TestSameInode(t *testing.T) {
 		}
 		for _, path := range []string{f, g} {
 			for i, l := range fusetest.MountsAt(t, path) {
-				if l.FSType == "fuse" && (r.Exit != 0 || i > 0 || !hers(l)) {
+				if l.FSType == "fuse" && (r.Exit != 0 || i > 0 || !isAlices(l)) {
 					t.Errorf("before step %d: exit %d, %q, and at %s %+v", at, r.Exit, r.Stderr, path, fusetest.MountsAt(t, path))
 				}
 			}
@@ -220,11 +220,11 @@ func TestSameInode(t *testing.T) {
 	t.Logf("%d moments, in %d of which it was attached over root's mount, and taken back", tried, covered)
 }
 
-// rotate exchanges two names of one file: the kernel does nothing where it is asked to
-// rename one to the other.
+// rotate exchanges two names of one file. The kernel does nothing when one of them is
+// renamed to the other.
 func rotate(thread *fusetest.Thread, a, b string) error {
 	return thread.Do(func() error {
-		// Not by package os, which looks at what is there: it may be a mount that nobody serves.
+		// Not os.Rename, which stats the target: it may be a mount without a daemon.
 		if err := unix.Rename(a, a+"~"); err != nil {
 			return err
 		}

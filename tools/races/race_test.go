@@ -10,7 +10,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// install gives the setuid helper under test.
+// install returns the set-uid helper under test.
 func install(t *testing.T) string {
 	t.Helper()
 	fusetest.NeedIntercept(t)
@@ -36,8 +36,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestNamesHere does so in the helper's own namespace, where a mountpoint cannot
-// be renamed: there the name that -u goes by is safe.
+// TestNamesHere does so in the helper's own namespace, where a mountpoint cannot be
+// renamed, so that an unmount by name is safe.
 func TestNamesHere(t *testing.T) {
 	program := install(t)
 	for _, m := range modes {
@@ -51,8 +51,8 @@ func TestNamesHere(t *testing.T) {
 	}
 }
 
-// TestTable changes the mount table at every moment: what alice does with a
-// second run of the helper, and what root does.
+// TestTable changes the mount table at every moment, as alice can by a second run of the
+// helper, and as root can.
 func TestTable(t *testing.T) {
 	program := install(t)
 	for _, m := range modes {
@@ -73,7 +73,7 @@ func try(t *testing.T, program string, m mode, a attack) {
 	})
 }
 
-// figures are what the summary at the end tells.
+// figures are for the summary at the end.
 var figures struct {
 	tried, struck, hit, known atomic.Int64
 	mutants                   atomic.Int64
@@ -89,8 +89,8 @@ func TestMain(m *testing.M) {
 	os.Exit(fusetest.Run(func() int {
 		code := m.Run()
 		if f := &figures; f.tried.Load()+f.mutants.Load() > 0 {
-			fmt.Printf("attacks: %d interleavings tried, %d with a change that the kernel allowed, %d of these hit the window; "+
-				"%d reached a limit that SECURITY.md names; %d mutants lost\n",
+			fmt.Printf("races: %d interleavings tried, %d with a change that the kernel allowed, %d of these hit the window; "+
+				"%d reached a limit that SECURITY.md describes; %d mutants lost\n",
 				f.tried.Load(), f.struck.Load(), f.hit.Load(), f.known.Load(), f.mutants.Load())
 		}
 		return code
@@ -113,14 +113,12 @@ func (tr *trial) count(known bool) {
 	}
 }
 
-// inWindow says whether the change came between the helper's first look and its
-// act.
+// inWindow reports whether the change came between the helper's first check and its act.
 func (tr *trial) inWindow() bool { return tr.strike.step > 0 && tr.acted }
 
-// known says whether what came out is a limit that SECURITY.md names: the change
-// came after the helper's last look, and no system call could have seen it.
-// Non-lazy, the act goes by the name; by the descriptor, it still takes along what
-// was mounted on top or inside.
+// known reports whether the result is a limit that SECURITY.md describes: the change came
+// after the helper's last check, and no system call could have noticed it. A non-lazy
+// unmount is by name; one by descriptor also unmounts what was mounted on top or inside.
 func (tr *trial) known() bool {
 	if tr.strike.call == "" || !tr.acted {
 		return false

@@ -17,9 +17,9 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// TestNoThreadBefore has strace tell in which order calls are made: before the
-// process starts a thread, opens a file or maps memory, it is its caller, with
-// nothing effective, and shut to other processes.
+// TestNoThreadBefore traces the order of the calls: before the process starts a thread,
+// opens a file or maps memory, it has the caller's ids and no effective capability, and
+// is not dumpable.
 func TestNoThreadBefore(t *testing.T) {
 	program := install(t)
 	strace, err := exec.LookPath("strace")
@@ -28,7 +28,7 @@ func TestNoThreadBefore(t *testing.T) {
 	}
 	w := newWorld(t)
 	output := filepath.Join(w.base, "trace")
-	// As root, so that the setuid bit counts under it.
+	// As root, so that the setuid bit has its effect.
 	call := fusetest.Call{
 		Prog: strace, KeepRoot: true, Socket: fusetest.NoSocket, Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")},
 		Args: []string{"-f", "-o", output, "setpriv", "--reuid", strconv.Itoa(alice), "--regid", strconv.Itoa(alice), "--clear-groups", program, "-V"},
@@ -60,17 +60,16 @@ func TestNoThreadBefore(t *testing.T) {
 	}
 }
 
-// traced gives the call of a line of strace -f, without the 32 that some
-// architectures add.
+// traced returns the call of a line of strace -f, without the 32 that some architectures
+// add.
 func traced(line string) string {
 	_, call, _ := strings.Cut(line, " ")
 	name, _, _ := strings.Cut(strings.TrimSpace(call), "(")
 	return strings.TrimSuffix(name, "32")
 }
 
-// TestPlainBuild has the helper be built without its entry, as 'go build' alone does. It
-// refuses to work for a caller to whom it gives rights, and says so; for others it
-// works.
+// TestPlainBuild builds the helper without its entry, as a plain 'go build' does. It
+// refuses to work for a caller to whom it gives privileges; for others it works.
 func TestPlainBuild(t *testing.T) {
 	install(t) // the same needs
 	plain := filepath.Join(t.TempDir(), "fusermount3")
@@ -103,8 +102,8 @@ func TestPlainBuild(t *testing.T) {
 	}
 }
 
-// TestStepFails has each call fail by which the helper becomes its caller before
-// the Go runtime starts. It says which, and does nothing.
+// TestStepFails has each call fail by which the helper becomes its caller before the Go
+// runtime starts. It names the call, and does nothing.
 func TestStepFails(t *testing.T) {
 	program := install(t)
 	steps := stepsOf(t, program)
@@ -123,8 +122,8 @@ func TestStepFails(t *testing.T) {
 	}
 }
 
-// TestStepDoesNothing has the kernel say that each of these calls has succeeded,
-// and do nothing: what the process is counts, and not what it has done.
+// TestStepDoesNothing has each of these calls report success without an effect: the
+// helper must check the state of the process.
 func TestStepDoesNothing(t *testing.T) {
 	program := install(t)
 	for i, name := range stepsOf(t, program) {
@@ -137,8 +136,7 @@ func TestStepDoesNothing(t *testing.T) {
 	}
 }
 
-// stepsOf gives the calls by which the helper becomes its caller before anything
-// else.
+// stepsOf returns the calls by which the helper becomes its caller before anything else.
 func stepsOf(t *testing.T, program string) (steps []string) {
 	t.Helper()
 	w := newWorld(t)
@@ -158,12 +156,12 @@ func stepsOf(t *testing.T, program string) (steps []string) {
 	return steps
 }
 
-// changing says whether a call changes the process, and does not only ask.
+// changing reports whether a call changes the process, and does not only query it.
 func changing(call string) bool {
 	return strings.HasPrefix(call, "set") || call == "capset" || call == "prctl"
 }
 
-// withStep has the helper mount, and one of its first calls come to something else.
+// withStep has the helper mount, with another result for one of its first calls.
 func withStep(t *testing.T, program string, step int, becomes fusetest.Verdict) *observation {
 	t.Helper()
 	w := newWorld(t)
@@ -178,8 +176,8 @@ func withStep(t *testing.T, program string, step int, becomes fusetest.Verdict) 
 	})
 }
 
-// harmless wants a refusal, or a helper that is its caller all the same, since what
-// the call was for was so already.
+// harmless wants a refusal, or a helper with the caller's ids all the same, since the call
+// would have changed nothing.
 func (o *observation) harmless(t *testing.T) {
 	t.Helper()
 	if o.result.Exit != 0 {
@@ -198,8 +196,8 @@ func (o *observation) refused(t *testing.T, word string) {
 func refused(t *testing.T, r fusetest.Result, came []fusetest.Line, word string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
-	told := len(lines) == 1 || len(lines) == 2 && strings.Contains(lines[1], ": hint: ")
-	if r.Exit != 1 || !told || r.Stderr == "" || !strings.Contains(lines[0], word) {
+	oneError := len(lines) == 1 || len(lines) == 2 && strings.Contains(lines[1], ": hint: ")
+	if r.Exit != 1 || !oneError || r.Stderr == "" || !strings.Contains(lines[0], word) {
 		t.Errorf("exit %d, signal %d, %q: want exit 1, and one line with %q", r.Exit, r.Signal, r.Stderr, word)
 	}
 	if len(came) > 0 || r.NFDs > 0 {
@@ -208,7 +206,7 @@ func refused(t *testing.T, r fusetest.Result, came []fusetest.Line, word string)
 }
 
 // TestSetIDRefused is root in a sandbox that refuses to change ids (systemd's
-// SystemCallFilter): who is root already does not change any, and mounts.
+// SystemCallFilter). Root has no ids to change, and mounts.
 func TestSetIDRefused(t *testing.T) {
 	program := install(t)
 	deny := fusetest.Deny(unix.EPERM, "setresuid", "setresgid")
@@ -229,7 +227,7 @@ func TestSetIDRefused(t *testing.T) {
 	}
 }
 
-// TestSetIDRefusedUser is a user in such a sandbox: nothing is done for them.
+// TestSetIDRefusedUser is a user in such a sandbox, who is refused.
 func TestSetIDRefusedUser(t *testing.T) {
 	program := install(t)
 	for _, name := range []string{"setresuid", "setresgid", "capset", "prctl"} {

@@ -20,10 +20,10 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// TestThreads looks at every thread of the helper before each of its system calls,
-// from the first on. The first calls make it its caller, while it has one thread;
-// whatever it does afterwards, no thread has an id of root's, and none but the main
-// one, for one call at a time, a capability.
+// TestThreads checks every thread of the helper before each of its system calls, from the
+// first on. The first calls give it the caller's ids, while it has one thread. Afterwards
+// no thread has an id of root's, and only the main one has a capability, for one call at
+// a time.
 func TestThreads(t *testing.T) {
 	program := install(t)
 	for _, m := range watchedModes {
@@ -34,8 +34,8 @@ func TestThreads(t *testing.T) {
 	}
 }
 
-// look looks at a run of the helper, whose user tries to get into each of its
-// threads before each call.
+// look checks a run of the helper, whose user tries to get into each of its threads before
+// each call.
 func look(t *testing.T, w *world, m mode) {
 	t.Helper()
 	attempts := 0
@@ -74,8 +74,8 @@ var watchedModes = []mode{
 	{name: "version", args: []string{"-V"}, call: noSocket},
 }
 
-// becoming are the calls by which a process becomes its caller, and asks who that
-// is. They are all that is made with root's ids.
+// becoming are the calls by which a process becomes its caller, and queries the ids. No
+// other call is made with root's ids.
 var becoming = map[string]bool{
 	"getuid": true, "geteuid": true, "getgid": true, "getegid": true, "getresuid": true, "getresgid": true,
 	"setresuid": true, "setresgid": true, "capget": true, "capset": true, "prctl": true, "prlimit64": true,
@@ -87,25 +87,25 @@ var becoming = map[string]bool{
 var bracketed = map[string]bool{
 	"capget": true, "capset": true, "fsopen": true, "fsconfig": true, "fsmount": true, "move_mount": true, "mount": true,
 	"umount2": true, "setfsuid": true, "setfsgid": true, "prctl": true,
-	"clock_gettime":  true,                                // of the Go runtime, where the clock cannot be read without a call
+	"clock_gettime":  true,                                // of the Go runtime, where the clock needs a call
 	"rt_sigprocmask": true, "getpid": true, "clone": true, // to fork the child of sync-init, which inherits it
 }
 
-// observation is a run of the helper that is looked at before each system call.
+// observation is a run of the helper that is checked before each system call.
 type observation struct {
 	mode    mode
 	calls   []string
 	bad     []string
 	most    int      // threads at once
-	asRoot  []string // calls before it was its caller that have nothing to do with that
-	became  bool     // it is its caller
-	left    bool     // it has begun to leave its caller's session, to be a watcher
-	watches bool     // it waits for its caller's end, or has waited
+	asRoot  []string // other calls than becoming, with root's ids
+	became  bool     // it has the caller's ids
+	left    bool     // it has begun to leave the caller's session, to be a watcher
+	watches bool     // it waits for the caller's end, or has waited
 	stale   bool     // its ids have changed since it was made not dumpable
 	result  fusetest.Result
 	err     error
 	came    []fusetest.Line // mounts
-	// decide is asked before each call what becomes of it; it may be nil.
+	// decide returns the verdict on each call; it may be nil.
 	decide func(s fusetest.Syscall) fusetest.Verdict
 }
 
@@ -174,7 +174,7 @@ func (o *observation) complain(format string, args ...any) {
 	}
 }
 
-// enough complaints of one run say what is wrong.
+// enough is how many complaints of one run are printed.
 const enough = 4
 
 // before judges all threads before a call.
@@ -204,11 +204,12 @@ func (o *observation) before(s fusetest.Syscall) {
 	o.mark(s)
 }
 
-// judge says what a thread has too much, at a call of the main thread's.
+// judge complains of privileges that a thread should not have, at a call of the main
+// thread.
 func (o *observation) judge(c credentials, call string) []string {
 	effective, permitted := uint64(0), uint64(lendable)
 	switch {
-	case c.main && !o.became: // it has one thread, and nothing but its credentials is dealt with
+	case c.main && !o.became: // it has one thread, which only changes its credentials
 		return nil
 	case c.main:
 		if bracketed[call] {
@@ -219,14 +220,14 @@ func (o *observation) judge(c credentials, call string) []string {
 		}
 	case o.watches && o.writesTables():
 		// The kernel makes the process dumpable for a moment whenever the main thread
-		// changes its ids of file access. What is permitted keeps its user out of the
-		// other threads then.
+		// changes its ids of file access. The permitted capabilities keep its user out of
+		// the other threads then.
 		permitted &^= 1 << unix.CAP_SYS_ADMIN
 	case o.watches:
 		permitted = 0
 	}
 	if becoming[call] || idCalls[call] {
-		c.owner = 0 // on the way to be dumpable no more, which mark sees to
+		c.owner = 0 // about to be made not dumpable, which mark checks
 	}
 	if c.main && o.watches && !o.writesTables() {
 		permitted = 1 << unix.CAP_SYS_ADMIN
@@ -234,16 +235,16 @@ func (o *observation) judge(c credentials, call string) []string {
 	return c.excess(effective, permitted)
 }
 
-// writesTables says whether the mode has a line of libmount's table to write.
+// writesTables reports whether the mode has a line to write to utab.
 func (o *observation) writesTables() bool {
 	return slices.ContainsFunc(o.mode.args, func(arg string) bool { return strings.Contains(arg, "x-a") }) || o.mode.mount
 }
 
-// idCalls are the calls at which the kernel makes a process as dumpable as
-// fs.suid_dumpable says.
+// idCalls are the calls at which the kernel sets the dumpable flag of a process to
+// fs.suid_dumpable.
 var idCalls = map[string]bool{"setfsuid": true, "setfsgid": true, "setresuid": true, "setresgid": true}
 
-// mark notes what a call changes.
+// mark records what a call changes.
 func (o *observation) mark(s fusetest.Syscall) {
 	const ask = 1<<32 - 1 // an invalid id changes nothing
 	switch {
@@ -253,13 +254,13 @@ func (o *observation) mark(s fusetest.Syscall) {
 		o.stale = false
 	case o.stale && !becoming[s.Name] && !idCalls[s.Name]:
 		o.complain("%v: nothing has made it not dumpable since its ids changed", s)
-		o.stale = false // said once
+		o.stale = false // reported once
 	}
 	o.left = o.left || s.Name == "setsid"
 }
 
-// changesIDs says whether a call can change anything: who is the caller already only
-// asks, when it sets the same ids once more.
+// changesIDs reports whether a call can change anything, and does not set the same ids
+// once more.
 func (o *observation) changesIDs(call string) bool {
 	return !o.became || strings.HasPrefix(call, "setfs")
 }
@@ -277,7 +278,7 @@ func worldWithUtab(t *testing.T, program string) *world {
 	return w
 }
 
-// credentials are those of one thread of the helper, as /proc shows them.
+// credentials are those of one thread of the helper in /proc.
 type credentials struct {
 	tid      int
 	main     bool
@@ -291,7 +292,8 @@ type credentials struct {
 	owner uint32
 }
 
-// lendable are the capabilities that the helper lends itself, and retains for that.
+// lendable are the capabilities that the helper raises for single calls, and retains for
+// that.
 const lendable = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
 
 // threadsOf reads the credentials of all threads of a process, the main one first.
@@ -355,17 +357,17 @@ func credentialsOf(path string) (c credentials, err error) {
 	return c, nil
 }
 
-// excess lists what a thread has that no thread of alice's helper may have:
-// another id than hers, or more capabilities than these, effective or permitted.
+// excess lists what a thread has that no thread of alice's helper may have: another id
+// than alice's, or more capabilities than these, effective or permitted.
 func (c credentials) excess(effective, permitted uint64) (list []string) {
 	complain := func(format string, args ...any) {
 		list = append(list, fmt.Sprintf("thread %d: ", c.tid)+fmt.Sprintf(format, args...))
 	}
-	hers := [4]int{alice, alice, alice, alice}
-	if c.uids != hers {
+	alices := [4]int{alice, alice, alice, alice}
+	if c.uids != alices {
 		complain("uids %v", c.uids)
 	}
-	if c.gids != hers {
+	if c.gids != alices {
 		complain("gids %v", c.gids)
 	}
 	for name, allowed := range map[string]uint64{"CapInh": 0, "CapPrm": permitted, "CapEff": effective, "CapAmb": 0} {
@@ -382,8 +384,8 @@ func (c credentials) excess(effective, permitted uint64) (list []string) {
 	return list
 }
 
-// asCaller complains of each thread that has more than a helper may have that
-// waits: nothing effective, and permitted what it lends itself.
+// asCaller complains of each thread that has more than a waiting helper may have: no
+// effective capability, and only those permitted that it raises for single calls.
 func asCaller(pid int) (bad []string, threads int, err error) {
 	list, err := threadsOf(pid)
 	for _, c := range list {

@@ -14,8 +14,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// knobs are variables by which a caller tells the Go runtime what to do. The first
-// ones have it write, the others use memory or threads, or end the program.
+// knobs are variables of the Go runtime. With the first ones it writes, with the others
+// it uses memory or threads, or ends the program.
 var knobs = map[string][]string{
 	"schedtrace":    {"GODEBUG=schedtrace=1,scheddetail=1", "GOMAXPROCS=500"},
 	"inittrace":     {"GODEBUG=inittrace=1"},
@@ -34,8 +34,8 @@ var knobs = map[string][]string{
 	"nothing there": {"GODEBUG", "GO", "GOGC="},
 }
 
-// TestRuntimeVariables has a variable count for nothing in a process that has more
-// rights than its caller.
+// TestRuntimeVariables: the variables have no effect in a process that has more
+// privileges than its caller.
 func TestRuntimeVariables(t *testing.T) {
 	program := install(t)
 	plain := fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Args: []string{"-V"}}
@@ -63,8 +63,8 @@ func TestRuntimeVariables(t *testing.T) {
 	}
 }
 
-// TestFullPipe has standard error be a pipe that nobody reads, and the runtime want
-// to write there before main.
+// TestFullPipe has a full pipe as standard error that nothing reads, and the runtime
+// write there before main.
 func TestFullPipe(t *testing.T) {
 	program := install(t)
 	for _, name := range []string{"inittrace", "feature"} {
@@ -81,8 +81,8 @@ func TestFullPipe(t *testing.T) {
 	}
 }
 
-// TestEnvironmentShapes has the environment be of any shape: what is looked for in
-// it is found, and the program does not leave it.
+// TestEnvironmentShapes tries environments of every shape: the program finds what it
+// looks for, and does not read beyond the end.
 func TestEnvironmentShapes(t *testing.T) {
 	program := install(t)
 	many := func(n int, text string) (env []string) {
@@ -103,7 +103,7 @@ func TestEnvironmentShapes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			for _, last := range []bool{false, true} { // is what is looked for
+			for _, last := range []bool{false, true} { // where the wanted variable is
 				list := append([]string{"_FUSE_COMMFD=3"}, env...)
 				if last {
 					list = append(env[:len(env):len(env)], "_FUSE_COMMFD=3")
@@ -131,7 +131,7 @@ func runWithin(t *testing.T, call fusetest.Call) fusetest.Result {
 	return call.Run(ctx)
 }
 
-// startWithin starts a program that is killed when the test has ended, at the latest.
+// startWithin starts a program that is killed at the test's end at the latest.
 func startWithin(t *testing.T, call fusetest.Call) *fusetest.Proc {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
@@ -141,19 +141,19 @@ func startWithin(t *testing.T, call fusetest.Call) *fusetest.Proc {
 	return p
 }
 
-// stay is what a helper did while it waited for its caller.
+// stay records what a helper did while it waited for its caller.
 type stay struct {
 	written         string // on standard error
 	threads, memory int
 	exit            int
 }
 
-// moreThreads is how far the number of threads of two runs may differ: it is a matter of
-// time when the runtime starts one.
+// moreThreads is how far the number of threads of two runs may differ, since the runtime
+// starts them at different times.
 const moreThreads = 4
 
-// watchTime is how long a helper is watched that should do nothing. Its runtime
-// writes every millisecond, if it writes at all.
+// watchTime is how long the test watches a helper that should do nothing. Its runtime
+// writes every millisecond, if at all.
 const watchTime = 100 * time.Millisecond
 
 // waiting has a helper wait under sync-init, with its standard error on a file.
@@ -178,7 +178,7 @@ func waiting(t *testing.T, program string, env []string) (s stay) {
 	return s
 }
 
-// syncInit starts a helper that has given the device away, and waits for its
+// syncInit starts a helper with --sync-init that has sent the device, and waits for the
 // caller's byte.
 func syncInit(t *testing.T, w *world, call fusetest.Call) *fusetest.Proc {
 	t.Helper()
@@ -202,7 +202,7 @@ func memoryOf(t *testing.T, pid int) (kB int) {
 	return kB
 }
 
-// fullPipe is a pipe that nobody reads, without room.
+// fullPipe is a full pipe that nothing reads.
 func fullPipe(t *testing.T) *os.File {
 	t.Helper()
 	var fds [2]int

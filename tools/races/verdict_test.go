@@ -10,12 +10,11 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// What must hold after each trial, whatever alice did: at most one mount came,
-// hers, where she may write; at most one went, hers; and everybody else's are
-// where they were.
+// After each trial, whatever alice did, at most one mount was added, alice's, where alice
+// may write; at most one is gone, alice's; and all others are where they were.
 
-// table is the mounts that concern a world, by id: those in it, and those that
-// no test of this package could have made.
+// table has the mounts of a world by id, and those that no test of this package could
+// have made.
 type table map[int]fusetest.Line
 
 func (w *world) table() (table, error) {
@@ -32,11 +31,11 @@ func (w *world) table() (table, error) {
 	return mounts, nil
 }
 
-// worlds is where the worlds of all tests are.
+// worlds is the directory of the worlds of all tests.
 var worlds = fusetest.Stage() + "/dir/"
 
-// without gives the mounts of t that other has not: ids are used again, so the
-// file systems are compared, too.
+// without returns the mounts of t that other has not. Ids are used again, so the file
+// systems are compared, too.
 func (t table) without(other table) (lines []fusetest.Line) {
 	for _, l := range t {
 		if !other.has(l) {
@@ -51,11 +50,11 @@ func (t table) has(l fusetest.Line) bool {
 	return found && same.Device == l.Device && same.FSType == l.FSType
 }
 
-func hers(l fusetest.Line) bool {
+func isAlices(l fusetest.Line) bool {
 	return l.FSType == "fuse" && l.HasOption(fmt.Sprintf("user_id=%d", alice))
 }
 
-// violations compares the world with what it was.
+// violations compares the world with its state before.
 func (tr *trial) violations(w *world, before table) (bad []string, err error) {
 	after, err := w.table()
 	if err != nil {
@@ -77,7 +76,7 @@ func (tr *trial) violations(w *world, before table) (bad []string, err error) {
 		}
 	}
 	for _, l := range came {
-		if !hers(l) || !l.HasOption("nosuid") || !l.HasOption("nodev") {
+		if !isAlices(l) || !l.HasOption("nosuid") || !l.HasOption("nodev") {
 			complain("mounted: %+v", l)
 		}
 		if owner, err := tr.covered(l); err != nil || owner != alice {
@@ -85,7 +84,7 @@ func (tr *trial) violations(w *world, before table) (bad []string, err error) {
 		}
 	}
 	for _, l := range went {
-		if !hers(l) {
+		if !isAlices(l) {
 			complain("unmounted: %+v", l)
 		}
 	}
@@ -108,7 +107,7 @@ func drop(lines []fusetest.Line, l fusetest.Line) (rest []fusetest.Line) {
 	return rest
 }
 
-// lift takes a stranger's mount away, to look at what is below.
+// lift unmounts a stranger's mount, to examine what is below.
 func (w *world) lift(l fusetest.Line) error {
 	top, found, err := fusetest.TopMount(l.Mountpoint)
 	if err != nil || !found || top.ID != l.ID {
@@ -117,7 +116,7 @@ func (w *world) lift(l fusetest.Line) error {
 	return unix.Unmount(l.Mountpoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 }
 
-// covered takes a mount away and says whose the place is that it lay on.
+// covered unmounts a mount and returns the owner of its mountpoint.
 func (tr *trial) covered(l fusetest.Line) (owner uint32, err error) {
 	switch top, found, err := fusetest.TopMount(l.Mountpoint); {
 	case err != nil:
@@ -135,12 +134,12 @@ func (tr *trial) covered(l fusetest.Line) (owner uint32, err error) {
 	return st.Uid, nil
 }
 
-// promises are what the helper says with its exit status. Where alice changed
-// the table herself it can only say what it did.
+// promises checks the exit status against the mounts. If alice changed the table, the
+// status is only about what the helper did.
 func (tr *trial) promises(came, went int, complain func(string, ...any)) {
 	success := tr.result.Exit == 0
 	switch {
-	case tr.mode.from != "" || tr.mode.dead: // a watcher has nobody to promise to
+	case tr.mode.from != "" || tr.mode.dead: // a watcher's exit status is for no caller
 	case tr.mode.mount:
 		if (went == 1) != success {
 			complain("exit %d, and %d mounts went", tr.result.Exit, went)
@@ -153,13 +152,13 @@ func (tr *trial) promises(came, went int, complain func(string, ...any)) {
 	}
 }
 
-// words are exit status 0 or 1, and one line of error with perhaps a hint.
+// words wants exit status 0 or 1, and one error with at most a hint.
 func (tr *trial) words(complain func(string, ...any)) {
 	r := tr.result
 	if r.Exit != 0 && r.Exit != 1 || r.Signal != 0 {
 		complain("exit %d, signal %v", r.Exit, r.Signal)
 	}
-	if tr.mode.from != "" || tr.mode.dead { // a watcher says nothing any more
+	if tr.mode.from != "" || tr.mode.dead { // a watcher prints nothing
 		return
 	}
 	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")

@@ -20,8 +20,8 @@ const (
 
 var must = helpertest.Must
 
-// world is the tree in which one attack is tried many times. All directories
-// above the mountpoint are alice's, so she exchanges what she likes.
+// world is the tree in which one attack is tried many times. All directories above the
+// mountpoint are alice's, so alice can exchange them.
 type world struct {
 	base  string // root's, for all below
 	roots string // root's, with the same names in it
@@ -30,12 +30,12 @@ type world struct {
 
 	program string // the helper
 
-	here, elsewhere *fusetest.Thread // alice
+	here, elsewhere *fusetest.Thread // alice's, elsewhere in another mount namespace
 	strangers       []fusetest.Line  // mounts of root's and bob's, which have to stay
 	held            []*os.File       // devices of mounts without a daemon
 }
 
-// middle are the names between home and the mountpoint, and in roots.
+// middle is the path from home to the mountpoint's parent, and the same in roots.
 const middle = "top/mid/par"
 
 func newWorld(t *testing.T) *world {
@@ -74,7 +74,7 @@ func (w *world) mkdirs(top string, uid int) error {
 	return err
 }
 
-// fuse mounts a FUSE file system of uid's that nobody serves.
+// fuse mounts a FUSE file system of uid's without a daemon.
 func (w *world) fuse(path string, uid int) error {
 	dev, err := helpertest.MountUnserved(path, uid)
 	if err != nil {
@@ -89,7 +89,7 @@ func (w *world) tmpfs(path string, uid int) error {
 	return helpertest.Mount(path, "tmpfs", 0, fmt.Sprintf("mode=0755,uid=%d,gid=%d", uid, uid))
 }
 
-// guard makes a stranger's mount out of the topmost one at path.
+// guard records the topmost mount at path as a stranger's.
 func (w *world) guard(path string) error {
 	line, found, err := fusetest.TopMount(path)
 	if err != nil || !found {
@@ -99,7 +99,7 @@ func (w *world) guard(path string) error {
 	return nil
 }
 
-// exchange swaps two names as alice does, from the thread's namespace.
+// exchange swaps two names as alice, in the thread's namespace.
 func exchange(thread *fusetest.Thread, a, b string) error {
 	return thread.Do(func() error {
 		return unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)

@@ -25,7 +25,7 @@ type worker struct {
 	counts  *counts
 }
 
-// actions are what a worker does, in turn by chance. Each leaves nothing.
+// actions are what a worker does, in random order. Each leaves nothing.
 var actions = []struct {
 	name string
 	do   func(*worker) error
@@ -38,10 +38,10 @@ var actions = []struct {
 	{"in use and detached", (*worker).inUse},
 	{"mounting helpers killed", (*worker).helperKilled},
 	{"unmounting helpers killed", (*worker).unmountKilled},
-	{"waiting helpers killed", (*worker).twoPhasesKilled},
+	{"waiting helpers killed", (*worker).mountSyncInitKilled},
 	{"watchers killed", (*worker).watcherKilled},
-	{"mounts in two phases", (*worker).twoPhases},
-	{"callers who went away", (*worker).gone},
+	{"mounts with --sync-init", (*worker).mountSyncInit},
+	{"callers that went away", (*worker).gone},
 }
 
 // work goes on until the time is over or something is wrong.
@@ -56,7 +56,7 @@ func (w *worker) work(ctx context.Context) {
 	}
 }
 
-// call prepares a mount, in one of the ways that there are.
+// call prepares a mount with random options.
 func (w *worker) call(args ...string) fusetest.Call {
 	c := fusetest.Call{Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/"}
 	options := []string{"fsname=soak", "subtype=soak", "ro", "x-soak", "noexec"}[w.rand.IntN(5)]
@@ -67,7 +67,7 @@ func (w *worker) call(args ...string) fusetest.Call {
 	return c
 }
 
-// oldWay lets a call do without the new mount API, or the new table, at times.
+// oldWay has some calls work without the new mount API, or without statmount.
 func (w *worker) oldWay(c fusetest.Call) fusetest.Call {
 	switch w.rand.IntN(4) {
 	case 0:
@@ -139,8 +139,8 @@ func (w *worker) hung() error {
 	return errors.Join(w.unmount("-z"), w.empty(), server.Close())
 }
 
-// start starts a call that stays, and receives the device. stop ends the
-// program if it does not end by itself.
+// start starts a call that stays, and receives the device. stop kills the program if it
+// does not end by itself.
 func start(c fusetest.Call) (p *fusetest.Proc, dev fusetest.Received, stop func(), err error) {
 	ctx, stop := context.WithTimeout(context.Background(), fusetest.Patience)
 	if p, err = c.Start(ctx); err != nil {
@@ -153,7 +153,20 @@ func start(c fusetest.Call) (p *fusetest.Proc, dev fusetest.Received, stop func(
 	return p, dev, stop, err
 }
 
-// ended waits for the end of a call, and wants a status.
+// startSyncInit starts a call with --sync-init and serves its device.
+func (w *worker) startSyncInit(opts fusetest.Options) (p *fusetest.Proc, s *fusetest.Server, stop func(), err error) {
+	p, got, stop, err := start(w.call("--sync-init"))
+	if err != nil {
+		return nil, nil, stop, err
+	}
+	err = fusetest.SyncInit(got.Dev)
+	if err != nil && !errors.Is(err, unix.ENOTTY) { // before Linux 6.18
+		return nil, nil, stop, errors.Join(err, got.Dev.Close())
+	}
+	return p, fusetest.ServeOptions(got.Dev, fusetest.Tree{}, opts), stop, nil
+}
+
+// ended waits for the end of a call, and wants this exit status.
 func ended(p *fusetest.Proc, status int) error {
 	r := p.Wait()
 	if r.Err != nil || r.Exit != status {
@@ -182,7 +195,7 @@ func (w *worker) late() error {
 	return errors.Join(w.unmount(), server.Close(), p.CloseSocket(), ended(p, 0), w.empty())
 }
 
-// helperKilled ends a helper that mounts.
+// helperKilled kills a helper that mounts.
 func (w *worker) helperKilled() error {
 	ctx, stop := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer stop()
@@ -193,17 +206,12 @@ func (w *worker) helperKilled() error {
 	return errors.Join(w.kill(p), w.rest())
 }
 
-func (w *worker) twoPhases() error {
-	p, got, stop, err := start(w.call("--sync-init"))
+func (w *worker) mountSyncInit() error {
+	p, server, stop, err := w.startSyncInit(fusetest.Options{})
 	defer stop()
 	if err != nil {
 		return err
 	}
-	err = fusetest.SyncInit(got.Dev)
-	if err != nil && !errors.Is(err, unix.ENOTTY) { // before Linux 6.18
-		return errors.Join(err, got.Dev.Close())
-	}
-	server := fusetest.Serve(got.Dev, fusetest.Tree{})
 	if err := p.Send([]byte{0}); err != nil {
 		return errors.Join(err, server.Close())
 	}
@@ -219,10 +227,10 @@ func (w *worker) gone() error {
 	return errors.Join(p.CloseSocket(), ended(p, 1), got.Dev.Close(), w.empty())
 }
 
-// kill ends a helper at some moment, if it has not ended by then. How it ended by
-// itself has to be one of the two ways that there are.
+// kill kills a helper at a random moment, unless it has ended. Then its exit status must
+// be 0 or 1.
 func (w *worker) kill(p *fusetest.Proc) error {
-	time.Sleep(time.Duration(w.rand.IntN(4000)) * time.Microsecond) // the moment is by chance
+	time.Sleep(time.Duration(w.rand.IntN(4000)) * time.Microsecond) // a random moment
 	err := p.Signal(unix.SIGKILL)
 	r := p.Wait()
 	if errors.Is(err, os.ErrProcessDone) || errors.Is(err, unix.ESRCH) {
@@ -237,8 +245,7 @@ func (w *worker) kill(p *fusetest.Proc) error {
 	return errors.Join(err, r.Err)
 }
 
-// rest unmounts what a killed helper may have left: dead or not, it is the
-// user's.
+// rest unmounts what a killed helper may have left, which is the user's.
 func (w *worker) rest() error {
 	_, found, err := fusetest.TopMount(w.dir)
 	if err == nil && found {
@@ -247,8 +254,8 @@ func (w *worker) rest() error {
 	return errors.Join(err, w.empty())
 }
 
-// unmountKilled ends a helper that unmounts. Between the unmount and the table
-// it leaves a line.
+// unmountKilled kills a helper that unmounts. Between the unmount and the change of the
+// table it leaves a line.
 func (w *worker) unmountKilled() error {
 	server, err := w.mount()
 	if err != nil {
@@ -275,20 +282,14 @@ func (w *worker) watcherKilled() error {
 	return errors.Join(got.Dev.Close(), w.kill(p), w.rest())
 }
 
-// twoPhasesKilled ends a helper that waits for its caller, for a daemon that
-// does not answer the kernel, or mounts.
-func (w *worker) twoPhasesKilled() error {
-	p, got, stop, err := start(w.call("--sync-init"))
+// mountSyncInitKilled kills a helper that waits for its caller, for a daemon that does not
+// answer the kernel, or mounts.
+func (w *worker) mountSyncInitKilled() error {
+	p, server, stop, err := w.startSyncInit(fusetest.Options{HangBeforeInit: w.rand.IntN(2) == 0})
 	defer stop()
 	if err != nil {
 		return err
 	}
-	err = fusetest.SyncInit(got.Dev)
-	if err != nil && !errors.Is(err, unix.ENOTTY) { // before Linux 6.18
-		return errors.Join(err, got.Dev.Close())
-	}
-	opts := fusetest.Options{HangBeforeInit: w.rand.IntN(2) == 0}
-	server := fusetest.ServeOptions(got.Dev, fusetest.Tree{}, opts)
 	err = p.Send([]byte{0})
 	// A daemon that was never mounted ends with an error of its own.
 	return errors.Join(err, w.kill(p), w.rest(), unmounted(server.Close()))
@@ -301,7 +302,7 @@ func unmounted(err error) error {
 	return err
 }
 
-// inUse has a directory open in the mount: it goes lazily, and in no other way.
+// inUse has a directory open in the mount, which only a lazy unmount can unmount.
 func (w *worker) inUse() error {
 	server, err := w.mount()
 	if err != nil {

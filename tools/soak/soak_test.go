@@ -14,7 +14,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// users soak at the same time, each with some mountpoints.
+// users run at the same time, each with some mountpoints.
 const (
 	firstUser = 5001
 	users     = 4
@@ -25,7 +25,7 @@ const utab = "/run/mount/utab"
 
 func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
 
-// duration is how long to go on.
+// duration is the time of the test.
 func duration(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("SOAKTIME")
@@ -67,7 +67,7 @@ func TestSoak(t *testing.T) {
 	wantNothingLeft(t, before, sum)
 }
 
-// wantNothingLeft compares with what was there before.
+// wantNothingLeft compares with the state before.
 func wantNothingLeft(t *testing.T, before []string, sum *counts) {
 	t.Helper()
 	for _, line := range fusetest.Mountinfo(t) {
@@ -76,7 +76,7 @@ func wantNothingLeft(t *testing.T, before []string, sum *counts) {
 		}
 	}
 	wantTables(t, sum)
-	// A listener that was closed while it listened lets go of its socket a moment later.
+	// A listener that was closed while it listened releases its socket a moment later.
 	after := helpertest.Descriptors(t, os.Getpid())
 	for end := time.Now().Add(fusetest.Patience); len(after) > len(before) && time.Now().Before(end); after = helpertest.Descriptors(t, os.Getpid()) {
 		time.Sleep(10 * time.Millisecond)
@@ -86,8 +86,7 @@ func wantNothingLeft(t *testing.T, before []string, sum *counts) {
 	}
 }
 
-// wantTables wants no lines in utab but those of helpers that were killed, and no
-// other files.
+// wantTables wants only lines of killed helpers in utab, and no other files.
 func wantTables(t *testing.T, sum *counts) {
 	t.Helper()
 	text, err := os.ReadFile(utab)
@@ -117,11 +116,11 @@ func wantTables(t *testing.T, sum *counts) {
 	}
 }
 
-// counts is what was done, by name.
+// counts are the actions so far, by name.
 type counts struct {
 	sync.Mutex
 	of   map[string]int
-	torn int // helpers killed that may have had a line of a table in hand
+	torn int // killed helpers that may have been about to remove a line of a table
 }
 
 func newCounts() *counts { return &counts{of: map[string]int{}} }

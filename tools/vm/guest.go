@@ -19,7 +19,7 @@ import (
 	"github.com/go-fusermount/fusermount/tools/vm/plan"
 )
 
-// inGuest is where a guest has its things.
+// inGuest is the layout of a guest.
 var inGuest = place{
 	programs: "/vm",
 	helper:   "/vm/fusermount3",
@@ -119,8 +119,8 @@ func (s settings) programs(img image) error {
 	return img.binary("/usr/sbin/apparmor_parser", filepath.Join(s.dir, "packages/apparmor/apparmor_parser"))
 }
 
-// boot runs a guest to its end. qemu reports success also where the kernel
-// panicked: what counts is the last record of the results.
+// boot runs a guest to its end. qemu also reports success when the kernel panicked, so
+// only the last record of the results counts.
 func (s settings) boot(name, base string) (worked time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
@@ -140,7 +140,7 @@ func (s settings) boot(name, base string) (worked time.Duration, err error) {
 	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
 }
 
-// tail gives the end of a file, for a message.
+// tail returns the end of a file, for a message.
 func tail(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

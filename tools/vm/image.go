@@ -13,7 +13,7 @@ import (
 	"github.com/cavaliergopher/cpio"
 )
 
-// image is an initramfs in the making: what lies at which path of the guest.
+// image is an initramfs: the files of the guest by path.
 type image map[string]entry
 
 type entry struct {
@@ -21,8 +21,8 @@ type entry struct {
 	data []byte        // text of a file, target of a link
 }
 
-// newImage has the directories of a Linux system, with /bin and the like as
-// links: programs are copied to where they really lie.
+// newImage returns the directories of a Linux system, with /bin and the like as links.
+// Programs are copied to their real paths.
 func newImage() image {
 	img := image{}
 	for _, dir := range []string{"etc", "proc", "sys", "dev", "run", "tmp", "root"} {
@@ -35,8 +35,8 @@ func newImage() image {
 	return img
 }
 
-// dir makes a directory, and those above it. The root is one, too: where it
-// were closed, no user of the guest could resolve a path.
+// dir makes a directory, and its parents. The root is one, too: without a mode for it, no
+// user of the guest could resolve a path.
 func (img image) dir(name string) {
 	for ; ; name = path.Dir(name) {
 		img[name] = entry{mode: cpio.TypeDir | 0o755}
@@ -96,8 +96,8 @@ func (img image) add(name, from string, d fs.DirEntry) error {
 	return nil
 }
 
-// write writes the archive, directories before what is in them, not packed:
-// unpacking would cost the emulated machine more than reading.
+// write writes the archive, directories before their contents. It does not compress:
+// unpacking would cost the emulated machine more time than reading.
 func (img image) write(to string) (err error) {
 	out, err := os.Create(to)
 	if err != nil {

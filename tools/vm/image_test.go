@@ -12,8 +12,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// An image unpacks in its order: each directory stands before what is in it,
-// and the root is open to everybody.
+// An image unpacks in order: each directory comes before its contents, and the root is
+// open to all users.
 func TestImage(t *testing.T) {
 	img := newImage()
 	img.file("usr/share/deep/file", []byte("text"), 0o4755)

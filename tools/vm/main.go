@@ -1,27 +1,33 @@
-// Command vm runs the tests of the command on other kernels: it boots each of
-// them under qemu with an image that has nothing but these tests, runs the same
-// tests on this machine's kernel, and holds the table in README.md to what came
-// out.
+// Command vm runs the tests of the command on other kernels. It boots each of them under
+// qemu with an image of these tests, runs the same tests on this machine's kernel, and
+// compares the results with the table in README.md.
 //
-// It is called by 'make test-vm', from the repository's root, after what it
-// needs was built and fetched.
+// 'make test-vm' calls it from the repository's root, after it has built and fetched what
+// it needs.
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/tools/vm/plan"
 )
 
-// kernels are those to boot. The list of packages decides what each is; an
-// optional one may be gone from Debian's archive one day.
+// kernels are those to boot, by the list of packages. An optional one may have left
+// Debian's archive.
 var kernels = []struct {
 	name     string
 	optional bool
@@ -32,12 +38,12 @@ var kernels = []struct {
 }
 
 type settings struct {
-	dir     string // what was built and fetched, and the results
+	dir     string // has what was built and fetched, and the results
 	helper  string
 	readme  string
 	update  bool
 	timeout time.Duration
-	only    string // kernels, for who looks into one
+	only    string // the kernels to run
 	part    string // steps
 }
 
@@ -75,8 +81,8 @@ func run(s settings) error {
 	return s.compare(columns)
 }
 
-// onGuests boots the kernels that can be had, all at once: an emulated machine
-// keeps one processor busy, and waits much.
+// onGuests boots all available kernels at once: an emulated machine uses one processor,
+// and waits much.
 func (s settings) onGuests() ([]column, error) {
 	only, err := regexp.Compile(s.only)
 	if err != nil {
@@ -109,7 +115,7 @@ func (s settings) onGuests() ([]column, error) {
 	return columns, errors.Join(failed...)
 }
 
-// missing says why the packages of a kernel are not there.
+// missing returns why the packages of a kernel are missing.
 func (s settings) missing(name string) (why string, missing bool) {
 	for _, name := range []string{name, "apparmor"} {
 		text, err := os.ReadFile(filepath.Join(s.dir, "packages", name+".missing"))
@@ -118,4 +124,74 @@ func (s settings) missing(name string) (why string, missing bool) {
 		}
 	}
 	return "", false
+}
+
+// onHost runs the tests on this machine's kernel, if it may, in a mount namespace of
+// their own.
+func (s settings) onHost() ([]column, error) {
+	if os.Geteuid() != 0 {
+		fmt.Println("SKIPPED: this machine's kernel: run it as root")
+		return nil, nil
+	}
+	name, err := series()
+	if err != nil {
+		return nil, err
+	}
+	source, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	helper, err := filepath.Abs(s.helper)
+	if err != nil {
+		return nil, err
+	}
+	programs, err := filepath.Abs(filepath.Join(s.dir, "bin/tests"))
+	if err != nil {
+		return nil, err
+	}
+	here := place{programs: programs, helper: helper, source: source, scripts: bothWays, env: os.Environ()}
+	start := time.Now()
+	var records bytes.Buffer
+	var worked time.Duration
+	for _, step := range here.steps(s.part) {
+		d, err := record(&records, step)
+		if err != nil {
+			return nil, err
+		}
+		worked += d
+	}
+	fmt.Fprintln(&records, plan.Done)
+	c, err := s.read(name, records.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	c.took, c.worked = time.Since(start), worked
+	fmt.Println(c)
+	return []column{c}, nil
+}
+
+// record runs one step as a guest does.
+func record(to *bytes.Buffer, step plan.Step) (worked time.Duration, err error) {
+	fmt.Fprintf(to, "%s%s\n", plan.Begin, step.Name)
+	cmd := exec.Command(step.Argv[0], step.Argv[1:]...)
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = step.Env, step.Dir, to, to
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return 0, err
+	}
+	fmt.Fprintf(to, "%s%s %d\n", plan.End, step.Name, cmd.ProcessState.ExitCode())
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), nil
+}
+
+// series is the part of the kernel's version that determines its features.
+func series() (string, error) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return "", err
+	}
+	parts := strings.SplitN(unix.ByteSliceToString(name.Release[:]), ".", 3)
+	if len(parts) < 2 {
+		return "", fmt.Errorf("release %q", parts)
+	}
+	return parts[0] + "." + parts[1], nil
 }

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// libraryDirs are where Debian's dynamic linker looks.
+// libraryDirs are the directories of Debian's dynamic linker.
 var libraryDirs = []string{"/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib", "/lib"}
 
-// program takes a program of this machine with all that it is linked to.
+// program copies a program of this machine, and its libraries.
 func (img image) program(name string) error {
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -23,7 +23,7 @@ func (img image) program(name string) error {
 	return img.binary(path, path)
 }
 
-// binary takes a program that lies elsewhere here than in the guest.
+// binary copies a program whose path here differs from that in the guest.
 func (img image) binary(name, from string) error {
 	if err := img.takeReal(name, from); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (img image) takeReal(name, from string) error {
 	return nil
 }
 
-// merged gives a path as the image has it, whose /bin and the like are links.
+// merged returns a path in the image, where /bin and the like are links.
 func merged(path string) string {
 	path = strings.TrimPrefix(path, "/")
 	for _, dir := range []string{"bin/", "sbin/", "lib/", "lib64/"} {
@@ -56,8 +56,8 @@ func merged(path string) string {
 	return path
 }
 
-// libraries takes the dynamic linker and the libraries of a program, and
-// theirs.
+// libraries copies the dynamic linker and the libraries of a program, and their
+// libraries.
 func (img image) libraries(from string) error {
 	file, err := elf.Open(from)
 	if err != nil {

@@ -17,14 +17,14 @@ import (
 	"github.com/go-fusermount/fusermount/tools/vm/plan"
 )
 
-// column is what came out on one kernel.
+// column is the result on one kernel.
 type column struct {
 	kernel  string
 	tests   map[string]string // by "STEP/TEST", without parts: pass, fail or skip
 	facts   map[string]string // attributes that tests have set
 	counts  map[string]int    // by outcome, with parts
-	failed  []string          // what went wrong, with its output
-	skipped []string          // tests that ought to have run
+	failed  []string          // failures, with their output
+	skipped []string          // tests that should have run
 	took    time.Duration
 	worked  time.Duration // of processors
 }
@@ -34,7 +34,8 @@ func (c column) String() string {
 		c.counts["pass"], c.counts["fail"], c.counts["skip"], c.took.Round(time.Second), c.worked.Round(time.Second))
 }
 
-// verdict is an error if the tests did not all do what they should.
+// verdict returns an error unless all tests have passed, or were skipped for a known
+// reason.
 func (c column) verdict() error {
 	var all error
 	for _, text := range append(c.failed, c.skipped...) {
@@ -74,7 +75,7 @@ func (s settings) read(kernel string, text []byte) (column, error) {
 	return c, os.WriteFile(filepath.Join(s.dir, kernel+".json"), events.Bytes(), 0o644)
 }
 
-// toEvents has Go's own tool read what a test program printed.
+// toEvents converts the output of a test program by Go's own tool.
 func toEvents(step, output string) ([]byte, error) {
 	cmd := exec.Command("go", "tool", "test2json", "-p", step)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(output), os.Stderr
@@ -88,14 +89,14 @@ type event struct {
 
 // add counts the events of one step.
 func (c *column) add(step string, list []byte, status int) error {
-	said := map[string]string{} // by test
+	output := map[string]string{} // by test
 	bad := len(c.failed)
 	for dec := json.NewDecoder(bytes.NewReader(list)); ; {
 		var e event
 		switch err := dec.Decode(&e); {
 		case errors.Is(err, io.EOF):
 			if status != 0 && len(c.failed) == bad {
-				c.failed = append(c.failed, fmt.Sprintf("%s: exit status %d\n%s", step, status, said[""]))
+				c.failed = append(c.failed, fmt.Sprintf("%s: exit status %d\n%s", step, status, output[""]))
 			}
 			return nil
 		case err != nil:
@@ -103,36 +104,36 @@ func (c *column) add(step string, list []byte, status int) error {
 		}
 		switch e.Action {
 		case "output":
-			said[e.Test] += e.Output
+			output[e.Test] += e.Output
 		case "attr":
 			c.facts[e.Key] = e.Value
 		case "pass", "fail", "skip":
 			if e.Test != "" {
-				c.end(step, e, said[e.Test])
+				c.end(step, e, output[e.Test])
 			}
 		}
 	}
 }
 
-// allowed are the reasons for which a test may be skipped here: another kernel
-// shows it, or another target.
+// allowed are the reasons for which a test may be skipped here: another kernel or another
+// target runs it.
 var allowed = regexp.MustCompile(`run a kernel with |use Linux [0-9]|run 'make test-`)
 
-func (c *column) end(step string, e event, said string) {
+func (c *column) end(step string, e event, output string) {
 	c.counts[e.Action]++
 	name, _, isPart := strings.Cut(e.Test, "/")
 	name = step + "/" + name
 	switch was := c.tests[name]; {
 	case isPart && was != "pass":
 		c.tests[name] = e.Action
-	case !isPart && (e.Action != "pass" || was != "skip"): // of one whose parts all skip, Go says that it passed
+	case !isPart && (e.Action != "pass" || was != "skip"): // Go reports a test whose parts all skip as passed
 		c.tests[name] = e.Action
 	}
-	text := fmt.Sprintf("%s: %s\n%s", step, e.Test, said)
+	text := fmt.Sprintf("%s: %s\n%s", step, e.Test, output)
 	switch {
 	case e.Action == "fail":
 		c.failed = append(c.failed, text)
-	case e.Action == "skip" && !allowed.MatchString(said):
+	case e.Action == "skip" && !allowed.MatchString(output):
 		c.skipped = append(c.skipped, text)
 	}
 }

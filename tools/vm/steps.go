@@ -12,12 +12,12 @@ import (
 type place struct {
 	programs string // the directory of the test programs
 	helper   string
-	source   string // what the tests read of this repository lies below
-	scripts  string // which of the scripts' ways
+	source   string // the directory of the files of this repository that the tests read
+	scripts  string // a pattern for the ways of the scripts
 	env      []string
 }
 
-// The steps. Their names stand in results and in rows of the table.
+// The steps. Their names are in the results and in the rows of the table.
 const (
 	stepModules  = "modules"
 	stepScripts  = "scripts"
@@ -31,33 +31,32 @@ const (
 	stepAppArmor = "apparmor"
 )
 
-// The scripts run with both old ways forced, and as the kernel makes it: in a
-// guest under the AppArmor profile, once for both. What the other ways add is
-// the same on every kernel, and 'make test' runs it here.
+// The scripts run with both fallbacks forced, and with what the kernel has. In a guest
+// the AppArmor profile is tried, too. The other ways are the same on every kernel, and
+// 'make test' runs them here.
 const (
 	oldWays  = "^TestOurs$/^mount2-mountinfo$"
 	bothWays = "^TestOurs$/^(as-it-is|mount2-mountinfo)$"
 
-	// The command line and the settings are the same, too, and a profile has nothing
-	// to do with the former.
+	// The command line and the settings do not depend on the kernel, either.
 	notTwice = "^TestOurs$/^mount2-mountinfo$/^(cli|conf)$"
 	notUnder = "^TestAppArmorOwnProfile$/^scripts$/^cli$"
 )
 
-// notHere are tests that belong to other steps, that look at no kernel, or that
-// need what an image has not (a compiler).
+// notHere are tests that belong to other steps, do not depend on the kernel, or need
+// something that an image lacks (a compiler).
 const notHere = "^(TestOurs|TestReference.*|TestCompatRows|TestCommandLines|TestVersionInScripts|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC|" +
 	"TestCheckConf|TestCommNumbers|TestHeldLock|TestLimits|TestNoThreads|TestWithoutSubtypes)$"
 
-// kernelTable are the tests of reading the kernel's table, for each of its
-// kinds. The tables of user space are the same everywhere.
+// kernelTable are the tests of reading the kernel's table in each of its forms. utab and
+// mtab are the same everywhere.
 const kernelTable = "^Test(Of.*|IsRoot|Inside.*|Count.*|Connections|Names|LongName|NotListed)$"
 
-// threadTests look at what the threads of the helper are, and change settings of the
-// whole machine for that.
+// threadTests check the threads of the helper, and change settings of the whole machine
+// for that.
 const threadTests = "^Test(Dumpable|Attached)$"
 
-// steps are the tests for one kernel, those first that want fuse unloaded.
+// steps are the tests for one kernel. Those that need fuse unloaded come first.
 func (p place) steps(part string) []plan.Step {
 	load := []string{"fuse", "loop"}
 	all := []plan.Step{

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// row is one line of the table: a fact, or what became of some tests.
+// row is one line of the table: a fact, or the result of some tests.
 type row struct {
 	label string
 	fact  string // an attribute
@@ -33,7 +33,7 @@ var rows = []row{
 	{label: "AppArmor, a profile that knows mount(2) alone: the mount is made with", fact: "apparmor-foreign"},
 }
 
-// none stands where a kernel has nothing to show.
+// none is the cell of a kernel without a result.
 const none = "–"
 
 func (c column) cell(r row) string {
@@ -110,8 +110,8 @@ func parse(text string) (t table) {
 	return t
 }
 
-// compare holds the table of the document to what ran: cell by cell, so that
-// a machine that shows less than all of it can be held to its part.
+// compare compares the results with the table of the document, cell by cell, so that a
+// machine may run only a part of it.
 func (s settings) compare(columns []column) error {
 	text, err := os.ReadFile(s.readme)
 	if err != nil {

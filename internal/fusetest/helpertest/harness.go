@@ -1,5 +1,7 @@
-// Package helpertest is what the suites share that call the installed helper:
-// conformance, races, faults, fuzzcmd and soak.
+// Package helpertest calls the helper under test as a FUSE library does, with any ids,
+// limits, descriptors and failing system calls, and can stop, fail or kill it at each
+// system call that it makes. The suites conformance, races, faults, fuzzcmd and soak
+// share it.
 package helpertest
 
 import (

@@ -20,7 +20,8 @@ var aliases = map[string]string{
 	"char-major-10-237": "loop",
 }
 
-// modprobe is called by the kernel as "modprobe -q -- NAME". It notes who asked.
+// modprobe is called by the kernel as "modprobe -q -- NAME". It logs the process that
+// caused the call.
 func modprobe(args []string) int {
 	if err := note(args); err != nil {
 		fmt.Fprintln(os.Stderr, "modprobe:", err)

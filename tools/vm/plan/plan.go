@@ -1,5 +1,5 @@
-// Package plan is what the host tells the guest, and the guest the host: a
-// list of steps in the initramfs, and a stream of records on a serial line.
+// Package plan is the protocol between host and guest: a list of steps in the initramfs,
+// and a stream of records on a serial line.
 package plan
 
 // Places in the guest.
@@ -21,9 +21,8 @@ type Step struct {
 	Dir  string
 }
 
-// The records are lines between which the output of the steps stands as it is.
-// They begin with a byte that no test prints, and an ending without newline
-// does not hide the next one.
+// The records are lines between the unchanged output of the steps. They begin with a byte
+// that no test prints, so that output without a final newline does not hide the next one.
 const (
 	Mark  = "\x1d"
 	Begin = Mark + "begin " // NAME
