@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // soon is how long a helper that hangs may hold Mount up after the context's end.
@@ -185,7 +186,7 @@ func mountWith(ctx context.Context, t *testing.T, helper string) error {
 func mountHung(ctx context.Context, t *testing.T) error {
 	t.Helper()
 	dir := fusetest.Dir(t, 0)
-	s := serve(t, mountAs(t, 0, dir, nil), fusetest.Options{})
+	s := serve(t, mountAs(t, 0, dir, nil), fuseserver.Options{})
 	s.Hang()
 	defer s.Resume()
 	_, err := fusermount.Mount(ctx, dir, nil)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // fusectl mounts the kernel's control files, for the tests alone, or takes them
@@ -49,7 +51,7 @@ func TestAbort(t *testing.T) {
 			"path":    func(_ *fusermount.Mounted, dir string) error { return fusermount.Abort(within(t), dir) },
 		} {
 			m, dir := w.mount(t, nil)
-			s := serve(t, m, fusetest.Options{})
+			s := serve(t, m, fuseserver.Options{})
 			s.Hang()
 			waits := make(chan error, 1)
 			go func() {
@@ -58,7 +60,7 @@ func TestAbort(t *testing.T) {
 					return unix.Stat(filepath.Join(dir, "hello"), &st)
 				})
 			}()
-			eventually(t, "somebody waits", func() bool { return s.Count(fusetest.OpLookup)+s.Count(fusetest.OpGetattr) > 0 })
+			eventually(t, "somebody waits", func() bool { return s.Count(fuseserver.OpLookup)+s.Count(fuseserver.OpGetattr) > 0 })
 			if err := as(w.uid, func() error { return abort(m, dir) }); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -80,9 +82,9 @@ func TestAbortWithoutControl(t *testing.T) {
 	fusetest.NeedDevice(t)
 	fusectl(t, false)
 	m, dir := way{}.mount(t, nil)
-	s := serve(t, m, fusetest.Options{})
+	s := serve(t, m, fuseserver.Options{})
 	call := jobCall(t, 0, "abort", dir)
-	call.Deny = fusetest.Deny(unix.EPERM, "fsopen")
+	call.Deny = helpertest.Deny(unix.EPERM, "fsopen")
 	doJob(t, call)
 	<-s.Done()
 	mounted(t, dir)
@@ -93,7 +95,7 @@ func TestAbortForeign(t *testing.T) {
 	fusetest.NeedRoot(t)
 	w := way{uid: user, o: fusermount.Options{Helper: ours(t)}}
 	m, dir := w.mount(t, nil)
-	serve(t, m, fusetest.Options{})
+	serve(t, m, fuseserver.Options{})
 	fusectl(t, false)
 	e := wantError(t, as(user, func() error { return fusermount.Abort(within(t), dir) }))
 	if !strings.Contains(e.Error(), "fusectl") {
@@ -116,7 +118,7 @@ func TestAbortGone(t *testing.T) {
 			}
 			wantError(t, as(w.uid, func() error { return m.Abort(within(t)) }), fusermount.ErrNotMounted)
 			next := mountAs(t, w.uid, dir, w.with(nil))
-			serve(t, next, fusetest.Options{})
+			serve(t, next, fuseserver.Options{})
 			if next.Info().Connection != m.Info().Connection {
 				t.Logf("connection %d, and before %d", next.Info().Connection, m.Info().Connection)
 			}
@@ -133,7 +135,7 @@ func TestAbortDetached(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		fusectl(t, w.uid != 0)
 		m, dir := w.mount(t, nil)
-		s, err := handOn(m.File(), fusetest.Options{})
+		s, err := handOn(m.File(), fuseserver.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

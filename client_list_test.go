@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // infoOf gives what a user is told of the mount at a mountpoint.
@@ -43,7 +45,7 @@ func TestList(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		fusectl(t, w.uid != 0)
 		m, dir := w.mount(t, func(o *fusermount.Options) { o.FSName = "host:/dir a,b"; o.Subtype = "sub"; o.ReadOnly = true })
-		serve(t, m, fusetest.Options{})
+		serve(t, m, fuseserver.Options{})
 		info, daemon := infoOf(t, w.uid, dir)
 		if info.ID != m.ID() || info.Source != "host:/dir a,b" || info.Type != "fuse.sub" || info.Subtype != "sub" ||
 			info.Owner != w.uid || info.Connection != m.Info().Connection || daemon.State != fusermount.DaemonAlive ||
@@ -70,7 +72,7 @@ func TestListForeign(t *testing.T) {
 	fusetest.NeedRoot(t)
 	w := way{uid: user, o: fusermount.Options{Helper: ours(t)}}
 	m, dir := w.mount(t, nil)
-	s := serve(t, m, fusetest.Options{})
+	s := serve(t, m, fuseserver.Options{})
 	info, daemon := infoOf(t, other, dir)
 	if info.Owner != user || info.ID != m.ID() || daemon.State == fusermount.DaemonDead {
 		t.Errorf("%+v, %+v", info, daemon)
@@ -127,7 +129,7 @@ func TestListHung(t *testing.T) {
 	}{{"a stranger", 0, other, 0, "unknown"}, {"the owner", user, user, 1, "waiting"}} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := fusetest.Dir(t, c.owner)
-			s, err := fusetest.Mount(dir, hello, fusetest.MountOptions{UID: c.owner, GID: c.owner, Data: "allow_other"})
+			s, err := fuseserver.Mount(dir, hello, fuseserver.MountOptions{UID: c.owner, GID: c.owner, Data: "allow_other"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +150,7 @@ func TestListHung(t *testing.T) {
 
 // toldBy starts a process and gives what it tells on descriptor 3, whose end does
 // not wait for the process's own.
-func toldBy(t *testing.T, call fusetest.Call) string {
+func toldBy(t *testing.T, call helpertest.Call) string {
 	t.Helper()
 	told, tell, err := os.Pipe()
 	if err != nil {

@@ -21,6 +21,8 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 const (
@@ -127,13 +129,13 @@ func as(uid uint32, f func() error) error {
 }
 
 // serve has a daemon in another process serve the mount.
-func serve(t *testing.T, m *fusermount.Mounted, opts fusetest.Options) *fusetest.Server {
+func serve(t *testing.T, m *fusermount.Mounted, opts fuseserver.Options) *fuseserver.Server {
 	t.Helper()
 	fd, err := m.TakeFd()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := fusetest.ServeOptions(os.NewFile(uintptr(fd), "device"), hello, opts)
+	s := fuseserver.ServeOptions(os.NewFile(uintptr(fd), "device"), hello, opts)
 	t.Cleanup(func() { _ = s.Close() }) // some tests have killed it
 	if !opts.HangBeforeInit {
 		ready(t, s)
@@ -141,9 +143,9 @@ func serve(t *testing.T, m *fusermount.Mounted, opts fusetest.Options) *fusetest
 	return s
 }
 
-var hello = fusetest.Tree{Files: map[string][]byte{"hello": []byte("hello, world\n")}}
+var hello = fuseserver.Tree{Files: map[string][]byte{"hello": []byte("hello, world\n")}}
 
-func ready(t *testing.T, s *fusetest.Server) {
+func ready(t *testing.T, s *fuseserver.Server) {
 	t.Helper()
 	select {
 	case <-s.Ready():
@@ -288,17 +290,17 @@ func runJob(name string) int {
 }
 
 // jobCall is a call of this program that does a job.
-func jobCall(t *testing.T, uid uint32, job string, args ...string) fusetest.Call {
+func jobCall(t *testing.T, uid uint32, job string, args ...string) helpertest.Call {
 	t.Helper()
-	return fusetest.Call{
+	return helpertest.Call{
 		Prog: fusetest.InstallHelper(t, "/proc/self/exe", fusetest.Plain), Args: args, Dir: "/",
-		Env: []string{jobEnv + "=" + job, "GORACE=atexit_sleep_ms=0", "PATH=/usr/bin:/bin"}, Socket: fusetest.NoSocket,
+		Env: []string{jobEnv + "=" + job, "GORACE=atexit_sleep_ms=0", "PATH=/usr/bin:/bin"}, Socket: helpertest.NoSocket,
 		UID: uid, GID: uid, KeepRoot: uid == 0,
 	}
 }
 
 // doJob runs one that has to end well.
-func doJob(t *testing.T, call fusetest.Call) string {
+func doJob(t *testing.T, call helpertest.Call) string {
 	t.Helper()
 	r := call.Run(within(t))
 	if r.Err != nil || r.Exit != 0 {

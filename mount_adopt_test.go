@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // A descriptor that another process opened and mounted is taken over.
@@ -26,7 +27,7 @@ func TestAdopt(t *testing.T) {
 	m, err := fusermount.Mount(within(t), fmt.Sprintf("/dev/fd/%d", device), &fusermount.Options{
 		SyncInit: func(f *os.File) error {
 			called++
-			_, err := handOn(f, fusetest.Options{})
+			_, err := handOn(f, fuseserver.Options{})
 			return err
 		},
 	})
@@ -213,7 +214,7 @@ func TestTakeFd(t *testing.T) {
 			t.Error(err)
 		}
 		mounted(t, dir)
-		s := fusetest.Serve(os.NewFile(uintptr(fd), "device"), hello)
+		s := fuseserver.Serve(os.NewFile(uintptr(fd), "device"), hello)
 		ready(t, s)
 		wantServed(t, w.uid, dir)
 		if err := errors.Join(w.unmount(t, m), s.Wait()); err != nil {

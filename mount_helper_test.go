@@ -19,6 +19,7 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // executable makes programs of no content.
@@ -236,7 +237,7 @@ func TestDeviceCounts(t *testing.T) {
 			o := &fusermount.Options{Helper: helper, Method: fusermount.MethodHelper, Logger: log}
 			if strings.HasPrefix(fake, "sync-") {
 				o.SyncInit = func(device *os.File) error {
-					_, err := handOn(device, fusetest.Options{})
+					_, err := handOn(device, fuseserver.Options{})
 					return err
 				}
 			}

@@ -23,16 +23,17 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // handOn gives a daemon in another process a copy of the device; the Mounted
 // keeps its own.
-func handOn(device *os.File, opts fusetest.Options) (*fusetest.Server, error) {
+func handOn(device *os.File, opts fuseserver.Options) (*fuseserver.Server, error) {
 	fd, err := unix.FcntlInt(device.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	return fusetest.ServeOptions(os.NewFile(uintptr(fd), "device"), hello, opts), nil
+	return fuseserver.ServeOptions(os.NewFile(uintptr(fd), "device"), hello, opts), nil
 }
 
 // knowsSync says whether this way can have the daemon asked first.
@@ -53,7 +54,7 @@ func TestSyncInit(t *testing.T) {
 		for _, auto := range []bool{false, true} {
 			check := wantNoLeak(t)
 			dir := fusetest.Dir(t, w.uid)
-			var s *fusetest.Server
+			var s *fuseserver.Server
 			calls, found := 0, false
 			m := mountAs(t, w.uid, dir, w.with(func(o *fusermount.Options) {
 				o.FSName, o.AutoUnmount = "sync,init", auto
@@ -64,7 +65,7 @@ func TestSyncInit(t *testing.T) {
 					calls++
 					_, found, err = fusetest.TopMount(dir)
 					if err == nil {
-						s, err = handOn(device, fusetest.Options{})
+						s, err = handOn(device, fuseserver.Options{})
 					}
 					return err
 				}
@@ -72,7 +73,7 @@ func TestSyncInit(t *testing.T) {
 			if m.Info().SyncInit != w.knowsSync(t) || found == m.Info().SyncInit || calls != 1 {
 				t.Errorf("sync %v, mounted before %v, %d calls", m.Info().SyncInit, found, calls)
 			}
-			if m.Info().SyncInit && s.Count(fusetest.OpInit) != 1 {
+			if m.Info().SyncInit && s.Count(fuseserver.OpInit) != 1 {
 				t.Error("mounted, and INIT was not answered")
 			}
 			ready(t, s)
@@ -277,7 +278,7 @@ func TestSyncInitCancelledEarly(t *testing.T) {
 								go func() { ended <- readAll(device, func() {}) }()
 								return nil
 							}
-							s, err := handOn(device, fusetest.Options{})
+							s, err := handOn(device, fuseserver.Options{})
 							if err == nil {
 								go func() { ended <- errors.Join(s.Wait(), unix.ENODEV) }()
 							}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // way is one way to mount: by whom, and by what.
@@ -81,7 +82,7 @@ func TestMount(t *testing.T) {
 			t.Errorf("direct %v, on %s, sync %v, descriptor %d", m.Info().Direct, m.Mountpoint(), m.Info().SyncInit, m.Fd())
 		}
 		wantIdentity(t, w, m, line)
-		serve(t, m, fusetest.Options{})
+		serve(t, m, fuseserver.Options{})
 		wantServed(t, w.uid, dir)
 		if err := w.unmount(t, m); err != nil {
 			t.Fatal(err)
@@ -229,15 +230,15 @@ func TestNUL(t *testing.T) {
 func TestUnmountDots(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		for name, c := range map[string]struct {
-			spoil    func(s *fusetest.Server) error
+			spoil    func(s *fuseserver.Server) error
 			suffixes []string
 		}{
-			"hung": {func(s *fusetest.Server) error { s.Hang(); return nil }, []string{"/.", "/./", "//./."}},
-			"dead": {(*fusetest.Server).Close, []string{"/."}},
+			"hung": {func(s *fuseserver.Server) error { s.Hang(); return nil }, []string{"/.", "/./", "//./."}},
+			"dead": {(*fuseserver.Server).Close, []string{"/."}},
 		} {
 			for _, suffix := range c.suffixes {
 				m, dir := w.mount(t, func(o *fusermount.Options) { o.DefaultPermissions = true })
-				s := serve(t, m, fusetest.Options{})
+				s := serve(t, m, fuseserver.Options{})
 				if err := c.spoil(s); err != nil {
 					t.Fatal(err)
 				}
@@ -267,7 +268,7 @@ func TestPathHangs(t *testing.T) {
 	helper := ours(t)
 	fusetest.NeedRoot(t)
 	hung := fusetest.Dir(t, 0)
-	s := serve(t, mountAs(t, 0, hung, &fusermount.Options{AllowOther: true}), fusetest.Options{})
+	s := serve(t, mountAs(t, 0, hung, &fusermount.Options{AllowOther: true}), fuseserver.Options{})
 	dir, next := fusetest.Dir(t, user), fusetest.Dir(t, user)
 	mountAs(t, user, dir, &fusermount.Options{Helper: helper})
 	t.Setenv("PATH", hung+"/bin:"+filepath.Dir(helper))

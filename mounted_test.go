@@ -17,6 +17,8 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // Done tells of the end, however it came.
@@ -293,7 +295,7 @@ func TestAutoUnmountTaken(t *testing.T) {
 	autoWays(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, func(o *fusermount.Options) { o.AutoUnmount = true })
 		eventually(t, "one helper watches", func() bool { return len(watchers(t, w.o.Helper)) == 1 })
-		serve(t, m, fusetest.Options{})
+		serve(t, m, fuseserver.Options{})
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
@@ -328,7 +330,7 @@ func TestAutoUnmountKilled(t *testing.T) {
 }
 
 // startHold starts a process that mounts, and waits for its mount.
-func startHold(t *testing.T, w way, dir, auto string) *fusetest.Proc {
+func startHold(t *testing.T, w way, dir, auto string) *helpertest.Proc {
 	t.Helper()
 	how := "helper"
 	if w.direct {

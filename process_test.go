@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 func init() {
@@ -69,18 +70,18 @@ func TestWithoutCalls(t *testing.T) {
 	fusetest.NeedRoot(t)
 	const enosys, eperm, eacces = unix.ENOSYS, unix.EPERM, unix.EACCES
 	for name, c := range map[string]struct {
-		deny       []fusetest.Denied
+		deny       []helpertest.Denied
 		root, user string // how it mounts
 	}{
 		"all there":               {nil, "direct", "helper"},
-		"no fsopen":               {fusetest.Deny(enosys, "fsopen"), "direct", "helper"},
-		"fsopen forbidden":        {fusetest.Deny(eperm, "fsopen"), "direct", "helper"},
-		"fsconfig forbidden":      {fusetest.Deny(eperm, "fsconfig"), "direct", "helper"},
-		"fsmount forbidden":       {fusetest.Deny(eacces, "fsmount"), "direct", "helper"},
-		"move_mount forbidden":    {fusetest.Deny(eacces, "move_mount"), "direct", "helper"},
-		"no statmount":            {fusetest.Deny(enosys, "statmount", "listmount"), "direct", "helper"},
-		"no statmount, no fsopen": {fusetest.Deny(enosys, "statmount", "listmount", "fsopen"), "direct", "helper"},
-		"no handles":              {fusetest.Deny(eperm, "name_to_handle_at"), "direct", "helper"},
+		"no fsopen":               {helpertest.Deny(enosys, "fsopen"), "direct", "helper"},
+		"fsopen forbidden":        {helpertest.Deny(eperm, "fsopen"), "direct", "helper"},
+		"fsconfig forbidden":      {helpertest.Deny(eperm, "fsconfig"), "direct", "helper"},
+		"fsmount forbidden":       {helpertest.Deny(eacces, "fsmount"), "direct", "helper"},
+		"move_mount forbidden":    {helpertest.Deny(eacces, "move_mount"), "direct", "helper"},
+		"no statmount":            {helpertest.Deny(enosys, "statmount", "listmount"), "direct", "helper"},
+		"no statmount, no fsopen": {helpertest.Deny(enosys, "statmount", "listmount", "fsopen"), "direct", "helper"},
+		"no handles":              {helpertest.Deny(eperm, "name_to_handle_at"), "direct", "helper"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for uid, want := range map[uint32]string{0: c.root, user: c.user} {
@@ -94,7 +95,7 @@ func TestWithoutCalls(t *testing.T) {
 	}
 	t.Run("no mount at all", func(t *testing.T) {
 		call := jobCall(t, 0, "cycle", fusetest.Dir(t, 0), "/absent")
-		call.Deny = fusetest.Deny(eperm, "fsopen", "mount")
+		call.Deny = helpertest.Deny(eperm, "fsopen", "mount")
 		r := call.Run(within(t))
 		for _, text := range []string{"no fusermount3 found (looked for /absent)", "operation not permitted"} {
 			if r.Exit != 1 || !strings.Contains(r.Stderr, text) {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 func init() {
@@ -55,7 +57,7 @@ func replaceStale(args []string) error {
 }
 
 // state gives what a process of a user's own is told.
-func state(t *testing.T, uid uint32, dir string, deny []fusetest.Denied) string {
+func state(t *testing.T, uid uint32, dir string, deny []helpertest.Denied) string {
 	t.Helper()
 	call := jobCall(t, uid, "state", dir)
 	call.Deny = deny
@@ -73,7 +75,7 @@ func TestDaemonState(t *testing.T) {
 		fusectl(t, false)
 		wantStates(t, w, nil, false)
 		if w.uid != 0 { // root would see what others on this machine hold
-			wantStates(t, w, fusetest.Deny(unix.EPERM, "fsopen"), false)
+			wantStates(t, w, helpertest.Deny(unix.EPERM, "fsopen"), false)
 		}
 		if fusetest.Have() == fusetest.Root {
 			fusectl(t, true)
@@ -84,7 +86,7 @@ func TestDaemonState(t *testing.T) {
 
 // wantStates wants the states of a daemon that never answers INIT, and then is killed.
 // The kernel tells that INIT waits where there is fusectl, and to root.
-func wantStates(t *testing.T, w way, deny []fusetest.Denied, fusectl bool) {
+func wantStates(t *testing.T, w way, deny []helpertest.Denied, fusectl bool) {
 	t.Helper()
 	dir := fusetest.Dir(t, w.uid)
 	p := startHold(t, w, dir, "") // never answers INIT
@@ -148,7 +150,7 @@ func TestReplaceStaleAlive(t *testing.T) {
 	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, nil)
-	s := serve(t, m, fusetest.Options{})
+	s := serve(t, m, fuseserver.Options{})
 	over := mountAs(t, 0, dir, &fusermount.Options{ReplaceStale: true})
 	if lines := fusetest.MountsAt(t, dir); len(lines) != 2 {
 		t.Errorf("%+v", lines)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // Somebody's mount on top of ours stays, and ours beneath it.
@@ -28,7 +29,7 @@ func TestUnmountCovered(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				m, dir := w.mount(t, nil)
-				serve(t, m, fusetest.Options{})
+				serve(t, m, fuseserver.Options{})
 				if err := cover(t, dir); err != nil {
 					t.Fatal(err)
 				}
@@ -59,7 +60,7 @@ func TestUnmountCovered(t *testing.T) {
 // coverWithFuse mounts another file system of the same user's on top.
 func coverWithFuse(t *testing.T, w way, dir string) error {
 	t.Helper()
-	s, err := fusetest.Mount(dir, hello, fusetest.MountOptions{UID: w.uid, GID: w.uid})
+	s, err := fuseserver.Mount(dir, hello, fuseserver.MountOptions{UID: w.uid, GID: w.uid})
 	if err == nil {
 		t.Cleanup(func() { _ = s.Close() })
 		ready(t, s)
@@ -95,7 +96,7 @@ func TestUnmountReplaced(t *testing.T) {
 func TestUnmountMoved(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, nil)
-		serve(t, m, fusetest.Options{})
+		serve(t, m, fuseserver.Options{})
 		next := filepath.Join(fusetest.Dir(t, w.uid), "next")
 		if err := errors.Join(os.Mkdir(next, 0o700), os.Chown(next, int(w.uid), int(w.uid)), unix.Mount(dir, next, "", unix.MS_MOVE, "")); err != nil {
 			t.Fatal(err)
@@ -110,13 +111,13 @@ func TestUnmountMoved(t *testing.T) {
 func TestUnmountLazy(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, nil)
-		s := serve(t, m, fusetest.Options{})
+		s := serve(t, m, fuseserver.Options{})
 		release := busy(t, w, dir)
 		if err := w.unmount(t, m, fusermount.UnmountLazy); err != nil {
 			t.Fatal(err)
 		}
 		wantNothing(t, dir)
-		if s.Mode() == fusetest.Dead {
+		if s.Mode() == fuseserver.Dead {
 			t.Error("it is still in use, and served no more")
 		}
 		release()
@@ -128,13 +129,13 @@ func TestUnmountLazy(t *testing.T) {
 // nor is it asked.
 func TestUnmountDeadOrHung(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
-		for name, break_ := range map[string]func(s *fusetest.Server) error{
-			"dead":   (*fusetest.Server).Close,
-			"hung":   func(s *fusetest.Server) error { s.Hang(); return nil },
+		for name, break_ := range map[string]func(s *fuseserver.Server) error{
+			"dead":   (*fuseserver.Server).Close,
+			"hung":   func(s *fuseserver.Server) error { s.Hang(); return nil },
 			"frozen": nil,
 		} {
 			m, dir := w.mount(t, nil)
-			s := serve(t, m, fusetest.Options{HangBeforeInit: break_ == nil})
+			s := serve(t, m, fuseserver.Options{HangBeforeInit: break_ == nil})
 			if break_ != nil {
 				if err := break_(s); err != nil {
 					t.Fatal(err)
@@ -228,7 +229,7 @@ func busy(t *testing.T, w way, dir string) (release func()) {
 func TestUnmountBusy(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, nil)
-		s := serve(t, m, fusetest.Options{})
+		s := serve(t, m, fuseserver.Options{})
 		release := busy(t, w, dir)
 		e := wantError(t, w.unmount(t, m), unix.EBUSY)
 		if e.Op != "unmount" || e.Path != dir || (e.Helper == "") != w.direct || errors.Is(e, fusermount.ErrCovered) {
@@ -318,7 +319,7 @@ func TestUnmountAtOnce(t *testing.T) {
 		}
 		dir := fusetest.Dir(t, w.uid)
 		below := mountAs(t, w.uid, dir, w.with(nil))
-		serve(t, below, fusetest.Options{})
+		serve(t, below, fuseserver.Options{})
 		check := wantNoLeak(t)
 		rounds := 10
 		if w.direct { // there the moment is short

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 var clients = []string{"client-gofuse", "client-bazil", "client-jacobsa"}
@@ -48,7 +49,7 @@ func TestClientsCovered(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := start(t, buildGo(t, name))
 			checkServes(t, d)
-			s, err := fusetest.Mount(d.dir, fusetest.Tree{}, fusetest.MountOptions{UID: user, GID: user, Source: "cover"})
+			s, err := fuseserver.Mount(d.dir, fuseserver.Tree{}, fuseserver.MountOptions{UID: user, GID: user, Source: "cover"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,7 @@ import (
 )
 
 // These take plain system calls in the place of package os, whose poller must
-// not touch FUSE files; see fusetest.Server.
+// not touch FUSE files; see fuseserver.Server.
 
 // list returns the names in a directory.
 func list(dir string) (names []string, err error) {

@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/mount"
 )
 
 // places makes what paths lead to: d/e, links in many ways, and a hung FUSE mount
 // at m.
-func places(t *testing.T) (dir string, s *fusetest.Server) {
+func places(t *testing.T) (dir string, s *fuseserver.Server) {
 	t.Helper()
 	dir = fusetest.Dir(t, 0)
 	for _, d := range []string{"d/e", "m"} {
@@ -30,7 +31,7 @@ func places(t *testing.T) (dir string, s *fusetest.Server) {
 			t.Fatal(err)
 		}
 	}
-	s = serve(t, filepath.Join(dir, "m"), 0, fusetest.MountOptions{Data: "default_permissions"})
+	s = serve(t, filepath.Join(dir, "m"), 0, fuseserver.MountOptions{Data: "default_permissions"})
 	s.Hang()
 	return dir, s
 }

@@ -9,16 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
 
 // serve mounts a file system for a test.
-func serve(t *testing.T, dir string, uid uint32, options fusetest.MountOptions) *fusetest.Server {
+func serve(t *testing.T, dir string, uid uint32, options fuseserver.MountOptions) *fuseserver.Server {
 	t.Helper()
 	fusetest.NeedDevice(t)
 	options.UID, options.GID = uid, uid
-	s, err := fusetest.Mount(dir, fusetest.Tree{Files: map[string][]byte{"hello": nil}}, options)
+	s, err := fuseserver.Mount(dir, fuseserver.Tree{Files: map[string][]byte{"hello": nil}}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func serve(t *testing.T, dir string, uid uint32, options fusetest.MountOptions) 
 	return s
 }
 
-func wantUnasked(t *testing.T, s *fusetest.Server) {
+func wantUnasked(t *testing.T, s *fuseserver.Server) {
 	t.Helper()
 	if asked := s.Asked(); len(asked) > 0 {
 		t.Errorf("the daemon was asked: %v", asked)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -17,10 +18,10 @@ func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
 const owner, stranger = 4242, 4343
 
 // served mounts a file system of owner's.
-func served(t *testing.T, options fusetest.Options) (s *fusetest.Server, dir string, number uint32) {
+func served(t *testing.T, options fuseserver.Options) (s *fuseserver.Server, dir string, number uint32) {
 	t.Helper()
 	dir = fusetest.Dir(t, owner)
-	s, err := fusetest.Mount(dir, fusetest.Tree{}, fusetest.MountOptions{UID: owner, GID: owner, Server: options})
+	s, err := fuseserver.Mount(dir, fuseserver.Tree{}, fuseserver.MountOptions{UID: owner, GID: owner, Server: options})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func wantStatus(t *testing.T, number uint32, want Status) {
 
 func TestStatus(t *testing.T) {
 	fusetest.Control(t)
-	s, dir, number := served(t, fusetest.Options{})
+	s, dir, number := served(t, fuseserver.Options{})
 	<-s.Ready()
 	wantStatus(t, number, Status{})
 	s.Hang()
@@ -98,13 +99,13 @@ func TestStatus(t *testing.T) {
 // A daemon that never answered INIT has one request waiting.
 func TestStatusBeforeInit(t *testing.T) {
 	fusetest.Control(t)
-	_, _, number := served(t, fusetest.Options{HangBeforeInit: true})
+	_, _, number := served(t, fuseserver.Options{HangBeforeInit: true})
 	wantStatus(t, number, Status{Waiting: 1})
 }
 
 func TestAbort(t *testing.T) {
 	fusetest.Control(t)
-	s, _, number := served(t, fusetest.Options{})
+	s, _, number := served(t, fuseserver.Options{})
 	<-s.Ready()
 	abort := func(uid uint32) error {
 		return fusetest.AsUser(uid, uid, func() error {
@@ -135,7 +136,7 @@ func TestAbort(t *testing.T) {
 // it next is not aborted.
 func TestAbortIf(t *testing.T) {
 	fusetest.Control(t)
-	s, dir, number := served(t, fusetest.Options{})
+	s, dir, number := served(t, fuseserver.Options{})
 	<-s.Ready()
 	d, err := Open()
 	if err != nil {
@@ -154,7 +155,7 @@ func TestAbortIf(t *testing.T) {
 		<-s.Done()
 		for range 100 { // somebody else in the system may be faster
 			var next uint32
-			if _, _, next = served(t, fusetest.Options{}); next == number {
+			if _, _, next = served(t, fuseserver.Options{}); next == number {
 				return nil
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -31,7 +32,7 @@ func judged(t *testing.T, patience time.Duration, dir string) (d Daemon, took ti
 }
 
 // wait has a process of owner's wait for a daemon that hangs.
-func wait(t *testing.T, s *fusetest.Server, dir string) <-chan error {
+func wait(t *testing.T, s *fuseserver.Server, dir string) <-chan error {
 	t.Helper()
 	before := len(s.Asked())
 	answered := make(chan error, 1)
@@ -47,7 +48,7 @@ func wait(t *testing.T, s *fusetest.Server, dir string) <-chan error {
 
 func TestJudge(t *testing.T) {
 	fusetest.NeedRoot(t)
-	s, dir, _ := served(t, fusetest.Options{})
+	s, dir, _ := served(t, fuseserver.Options{})
 	<-s.Ready()
 	d, took := judged(t, time.Hour, dir)
 	if d.State != Alive || !d.Counted || d.Waiting != 0 || d.Stopped || d.Blocked || took > time.Minute {
@@ -82,7 +83,7 @@ func TestJudge(t *testing.T) {
 }
 
 // namesDevices says whether the kernel tells which connection a device has.
-func namesDevices(s *fusetest.Server) bool {
+func namesDevices(s *fuseserver.Server) bool {
 	d := findDevices()
 	return len(d.of) > 0 || !slices.Contains(d.nameless, s.Pid())
 }
@@ -90,7 +91,7 @@ func namesDevices(s *fusetest.Server) bool {
 // A stopped daemon is hung before patience is over, and is no longer when it goes on.
 func TestJudgeStopped(t *testing.T) {
 	fusetest.NeedRoot(t)
-	s, dir, _ := served(t, fusetest.Options{})
+	s, dir, _ := served(t, fuseserver.Options{})
 	<-s.Ready()
 	if !namesDevices(s) {
 		fusetest.Skip(t, "run it on Linux 6.18: the kernel does not tell whose device it is")
@@ -123,7 +124,7 @@ func TestJudgeStopped(t *testing.T) {
 // A daemon that answers each request after a while, with one always waiting, is slow.
 func TestJudgeSlow(t *testing.T) {
 	fusetest.NeedRoot(t)
-	s, dir, _ := served(t, fusetest.Options{})
+	s, dir, _ := served(t, fuseserver.Options{})
 	<-s.Ready()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -152,7 +153,7 @@ func TestJudgeSlow(t *testing.T) {
 // A caller without a right to the control files sees the daemon's process at most.
 func TestJudgeForeign(t *testing.T) {
 	fusetest.NeedRoot(t)
-	s, dir, _ := served(t, fusetest.Options{})
+	s, dir, _ := served(t, fuseserver.Options{})
 	<-s.Ready()
 	e, _, err := mtab.ByPath(dir)
 	if err != nil {
@@ -176,7 +177,7 @@ func TestJudgeForeign(t *testing.T) {
 // The end of the context ends the wait, and what is known is returned.
 func TestJudgeCanceled(t *testing.T) {
 	fusetest.NeedRoot(t)
-	s, dir, _ := served(t, fusetest.Options{})
+	s, dir, _ := served(t, fuseserver.Options{})
 	<-s.Ready()
 	s.Hang()
 	answered := wait(t, s, dir)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // These tests of directories and ids have mounts that are served.
@@ -19,7 +20,7 @@ func TestDirCleansUp(t *testing.T) {
 		dir = fusetest.Dir(t, 0)
 		// Two mounts on each other and a hung one: none may be asked.
 		for range 2 {
-			s, err := fusetest.Mount(dir, fusetest.Tree{}, fusetest.MountOptions{Server: fusetest.Options{HangBeforeInit: true}})
+			s, err := fuseserver.Mount(dir, fuseserver.Tree{}, fuseserver.MountOptions{Server: fuseserver.Options{HangBeforeInit: true}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,7 +47,7 @@ func TestAsUserMount(t *testing.T) {
 	fusetest.NeedRoot(t)
 	fusetest.NeedDevice(t)
 	path := fusetest.Dir(t, 1000)
-	srv, err := fusetest.Mount(path, fusetest.Tree{}, fusetest.MountOptions{UID: 1000, GID: 1000})
+	srv, err := fuseserver.Mount(path, fuseserver.Tree{}, fuseserver.MountOptions{UID: 1000, GID: 1000})
 	if err != nil {
 		t.Fatal(err)
 	}

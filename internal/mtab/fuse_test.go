@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // Both ways to read the table find the same FUSE mounts, and nothing else.
@@ -15,7 +16,7 @@ func TestFuseMounts(t *testing.T) {
 	dir := fusetest.Dir(t, 0)
 	before, err := FuseMounts()
 	must(t, err)
-	serve(t, dir, fusetest.MountOptions{Source: "a b", Subtype: "sub"})
+	serve(t, dir, fuseserver.MountOptions{Source: "a b", Subtype: "sub"})
 	must(t, unix.Mount("none", fusetest.Dir(t, 0), "tmpfs", 0, ""))
 	all, err := FuseMounts()
 	must(t, err)

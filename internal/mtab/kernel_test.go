@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
@@ -27,10 +28,10 @@ func needStatmount(t *testing.T) {
 }
 
 // serve mounts a FUSE file system of uid's and waits for its daemon.
-func serve(t *testing.T, dir string, opts fusetest.MountOptions) *fusetest.Server {
+func serve(t *testing.T, dir string, opts fuseserver.MountOptions) *fuseserver.Server {
 	t.Helper()
 	fusetest.NeedDevice(t)
-	server, err := fusetest.Mount(dir, fusetest.Tree{Files: map[string][]byte{"file": []byte("x")}}, opts)
+	server, err := fuseserver.Mount(dir, fuseserver.Tree{Files: map[string][]byte{"file": []byte("x")}}, opts)
 	must(t, err)
 	t.Cleanup(func() { _ = server.Close() }) // some tests have killed it
 	select {
@@ -130,12 +131,12 @@ func fsOptions(e Entry) string {
 func TestOfStates(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedRoot(t)
-	for name, change := range map[string]func(*fusetest.Server) error{
-		"healthy": func(*fusetest.Server) error { return nil },
-		"hung":    func(s *fusetest.Server) error { s.Hang(); return nil },
-		"dead":    (*fusetest.Server).Close,
+	for name, change := range map[string]func(*fuseserver.Server) error{
+		"healthy": func(*fuseserver.Server) error { return nil },
+		"hung":    func(s *fuseserver.Server) error { s.Hang(); return nil },
+		"dead":    (*fuseserver.Server).Close,
 	} {
-		for kind, opts := range map[string]fusetest.MountOptions{
+		for kind, opts := range map[string]fuseserver.MountOptions{
 			"plain":   {UID: owner, GID: owner},
 			"subtype": {UID: owner, GID: owner, Subtype: "sub.x", Source: "s o\tu\nr\\c#e,"},
 			"others":  {UID: owner, GID: owner, Data: "allow_other,default_permissions,max_read=8192"},
@@ -160,7 +161,7 @@ func TestOfStates(t *testing.T) {
 }
 
 // wantFuse wants what the mount was made with.
-func wantFuse(t *testing.T, e Entry, dir string, opts fusetest.MountOptions) {
+func wantFuse(t *testing.T, e Entry, dir string, opts fuseserver.MountOptions) {
 	t.Helper()
 	wantType, wantSource := "fuse", "fusetest"
 	if opts.Subtype != "" {
@@ -191,7 +192,7 @@ func TestOfAnothersMount(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedRoot(t)
 	dir := fusetest.Dir(t, owner)
-	server := serve(t, dir, fusetest.MountOptions{UID: owner, GID: owner})
+	server := serve(t, dir, fuseserver.MountOptions{UID: owner, GID: owner})
 	fd, err := openPath(dir)
 	must(t, err)
 	defer unix.Close(fd)
@@ -244,7 +245,7 @@ func TestAt(t *testing.T) {
 	dir := fusetest.Dir(t, owner)
 	must(t, os.Symlink(dir, dir+".link"))
 	t.Cleanup(func() { must(t, os.Remove(dir+".link")) })
-	server := serve(t, dir, fusetest.MountOptions{UID: owner, GID: owner, Source: "at"})
+	server := serve(t, dir, fuseserver.MountOptions{UID: owner, GID: owner, Source: "at"})
 	for _, uid := range []uint32{0, owner} {
 		must(t, fusetest.AsUser(uid, uid, func() error {
 			e, isRoot, err := ByPath(dir)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // tmpfs makes a directory and mounts on it.
@@ -56,7 +57,7 @@ func TestInside(t *testing.T) {
 	tmpfs(t, filepath.Join(outer, "a b")) // a stack
 	f := filepath.Join(outer, "a/f")
 	must(t, unix.Mkdir(f, 0o755))
-	serve(t, f, fusetest.MountOptions{Subtype: "x"})
+	serve(t, f, fuseserver.MountOptions{Subtype: "x"})
 	byID, byText := insideBoth(t, outer)
 	var want []string
 	for _, line := range fusetest.Mountinfo(t) {
@@ -130,9 +131,9 @@ func TestCountFuse(t *testing.T) {
 		}
 	}
 	first, second, bound := fusetest.Dir(t, 0), fusetest.Dir(t, 0), fusetest.Dir(t, 0)
-	server := serve(t, first, fusetest.MountOptions{})
+	server := serve(t, first, fuseserver.MountOptions{})
 	want("one", 1)
-	serve(t, second, fusetest.MountOptions{Subtype: "sub", Source: "x - fuse y"})
+	serve(t, second, fuseserver.MountOptions{Subtype: "sub", Source: "x - fuse y"})
 	want("two", 2)
 	must(t, unix.Mount(first, bound, "", unix.MS_BIND, ""))
 	want("a bind mount", 2)
@@ -162,7 +163,7 @@ func TestConnections(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 	for i := range 3 {
-		serve(t, fusetest.Dir(t, 0), fusetest.MountOptions{})
+		serve(t, fusetest.Dir(t, 0), fuseserver.MountOptions{})
 		n, ok := Connections()
 		if own, err := countByText(); err != nil || !ok || n < own || own <= i {
 			t.Errorf("%d connections, %v; %d file systems, %v", n, ok, own, err)

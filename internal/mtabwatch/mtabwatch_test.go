@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/pathfd"
 )
@@ -29,7 +30,7 @@ func mount(t *testing.T) (dir string, byUnique, byOld mtab.Entry) {
 	t.Helper()
 	fusetest.NeedDevice(t)
 	dir = fusetest.Dir(t, 0)
-	s, err := fusetest.Mount(dir, fusetest.Tree{}, fusetest.MountOptions{})
+	s, err := fuseserver.Mount(dir, fuseserver.Tree{}, fuseserver.MountOptions{})
 	must(t, err)
 	t.Cleanup(func() { _ = s.Close() }) // some tests have unmounted it
 	fd, err := pathfd.Open(unix.AT_FDCWD, dir, 0)

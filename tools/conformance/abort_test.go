@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // Who waits for a hung daemon is let go, and the mount is gone.
@@ -49,7 +51,7 @@ func portTestAbort(t *testing.T) {
 }
 
 // wantEnded wants a daemon to have lost its connection.
-func wantEnded(t *testing.T, s *fusetest.Server) {
+func wantEnded(t *testing.T, s *fuseserver.Server) {
 	t.Helper()
 	select {
 	case <-s.Done():
@@ -82,7 +84,7 @@ func portTestAbortRefused(t *testing.T) {
 	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
 	mountpoint, s := serveMount(t, call, "allow_other")
 	for name, c := range map[string]struct {
-		call       fusetest.Call
+		call       helpertest.Call
 		mountpoint string
 		text, hint string
 	}{

@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // findings gives what --check says, a line for each finding, with single blanks.
 // Both forms have to say the same.
-func findings(t *testing.T, call fusetest.Call, args ...string) []string {
+func findings(t *testing.T, call helpertest.Call, args ...string) []string {
 	t.Helper()
 	r := look(t, call, append([]string{"--check"}, args...)...)
 	if r.Stderr != "" {
@@ -102,43 +103,43 @@ func portTestCheckPrivilege(t *testing.T) {
 	call, _ := asUser(t)
 	plain := fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
 	for name, c := range map[string]struct {
-		change func(*fusetest.Call)
+		change func(*helpertest.Call)
 		begin  string
 		has    string
 		bad    []string
 	}{
 		"no setuid bit": {
-			func(c *fusetest.Call) { c.Prog = plain },
+			func(c *helpertest.Call) { c.Prog = plain },
 			"fail program " + plain, "neither the setuid bit nor the file capability -> as root: chown root",
 			[]string{"fail program", "fail privilege"},
 		},
 		"not root's": {
-			func(c *fusetest.Call) { c.Prog = ownedBy(t, c.Prog, bob) },
+			func(c *helpertest.Call) { c.Prog = ownedBy(t, c.Prog, bob) },
 			"fail program", "has the setuid bit, but its owner is uid 4343",
 			[]string{"fail program", "fail privilege"},
 		},
 		"no_new_privs": {
-			func(c *fusetest.Call) { c.NoNewPrivs = true },
+			func(c *helpertest.Call) { c.NoNewPrivs = true },
 			"fail privilege no_new_privs is set", "->",
 			[]string{"fail privilege", "fail privilege"},
 		},
 		"nosuid": {
-			func(c *fusetest.Call) { c.Prog = onNosuid(t, c.Prog) },
+			func(c *helpertest.Call) { c.Prog = onNosuid(t, c.Prog) },
 			"fail program it lies on a file system mounted nosuid", "mount -o remount,suid /",
 			[]string{"fail program", "fail privilege"},
 		},
 		"bounding set": {
-			func(c *fusetest.Call) { c.DropCaps = []int{unix.CAP_SYS_ADMIN} },
+			func(c *helpertest.Call) { c.DropCaps = []int{unix.CAP_SYS_ADMIN} },
 			"fail privilege CAP_SYS_ADMIN is not there", "start the container with it",
 			[]string{"fail privilege"},
 		},
 		"a sandbox that refuses": {
-			func(c *fusetest.Call) { c.Deny = fusetest.Deny(unix.EPERM, "fsconfig", "statmount") },
+			func(c *helpertest.Call) { c.Deny = helpertest.Deny(unix.EPERM, "fsconfig", "statmount") },
 			"ok kernel", "new mount API: forbidden, statmount: forbidden",
 			[]string{"warn seccomp"},
 		},
 		"an old kernel": {
-			func(c *fusetest.Call) { c.Deny = fusetest.Deny(unix.ENOSYS, "fsconfig", "statmount", "listmount") },
+			func(c *helpertest.Call) { c.Deny = helpertest.Deny(unix.ENOSYS, "fsconfig", "statmount", "listmount") },
 			"ok kernel", "new mount API: no, statmount: no",
 			[]string{"warn seccomp"},
 		},

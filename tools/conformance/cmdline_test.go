@@ -85,7 +85,7 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) try(program string, c commandLine) outcome {
 	b.Helper()
-	call := fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: b.dir, Socket: fusetest.NoSocket, Args: c.args}
+	call := helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: b.dir, Socket: helpertest.NoSocket, Args: c.args}
 	if c.env != "" {
 		call.Env = []string{c.env}
 	}

@@ -7,12 +7,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // waysToMount are the two ways, forced in turn.
-var waysToMount = map[string][]fusetest.Denied{
+var waysToMount = map[string][]helpertest.Denied{
 	"fsopen": nil,
 	"mount2": helpertest.NoFsopen,
 }
@@ -20,12 +19,12 @@ var waysToMount = map[string][]fusetest.Denied{
 // A mount whose device cannot be sent is taken back, whatever the reason.
 func TestSendFails(t *testing.T) {
 	for way, deny := range waysToMount {
-		causes := map[string]func(*fusetest.Call){
-			"full socket":     func(c *fusetest.Call) { c.Prefill = true },
-			"full seqpacket":  func(c *fusetest.Call) { c.Prefill, c.Socket = true, fusetest.Seqpacket },
-			"peer gone":       func(c *fusetest.Call) { c.HangUp = true },
-			"SIGPIPE ignored": func(c *fusetest.Call) { c.HangUp, c.Ignore = true, []unix.Signal{unix.SIGPIPE} },
-			"sendmsg denied":  func(c *fusetest.Call) { c.Deny = append(c.Deny, fusetest.Deny(unix.ENOBUFS, "sendmsg")...) },
+		causes := map[string]func(*helpertest.Call){
+			"full socket":     func(c *helpertest.Call) { c.Prefill = true },
+			"full seqpacket":  func(c *helpertest.Call) { c.Prefill, c.Socket = true, helpertest.Seqpacket },
+			"peer gone":       func(c *helpertest.Call) { c.HangUp = true },
+			"SIGPIPE ignored": func(c *helpertest.Call) { c.HangUp, c.Ignore = true, []unix.Signal{unix.SIGPIPE} },
+			"sendmsg denied":  func(c *helpertest.Call) { c.Deny = append(c.Deny, helpertest.Deny(unix.ENOBUFS, "sendmsg")...) },
 		}
 		if runtime.GOARCH == "386" {
 			delete(causes, "sendmsg denied") // 386 uses socketcall(2), whose arguments no filter sees
@@ -100,6 +99,6 @@ func TestClosedStreams(t *testing.T) {
 // A datagram pair is refused: the peer's end cannot be noticed.
 func TestDatagram(t *testing.T) {
 	call, mountpoint := asUser(t)
-	call.Socket = fusetest.Dgram
+	call.Socket = helpertest.Dgram
 	wantRefusal(t, run(t, call), mountpoint, "can't send fuse fd")
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 type script = testscript.TestScript
@@ -91,8 +92,8 @@ func cmdAs(ts *script, _ bool, args []string) {
 
 // cmdComm: comm stream|seqpacket|none sets the comm socket.
 func cmdComm(ts *script, _ bool, args []string) {
-	kinds := map[string]fusetest.SocketKind{
-		"stream": fusetest.Stream, "seqpacket": fusetest.Seqpacket, "none": fusetest.NoSocket,
+	kinds := map[string]helpertest.SocketKind{
+		"stream": helpertest.Stream, "seqpacket": helpertest.Seqpacket, "none": helpertest.NoSocket,
 	}
 	kind, ok := kinds[args[0]]
 	if !ok {

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // wantFiltered wants all threads of a process to have seccomp filters and no_new_privs.
@@ -48,7 +48,7 @@ func TestFilterRefused(t *testing.T) {
 	} {
 		t.Run(errno.Error(), func(t *testing.T) {
 			call, mountpoint := asUser(t)
-			call.Deny = []fusetest.Denied{{Nr: unix.SYS_SECCOMP, Errno: errno}}
+			call.Deny = []helpertest.Denied{{Nr: unix.SYS_SECCOMP, Errno: errno}}
 			if !works {
 				wantRefusal(t, run(t, call), mountpoint, "seccomp: "+errno.Error())
 				return

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
@@ -37,14 +38,14 @@ const users = "alice:x:4242:4242::/:/bin/sh\nbob:x:4343:4343::/:/bin/sh\n"
 
 // ways are the system calls that fail in one run of all scripts, so that the helper uses
 // its fallbacks.
-var ways = map[string][]fusetest.Denied{
+var ways = map[string][]helpertest.Denied{
 	"as-it-is":            nil,
 	"mount2":              helpertest.NoFsopen,
-	"mount2-eperm":        fusetest.Deny(unix.EPERM, "fsopen", "fsmount"),
-	"late-eacces":         fusetest.Deny(unix.EACCES, "move_mount"),
+	"mount2-eperm":        helpertest.Deny(unix.EPERM, "fsopen", "fsmount"),
+	"late-eacces":         helpertest.Deny(unix.EACCES, "move_mount"),
 	"mountinfo":           helpertest.NoStatmount,
-	"mount2-mountinfo":    fusetest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"),
-	"old-faccessat-statx": append(fusetest.Deny(unix.ENOSYS, "faccessat2"), fusetest.Deny(unix.EPERM, "statmount")...),
+	"mount2-mountinfo":    helpertest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"),
+	"old-faccessat-statx": append(helpertest.Deny(unix.ENOSYS, "faccessat2"), helpertest.Deny(unix.EPERM, "statmount")...),
 }
 
 func TestOurs(t *testing.T) {
@@ -85,7 +86,7 @@ func addUsers(t *testing.T) {
 	})
 }
 
-func runScripts(t *testing.T, program string, deny []fusetest.Denied, reference bool) {
+func runScripts(t *testing.T, program string, deny []helpertest.Denied, reference bool) {
 	program = fusetest.InstallHelper(t, program, fusetest.Setuid)
 	testscript.RunT(serial{t}, testscript.Params{
 		Dir:                 scripts,
@@ -166,25 +167,25 @@ func TestCompatRows(t *testing.T) {
 // session is the state of one script.
 type session struct {
 	home    string // $H, a directory of alice's
-	call    fusetest.Call
-	way     []fusetest.Denied
-	result  fusetest.Result
-	servers map[string]*fusetest.Server
+	call    helpertest.Call
+	way     []helpertest.Denied
+	result  helpertest.Result
+	servers map[string]*fuseserver.Server
 }
 
 type sessionKey struct{}
 
 func of(ts *testscript.TestScript) *session { return ts.Value(sessionKey{}).(*session) }
 
-func setUp(env *testscript.Env, program string, way []fusetest.Denied) error {
+func setUp(env *testscript.Env, program string, way []helpertest.Denied) error {
 	home, remove, err := fusetest.MakeDir(alice)
 	if err != nil {
 		return err
 	}
-	s := &session{home: home, way: way, servers: map[string]*fusetest.Server{}}
-	s.call = fusetest.Call{
+	s := &session{home: home, way: way, servers: map[string]*fuseserver.Server{}}
+	s.call = helpertest.Call{
 		Prog: program, UID: alice, GID: alice, Dir: home,
-		Socket: fusetest.Stream, Deny: way,
+		Socket: helpertest.Stream, Deny: way,
 	}
 	env.Values[sessionKey{}] = s
 	env.Setenv("H", home)
@@ -220,16 +221,16 @@ func (s *session) run(args []string) error {
 	if s.result.NFDs != 1 || string(s.result.Bytes) != "\x00" {
 		return errors.New("not one byte and one descriptor")
 	}
-	tree := fusetest.Tree{Files: map[string][]byte{"hello": []byte("hello, world\n")}}
+	tree := fuseserver.Tree{Files: map[string][]byte{"hello": []byte("hello, world\n")}}
 	mountpoint := args[len(args)-1]
 	if !filepath.IsAbs(mountpoint) {
 		mountpoint = filepath.Join(s.call.Dir, mountpoint)
 	}
 	mountpoint = filepath.Clean(mountpoint)
 	if st, err := os.Lstat(s.covered(mountpoint)); err == nil && st.Mode().IsRegular() {
-		tree = fusetest.Tree{FileRoot: []byte("hello, world\n")}
+		tree = fuseserver.Tree{FileRoot: []byte("hello, world\n")}
 	}
-	s.servers[mountpoint] = fusetest.Serve(s.result.Dev, tree)
+	s.servers[mountpoint] = fuseserver.Serve(s.result.Dev, tree)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 const (
@@ -60,7 +61,7 @@ func unusedNumber(t *testing.T, table string) uint32 {
 	return 0
 }
 
-func wantHint(t *testing.T, r fusetest.Result, text string) {
+func wantHint(t *testing.T, r helpertest.Result, text string) {
 	t.Helper()
 	if _, hint, found := strings.Cut(r.Stderr, ": hint: "); !found || !strings.Contains(hint, text) {
 		t.Errorf("hint: %q; want %q", r.Stderr, text)

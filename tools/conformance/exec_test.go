@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // bait is part of every value of the hostile environment. A path with it can only come
@@ -59,7 +60,7 @@ func newTracer(t *testing.T) tracer {
 
 // wrap runs a call under strace, as root, so that a setuid bit has its effect. Only the
 // helper gets the environment.
-func (tr tracer) wrap(call fusetest.Call, user string) fusetest.Call {
+func (tr tracer) wrap(call helpertest.Call, user string) helpertest.Call {
 	args := []string{"-f", "-s", "4096", "-o", tr.output, "-e", "trace=%file,%process,epoll_create,epoll_create1,eventfd,eventfd2"}
 	if user != "" {
 		args = append(args, "-u", user)
@@ -103,7 +104,7 @@ var (
 )
 
 // helperPaths are the files that the helper may open for a mountpoint.
-func helperPaths(call fusetest.Call, mountpoint string) []string {
+func helperPaths(call helpertest.Call, mountpoint string) []string {
 	return []string{
 		call.Prog, filepath.Dir(mountpoint), filepath.Base(mountpoint), "/", "/dev/fuse", "/dev/null",
 		"/etc/fuse.conf", "/proc/filesystems", "/proc/self/mountinfo",
@@ -142,7 +143,7 @@ func (tr tracer) wantQuiet(t *testing.T, allowed []string) {
 }
 
 // traced prepares a call with a hostile environment, and a utab to write.
-func traced(t *testing.T, uid uint32) (call fusetest.Call, mountpoint string) {
+func traced(t *testing.T, uid uint32) (call helpertest.Call, mountpoint string) {
 	t.Helper()
 	addUsers(t)
 	call, mountpoint = asUser(t)
@@ -165,8 +166,8 @@ func without(list []string, drop string) []string {
 // CVE-2015-3202 and the like: no program is run, and the environment leads to no file.
 // For the user the helper is set-uid here; for root it trusts its caller more.
 func TestRunsAndOpensNothing(t *testing.T) {
-	ways := map[string][]fusetest.Denied{
-		"as-it-is": nil, "mount2-mountinfo": fusetest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"),
+	ways := map[string][]helpertest.Denied{
+		"as-it-is": nil, "mount2-mountinfo": helpertest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"),
 	}
 	for user, uid := range map[string]uint32{"": 0, "alice": alice} {
 		for way, deny := range ways {
@@ -177,7 +178,7 @@ func TestRunsAndOpensNothing(t *testing.T) {
 				call.Deny = deny
 				wantMounted(t, run(t, tr.wrap(call, user)), mountpoint)
 				tr.wantQuiet(t, allowed)
-				call.Socket = fusetest.NoSocket
+				call.Socket = helpertest.NoSocket
 				call.Args = []string{"-u", mountpoint}
 				if r := run(t, tr.wrap(call, user)); r.Exit != 0 || r.Stderr != "" {
 					t.Fatalf("unmount: exit %d, %s", r.Exit, r.Stderr)

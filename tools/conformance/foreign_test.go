@@ -66,17 +66,17 @@ func arm64Numbers(t *testing.T) map[string]string {
 // call has qemu run the helper for alice. qemu passes on only half of a mount id, or
 // nothing, so the helper has to use its fallback. The error is the one by which a
 // watcher recognizes a dead daemon.
-func (f *foreign) call(args ...string) fusetest.Call {
-	return fusetest.Call{
+func (f *foreign) call(args ...string) helpertest.Call {
+	return helpertest.Call{
 		Prog: f.qemu, UID: alice, GID: alice, Dir: "/",
 		Args: append([]string{"-strace", "-D", f.trace, f.helper}, args...),
-		Deny: fusetest.Deny(unix.ENOTCONN, "statx", "name_to_handle_at"),
+		Deny: helpertest.Deny(unix.ENOTCONN, "statx", "name_to_handle_at"),
 	}
 }
 
 // keepingTrace runs a call whose helper closes all descriptors that it does not know.
 // Among them is the one to which qemu prints: strace has that close fail.
-func (f *foreign) keepingTrace(t *testing.T, call fusetest.Call) fusetest.Call {
+func (f *foreign) keepingTrace(t *testing.T, call helpertest.Call) helpertest.Call {
 	t.Helper()
 	call.Args = slices.Concat([]string{
 		"-f", "-o", "/dev/null", "-P", f.trace, "-e", "trace=close", "-e", "inject=close:error=EBADF", "-u", "alice", call.Prog,
@@ -122,7 +122,7 @@ func (f *foreign) mountAndUnmount(t *testing.T, mountpoint, options, how string,
 	wantMounted(t, run(t, f.call("-o", options, mountpoint)), mountpoint)
 	f.confined(t, seccomp.Mount|seccomp.OldMount|tables)
 	call := f.call(how, mountpoint)
-	call.Socket = fusetest.NoSocket
+	call.Socket = helpertest.NoSocket
 	if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
 		t.Errorf("unmount: exit %d, %s", r.Exit, r.Stderr)
 	}
@@ -177,7 +177,7 @@ func (f *foreign) refused(t *testing.T, mountpoint string) {
 func (f *foreign) printing(t *testing.T, mountpoint string) {
 	t.Helper()
 	call := f.call("--version")
-	call.Socket = fusetest.NoSocket
+	call.Socket = helpertest.NoSocket
 	if r := run(t, call); r.Exit != 0 || r.Stdout == "" {
 		t.Errorf("exit %d, %s%s", r.Exit, r.Stdout, r.Stderr)
 	}

@@ -36,7 +36,7 @@ func lockTable(t *testing.T) (unlock func()) {
 }
 
 // recordedCall is alice's call for a mount that is recorded in utab.
-func recordedCall(t *testing.T, args ...string) (call fusetest.Call, mountpoint string) {
+func recordedCall(t *testing.T, args ...string) (call helpertest.Call, mountpoint string) {
 	t.Helper()
 	call, mountpoint = asUser(t)
 	call.Args = append(args, "-o", "x-a", mountpoint)
@@ -56,7 +56,7 @@ func waitMounted(t *testing.T, mountpoint string, want bool) {
 }
 
 // sendAll sends every signal that ends the program at other times.
-func sendAll(t *testing.T, p *fusetest.Proc) {
+func sendAll(t *testing.T, p *helpertest.Proc) {
 	t.Helper()
 	for _, sig := range fatal {
 		must(t, p.Signal(sig))

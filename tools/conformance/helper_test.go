@@ -23,13 +23,13 @@ var (
 
 // asUser prepares a call of the setuid helper by an ordinary user, and a
 // mountpoint of theirs.
-func asUser(t *testing.T) (call fusetest.Call, mountpoint string) {
+func asUser(t *testing.T) (call helpertest.Call, mountpoint string) {
 	t.Helper()
 	fusetest.NeedRoot(t)
 	fusetest.NeedDevice(t)
 	program := helpertest.Install(t)
 	mountpoint = fusetest.Dir(t, alice)
-	return fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{mountpoint}}, mountpoint
+	return helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{mountpoint}}, mountpoint
 }
 
 // rounds is how often a test tries something: n times, or with -short, as on an emulated
@@ -42,9 +42,9 @@ func rounds(n int) int {
 }
 
 // unmount runs -u, which must succeed.
-func unmount(t *testing.T, call fusetest.Call, mountpoint string) {
+func unmount(t *testing.T, call helpertest.Call, mountpoint string) {
 	t.Helper()
-	call = fusetest.Call{Prog: call.Prog, UID: call.UID, GID: call.GID, KeepRoot: call.KeepRoot, Dir: "/", Socket: fusetest.NoSocket}
+	call = helpertest.Call{Prog: call.Prog, UID: call.UID, GID: call.GID, KeepRoot: call.KeepRoot, Dir: "/", Socket: helpertest.NoSocket}
 	call.Args = []string{"-u", mountpoint}
 	if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
 		t.Fatalf("unmount: exit %d, signal %v: %s", r.Exit, r.Signal, r.Stderr)
@@ -52,7 +52,7 @@ func unmount(t *testing.T, call fusetest.Call, mountpoint string) {
 	wantNothing(t, mountpoint)
 }
 
-func wantMounted(t *testing.T, r fusetest.Result, mountpoint string) {
+func wantMounted(t *testing.T, r helpertest.Result, mountpoint string) {
 	t.Helper()
 	line, found := fusetest.FindMount(t, mountpoint)
 	if r.Exit != 0 || r.Dev == nil || r.NFDs != 1 || string(r.Bytes) != "\x00" || r.Truncated || !found {
@@ -72,7 +72,7 @@ func wantNothing(t *testing.T, mountpoint string) {
 
 // wantRefusal wants exit 1, one line of error that contains text, and nothing
 // mounted or sent.
-func wantRefusal(t *testing.T, r fusetest.Result, mountpoint, text string) {
+func wantRefusal(t *testing.T, r helpertest.Result, mountpoint, text string) {
 	t.Helper()
 	first, rest, _ := strings.Cut(r.Stderr, "\n")
 	if r.Exit != 1 || r.NFDs != 0 || !strings.Contains(first, text) {

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // No environment changes what the helper does. It can only keep it from starting.
@@ -50,15 +50,19 @@ func TestProgramName(t *testing.T) {
 // whose device was not sent.
 func TestLimits(t *testing.T) {
 	writeOdd := 0o777
-	for name, change := range map[string]func(*fusetest.Call){
-		"file size 0":     func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_FSIZE}} },
-		"processes 0":     func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_NPROC}} },
-		"small stack":     func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_STACK, Value: 64 << 10}} },
-		"core 0":          func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_CORE}} },
-		"memlock 0":       func(c *fusetest.Call) { c.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_MEMLOCK}} },
-		"blocked signals": func(c *fusetest.Call) { c.Block = []unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGALRM, unix.SIGURG} },
-		"ignored signals": func(c *fusetest.Call) { c.Ignore = []unix.Signal{unix.SIGPIPE, unix.SIGCHLD, unix.SIGXFSZ} },
-		"umask 0777":      func(c *fusetest.Call) { c.Umask = &writeOdd },
+	for name, change := range map[string]func(*helpertest.Call){
+		"file size 0": func(c *helpertest.Call) { c.Rlimits = []helpertest.Rlimit{{Resource: unix.RLIMIT_FSIZE}} },
+		"processes 0": func(c *helpertest.Call) { c.Rlimits = []helpertest.Rlimit{{Resource: unix.RLIMIT_NPROC}} },
+		"small stack": func(c *helpertest.Call) {
+			c.Rlimits = []helpertest.Rlimit{{Resource: unix.RLIMIT_STACK, Value: 64 << 10}}
+		},
+		"core 0":    func(c *helpertest.Call) { c.Rlimits = []helpertest.Rlimit{{Resource: unix.RLIMIT_CORE}} },
+		"memlock 0": func(c *helpertest.Call) { c.Rlimits = []helpertest.Rlimit{{Resource: unix.RLIMIT_MEMLOCK}} },
+		"blocked signals": func(c *helpertest.Call) {
+			c.Block = []unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGALRM, unix.SIGURG}
+		},
+		"ignored signals": func(c *helpertest.Call) { c.Ignore = []unix.Signal{unix.SIGPIPE, unix.SIGCHLD, unix.SIGXFSZ} },
+		"umask 0777":      func(c *helpertest.Call) { c.Umask = &writeOdd },
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := asUser(t)
@@ -119,13 +123,13 @@ func wantTable(t *testing.T, before string, more int) {
 // Limits that are too low: an error, and nothing mounted. The helper raises the limit of
 // memory where it may.
 func TestNoRoom(t *testing.T) {
-	for name, limit := range map[string]fusetest.Rlimit{
+	for name, limit := range map[string]helpertest.Rlimit{
 		"descriptors": {Resource: unix.RLIMIT_NOFILE, Value: 4},
 		"memory":      {Resource: unix.RLIMIT_AS, Value: strconv.IntSize / 4 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := asUser(t)
-			call.Rlimits = []fusetest.Rlimit{limit}
+			call.Rlimits = []helpertest.Rlimit{limit}
 			r := run(t, call)
 			if name == "memory" && rootRaisesLimits(t) {
 				wantMounted(t, r, mountpoint)
@@ -154,7 +158,7 @@ func rootRaisesLimits(t *testing.T) bool {
 
 // wantNoThread wants the process to end before it has done anything, since it cannot
 // have the threads with which the Go runtime starts.
-func wantNoThread(t *testing.T, r fusetest.Result, mountpoint string) {
+func wantNoThread(t *testing.T, r helpertest.Result, mountpoint string) {
 	t.Helper()
 	if r.Exit != 2 || !strings.Contains(r.Stderr, "may need to increase max user processes") || r.NFDs != 0 {
 		t.Errorf("exit %d, %d descriptors: %s", r.Exit, r.NFDs, r.Stderr)
@@ -168,7 +172,7 @@ func TestFewThreads(t *testing.T) {
 	call, mountpoint := asUser(t)
 	call.Env = []string{"GOGC=1", "GOMEMLIMIT=1B"}
 	for limit := range uint64(6) {
-		call.Rlimits = []fusetest.Rlimit{{Resource: unix.RLIMIT_NPROC, Value: limit}}
+		call.Rlimits = []helpertest.Rlimit{{Resource: unix.RLIMIT_NPROC, Value: limit}}
 		for range 3 {
 			r := run(t, call)
 			if r.Exit != 0 && !rootRaisesLimits(t) {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -29,15 +30,15 @@ func kernelHas(t *testing.T, name string) bool {
 	return errno != unix.ENOSYS
 }
 
-func kill(names ...string) (list []fusetest.Denied) {
+func kill(names ...string) (list []helpertest.Denied) {
 	for _, name := range names {
-		list = append(list, fusetest.Denied{Name: name, Kill: true})
+		list = append(list, helpertest.Denied{Name: name, Kill: true})
 	}
 	return list
 }
 
 // wantKilled wants the helper to have died of a forbidden call.
-func wantKilled(t *testing.T, r fusetest.Result, mountpoint string) {
+func wantKilled(t *testing.T, r helpertest.Result, mountpoint string) {
 	t.Helper()
 	if r.Signal != unix.SIGSYS {
 		t.Errorf("exit %d, signal %v: %s; want it to make the call", r.Exit, r.Signal, r.Stderr)
@@ -97,7 +98,7 @@ func TestWayToRead(t *testing.T) {
 }
 
 // withoutProc calls the helper in a copy of the mount namespace that has no /proc.
-func withoutProc(t *testing.T, call fusetest.Call) fusetest.Result {
+func withoutProc(t *testing.T, call helpertest.Call) helpertest.Result {
 	t.Helper()
 	ids := strconv.Itoa(int(call.UID))
 	args := []string{
@@ -158,7 +159,7 @@ func TestWithoutTable(t *testing.T) {
 // mistaken for another one.
 func TestNosymfollowOfOldKernels(t *testing.T) {
 	call, mountpoint := asUser(t)
-	call.Deny = fusetest.Deny(unix.EINVAL, "fsmount")
+	call.Deny = helpertest.Deny(unix.EINVAL, "fsmount")
 	wantRefusal(t, run(t, call), mountpoint, "mount failed: Invalid argument")
 	call.Args = []string{"-o", "nosymfollow", mountpoint}
 	wantMounted(t, run(t, call), mountpoint)
@@ -179,7 +180,7 @@ func TestFallbackToMount2(t *testing.T) {
 		for _, errno := range errnos {
 			t.Run(name+"/"+unix.ErrnoName(errno), func(t *testing.T) {
 				call, mountpoint := asUser(t)
-				call.Deny = fusetest.Deny(errno, name)
+				call.Deny = helpertest.Deny(errno, name)
 				call.Args = []string{"-o", "ro,fsname=a,subtype=b", mountpoint}
 				wantMounted(t, run(t, call), mountpoint)
 				wantUnmounted(t, call, mountpoint)
@@ -187,7 +188,7 @@ func TestFallbackToMount2(t *testing.T) {
 				call.Deny = slices.Concat(call.Deny, kill("mount"))
 				wantKilled(t, run(t, call), mountpoint)
 
-				call.Deny = slices.Concat(fusetest.Deny(errno, name), fusetest.Deny(unix.EACCES, "mount"))
+				call.Deny = slices.Concat(helpertest.Deny(errno, name), helpertest.Deny(unix.EACCES, "mount"))
 				wantRefusal(t, run(t, call), mountpoint, "mount failed: Permission denied")
 			})
 		}
@@ -197,26 +198,26 @@ func TestFallbackToMount2(t *testing.T) {
 // On a kernel without subtypes mount(2) fails with ENODEV. The source then begins with
 // the subtype, unless it is the subtype.
 func TestWithoutSubtypes(t *testing.T) {
-	fusetest.NeedIntercept(t)
+	helpertest.NeedIntercept(t)
 	for options, source := range map[string]string{"subtype=b,fsname=a": "b#a", "subtype=b": "b"} {
 		for _, errno := range []unix.Errno{unix.EPERM, unix.EACCES} {
 			t.Run(options+"/"+unix.ErrnoName(errno), func(t *testing.T) {
 				call, mountpoint := asUser(t)
 				call.Args = []string{"-o", options, mountpoint}
-				call.Deny = fusetest.Deny(errno, "fsopen")
+				call.Deny = helpertest.Deny(errno, "fsopen")
 				var types []string
-				call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+				call.Intercept = func(s helpertest.Syscall) helpertest.Verdict {
 					if s.Name != "mount" {
-						return fusetest.Continue
+						return helpertest.Continue
 					}
 					fstype, err := s.Text(2)
 					if err != nil {
 						t.Error(err)
 					}
 					if types = append(types, fstype); len(types) > 1 {
-						return fusetest.Continue
+						return helpertest.Continue
 					}
-					return fusetest.Fail(unix.ENODEV)
+					return helpertest.Fail(unix.ENODEV)
 				}
 				wantMounted(t, run(t, call), mountpoint)
 				if !slices.Equal(types, []string{"fuse.b", "fuse"}) {

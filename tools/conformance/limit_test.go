@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 const tooMany = "too many FUSE filesystems mounted; mount_max=N can be set in /etc/fuse.conf"
@@ -27,11 +28,11 @@ func fuseCount(t *testing.T) int {
 }
 
 // parallel runs calls at the same time.
-func parallel(t *testing.T, calls []fusetest.Call) []fusetest.Result {
+func parallel(t *testing.T, calls []helpertest.Call) []helpertest.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
-	var procs []*fusetest.Proc
+	var procs []*helpertest.Proc
 	for _, call := range calls {
 		p, err := call.Start(ctx)
 		if err != nil {
@@ -39,7 +40,7 @@ func parallel(t *testing.T, calls []fusetest.Call) []fusetest.Result {
 		}
 		procs = append(procs, p)
 	}
-	var results []fusetest.Result
+	var results []helpertest.Result
 	var failed error
 	for _, p := range procs {
 		r := p.Wait()
@@ -70,7 +71,7 @@ func TestMountMaxParallel(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
 			for wave := range waves {
-				var calls []fusetest.Call
+				var calls []helpertest.Call
 				for i := range atOnce {
 					uid := uint32(firstUID + wave*atOnce + i)
 					call.UID, call.GID, call.Deny = uid, uid, deny
@@ -90,7 +91,7 @@ func TestMountMaxParallel(t *testing.T) {
 }
 
 // wantWithinLimit wants each call to have mounted, or to have been refused by the limit.
-func wantWithinLimit(t *testing.T, results []fusetest.Result, above bool) {
+func wantWithinLimit(t *testing.T, results []helpertest.Result, above bool) {
 	t.Helper()
 	for _, r := range results {
 		switch {

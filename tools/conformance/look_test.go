@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // What people ask for is found out without any privilege: every one is given up
@@ -18,7 +18,7 @@ func portTestLooksWithoutPrivilege(t *testing.T) {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			tr := newTracer(t)
 			call := call
-			call.Socket, call.Args, call.Env = fusetest.NoSocket, args, hostileEnvironment(t)
+			call.Socket, call.Args, call.Env = helpertest.NoSocket, args, hostileEnvironment(t)
 			call = tr.wrap(call, "alice")
 			calls := slices.IndexFunc(call.Args, func(arg string) bool { return strings.HasPrefix(arg, "trace=") })
 			call.Args[calls] += ",%network,capset,setresuid,setfsuid,seccomp,write,mount,umount2,fsopen"

@@ -32,7 +32,7 @@ func needGuest(t *testing.T) {
 
 // unloaded prepares a call where fuse is not loaded and has no device, and restores that
 // at the end.
-func unloaded(t *testing.T) (fusetest.Call, string) {
+func unloaded(t *testing.T) (helpertest.Call, string) {
 	t.Helper()
 	needGuest(t)
 	if _, err := os.Stat(os.Getenv(guestEnv) + "/fuse.ko"); errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +44,7 @@ func unloaded(t *testing.T) (fusetest.Call, string) {
 	_ = os.Remove(os.Getenv(modprobeLogEnv)) // absent before the first request
 	t.Cleanup(func() { unload(t) })
 	mountpoint := fusetest.Dir(t, alice)
-	return fusetest.Call{
+	return helpertest.Call{
 		Prog: helpertest.Install(t),
 		UID:  alice, GID: alice, Dir: "/", Args: []string{mountpoint},
 	}, mountpoint

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // looseTree makes a mount that lies in no namespace, as any user can in a user namespace
@@ -55,7 +56,7 @@ func TestLooseTree(t *testing.T) {
 					call, _ := asUser(t)
 					tree := looseTree(t)
 					call.Dir, call.Args = fmt.Sprintf("/proc/self/fd/%d", tree), args
-					call.Deny = append(append([]fusetest.Denied{}, deny...), denied...)
+					call.Deny = append(append([]helpertest.Denied{}, deny...), denied...)
 					if r := runAnswering(t, call); r.Exit != 1 || !strings.Contains(r.Stderr, "mount failed: ") {
 						t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 					}
@@ -106,7 +107,7 @@ func TestOutsideOfChroot(t *testing.T) {
 
 // runAnswering runs the helper and, with sync-init, answers that the device is served.
 // It closes the device, which may only come with sync-init.
-func runAnswering(t *testing.T, call fusetest.Call) fusetest.Result {
+func runAnswering(t *testing.T, call helpertest.Call) helpertest.Result {
 	t.Helper()
 	if !slices.Contains(call.Args, "--sync-init") {
 		r := run(t, call)

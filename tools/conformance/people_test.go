@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // What --list and --check say, and that no daemon has a part in it.
@@ -20,9 +22,9 @@ import (
 const blink = 10 * time.Second
 
 // look runs the helper without a socket, and wants it to be prompt.
-func look(t *testing.T, call fusetest.Call, args ...string) fusetest.Result {
+func look(t *testing.T, call helpertest.Call, args ...string) helpertest.Result {
 	t.Helper()
-	call.Socket, call.Args, call.Dir = fusetest.NoSocket, args, "/"
+	call.Socket, call.Args, call.Dir = helpertest.NoSocket, args, "/"
 	r := run(t, call)
 	if r.Elapsed > blink {
 		t.Errorf("%v took %v", args, r.Elapsed)
@@ -47,7 +49,7 @@ type listedMount struct {
 }
 
 // listJSON gives the mounts by their mountpoints.
-func listJSON(t *testing.T, call fusetest.Call) map[string]listedMount {
+func listJSON(t *testing.T, call helpertest.Call) map[string]listedMount {
 	t.Helper()
 	r := look(t, call, "--list", "--json")
 	var document struct {
@@ -65,13 +67,13 @@ func listJSON(t *testing.T, call fusetest.Call) map[string]listedMount {
 }
 
 // serveMount mounts with the helper, and serves the mount until the test's end.
-func serveMount(t *testing.T, call fusetest.Call, options string) (mountpoint string, s *fusetest.Server) {
+func serveMount(t *testing.T, call helpertest.Call, options string) (mountpoint string, s *fuseserver.Server) {
 	t.Helper()
 	mountpoint = fusetest.Dir(t, call.UID)
 	call.Args = []string{"-o", options, mountpoint}
 	r := run(t, call)
 	wantMounted(t, r, mountpoint)
-	s = fusetest.Serve(r.Dev, fusetest.Tree{Files: map[string][]byte{"hello": []byte("hello, world\n")}})
+	s = fuseserver.Serve(r.Dev, fuseserver.Tree{Files: map[string][]byte{"hello": []byte("hello, world\n")}})
 	t.Cleanup(func() { _ = s.Close() }) // an aborted one has ended
 	<-s.Ready()
 	return mountpoint, s
@@ -79,7 +81,7 @@ func serveMount(t *testing.T, call fusetest.Call, options string) (mountpoint st
 
 // hang makes a daemon hang, with one request that waits for it. What the waiting
 // process gets in the end comes over the channel.
-func hang(t *testing.T, mountpoint string, s *fusetest.Server) <-chan error {
+func hang(t *testing.T, mountpoint string, s *fuseserver.Server) <-chan error {
 	t.Helper()
 	s.Hang()
 	before := len(s.Asked())
@@ -131,7 +133,7 @@ func portTestList(t *testing.T) {
 	root.KeepRoot = true
 	want[other] = "alive"
 	wantStates(t, listJSON(t, root), want)
-	for _, s := range []*fusetest.Server{served, gone, others} {
+	for _, s := range []*fuseserver.Server{served, gone, others} {
 		if asked := s.Asked(); len(asked) > 0 {
 			t.Errorf("a daemon was asked: %v", asked)
 		}
@@ -180,7 +182,7 @@ func portTestListDuringSyncInit(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	fusetest.Control(t)
 	s := startSync(t, call, mountpoint)
-	s.serve(t, fusetest.Options{HangBeforeInit: true})
+	s.serve(t, fuseserver.Options{HangBeforeInit: true})
 	s.answer(t)
 	s.waitCreating(t)
 	if r := look(t, call, "--list"); r.Exit != 0 {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // The helper works with the file capability alone.
@@ -26,7 +27,7 @@ func TestFileCapability(t *testing.T) {
 
 // Without root's permissions the tables cannot be written: a warning reports that, and
 // the mount stays.
-func wantNoTables(t *testing.T, call fusetest.Call, mountpoint string) {
+func wantNoTables(t *testing.T, call helpertest.Call, mountpoint string) {
 	t.Helper()
 	const why = " not written: the program has the file capability alone, and not the setuid bit\n"
 	call.Args = []string{"-o", "x-a", mountpoint}
@@ -59,7 +60,7 @@ func TestUserNamespaceRoot(t *testing.T) {
 	fusetest.NeedDevice(t)
 	program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
 	mountpoint := fusetest.Dir(t, 0)
-	call := fusetest.Call{Prog: program, KeepRoot: true, Dir: "/", Args: []string{mountpoint}}
+	call := helpertest.Call{Prog: program, KeepRoot: true, Dir: "/", Args: []string{mountpoint}}
 	for way, deny := range waysToMount {
 		if fusetest.Have() != fusetest.Root && deny != nil {
 			continue // a filter needs CAP_SYS_ADMIN on this machine
@@ -75,14 +76,14 @@ func TestMissingPrivilege(t *testing.T) {
 	call, mountpoint := asUser(t)
 	plain := fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
 	for name, c := range map[string]struct {
-		change func(*fusetest.Call)
+		change func(*helpertest.Call)
 		hint   string
 	}{
-		"no setuid bit":   {func(c *fusetest.Call) { c.Prog = plain }, "without the setuid bit"},
-		"no_new_privs":    {func(c *fusetest.Call) { c.NoNewPrivs = true }, "no_new_privs is set"},
-		"nosuid mount":    {func(c *fusetest.Call) { c.Prog = onNosuid(t, c.Prog) }, "mounted nosuid"},
-		"bounding set":    {func(c *fusetest.Call) { c.DropCaps = []int{unix.CAP_SYS_ADMIN} }, "root has no CAP_SYS_ADMIN here"},
-		"forbidden calls": {func(c *fusetest.Call) { c.Deny = fusetest.Deny(unix.EPERM, "fsopen", "mount") }, "the kernel refuses"},
+		"no setuid bit":   {func(c *helpertest.Call) { c.Prog = plain }, "without the setuid bit"},
+		"no_new_privs":    {func(c *helpertest.Call) { c.NoNewPrivs = true }, "no_new_privs is set"},
+		"nosuid mount":    {func(c *helpertest.Call) { c.Prog = onNosuid(t, c.Prog) }, "mounted nosuid"},
+		"bounding set":    {func(c *helpertest.Call) { c.DropCaps = []int{unix.CAP_SYS_ADMIN} }, "root has no CAP_SYS_ADMIN here"},
+		"forbidden calls": {func(c *helpertest.Call) { c.Deny = helpertest.Deny(unix.EPERM, "fsopen", "mount") }, "the kernel refuses"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call := call
@@ -100,7 +101,7 @@ func TestMissingPrivilegeToUnmount(t *testing.T) {
 	call, mountpoint := asUser(t)
 	wantMounted(t, run(t, call), mountpoint)
 	without := call
-	without.Args, without.Socket, without.NoNewPrivs = []string{"-u", mountpoint}, fusetest.NoSocket, true
+	without.Args, without.Socket, without.NoNewPrivs = []string{"-u", mountpoint}, helpertest.NoSocket, true
 	r := run(t, without)
 	if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to unmount "+mountpoint+": Operation not permitted") {
 		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
@@ -115,7 +116,7 @@ func TestOtherNamespaces(t *testing.T) {
 	call, mountpoint := asUser(t)
 	wantMounted(t, run(t, call), mountpoint)
 	unshare := call
-	unshare.Prog, unshare.Socket = "/usr/bin/unshare", fusetest.NoSocket
+	unshare.Prog, unshare.Socket = "/usr/bin/unshare", helpertest.NoSocket
 	for flags, hint := range map[string]string{"-U": "no mapping in this user namespace", "-Urm": "comes from outside of this namespace"} {
 		unshare.Args = []string{flags, call.Prog, "-u", mountpoint}
 		r := run(t, unshare)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
@@ -55,7 +56,7 @@ func TestJudgedBeforeAttaching(t *testing.T) {
 func TestSyncInitJudgedAfterInit(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	s := startSync(t, call, mountpoint)
-	s.serve(t, fusetest.Options{HangBeforeInit: true})
+	s.serve(t, fuseserver.Options{HangBeforeInit: true})
 	s.answer(t)
 	s.waitCreating(t)
 	chmod(t, mountpoint, 0o555)
@@ -86,19 +87,19 @@ func TestSyncInitTakenBackFirst(t *testing.T) {
 
 // intercept runs f before the first call of a name. It returns the names of the calls
 // from that one on, to be read when the helper has ended.
-func intercept(t *testing.T, call *fusetest.Call, name string, f func()) (seen *[]string) {
+func intercept(t *testing.T, call *helpertest.Call, name string, f func()) (seen *[]string) {
 	t.Helper()
-	fusetest.NeedIntercept(t)
+	helpertest.NeedIntercept(t)
 	seen = new([]string)
 	call.InterceptFrom = "getresuid"
-	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+	call.Intercept = func(s helpertest.Syscall) helpertest.Verdict {
 		if s.Name == name && len(*seen) == 0 {
 			f()
 		}
 		if s.Name == name || len(*seen) > 0 {
 			*seen = append(*seen, s.Name)
 		}
-		return fusetest.Continue
+		return helpertest.Continue
 	}
 	t.Cleanup(func() {
 		if len(*seen) == 0 {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
@@ -29,13 +30,13 @@ var fatal = append(slices.Clone(ending), dumping...)
 // sticky is alice's mount with a file and a directory. Its daemon can stop reading
 // requests.
 type sticky struct {
-	*fusetest.Server
+	*fuseserver.Server
 	path    string
 	waiting string // the file with the number of unanswered requests
 	frozen  chan struct{}
 }
 
-func stickyMount(t *testing.T, call fusetest.Call) *sticky {
+func stickyMount(t *testing.T, call helpertest.Call) *sticky {
 	t.Helper()
 	fusetest.Control(t)
 	m := &sticky{path: fusetest.Dir(t, alice), frozen: make(chan struct{})}
@@ -45,9 +46,9 @@ func stickyMount(t *testing.T, call fusetest.Call) *sticky {
 	line, _ := fusetest.FindMount(t, m.path)
 	_, number, _ := strings.Cut(line.Device, ":")
 	m.waiting = filepath.Join(fusetest.ControlPath, number, "waiting")
-	m.Server = fusetest.Serve(r.Dev, fusetest.Tree{
+	m.Server = fuseserver.Serve(r.Dev, fuseserver.Tree{
 		Files: map[string][]byte{"file": []byte("x"), "dir": nil},
-		Lies:  map[string]fusetest.Attr{"": {UID: alice}, "file": {UID: alice}, "dir": {UID: alice, Mode: unix.S_IFDIR | 0o755}},
+		Lies:  map[string]fuseserver.Attr{"": {UID: alice}, "file": {UID: alice}, "dir": {UID: alice, Mode: unix.S_IFDIR | 0o755}},
 	})
 	t.Cleanup(func() {
 		if err := m.Close(); err != nil {
@@ -89,19 +90,19 @@ const tick = 30 * time.Millisecond
 
 // freezesAt returns an interceptor that stops the daemon right before a system call. The
 // kernel caches earlier answers until its next tick, so it waits for that.
-func (m *sticky) freezesAt(name string) func(fusetest.Syscall) fusetest.Verdict {
-	return func(c fusetest.Syscall) fusetest.Verdict {
+func (m *sticky) freezesAt(name string) func(helpertest.Syscall) helpertest.Verdict {
+	return func(c helpertest.Syscall) helpertest.Verdict {
 		if c.Name == name {
 			m.freeze()
 			time.Sleep(tick)
 		}
-		return fusetest.Continue
+		return helpertest.Continue
 	}
 }
 
 // wantSignalled wants a signal to have ended the program, without output and without a
 // device.
-func wantSignalled(t *testing.T, p *fusetest.Proc, sig unix.Signal) {
+func wantSignalled(t *testing.T, p *helpertest.Proc, sig unix.Signal) {
 	t.Helper()
 	r := p.Wait()
 	if r.Signal != sig || r.Stderr != "" || r.NFDs != 0 {
@@ -120,9 +121,9 @@ func wantSame(t *testing.T, before []fusetest.Line) {
 
 // waysToSend send a signal to the program alone, or to its process group, as a terminal
 // does.
-var waysToSend = map[string]func(*fusetest.Proc, unix.Signal) error{
-	"process": (*fusetest.Proc).Signal,
-	"group":   (*fusetest.Proc).SignalGroup,
+var waysToSend = map[string]func(*helpertest.Proc, unix.Signal) error{
+	"process": (*helpertest.Proc).Signal,
+	"group":   (*helpertest.Proc).SignalGroup,
 }
 
 // A signal ends every wait for a hung daemon of the caller.
@@ -186,13 +187,13 @@ func TestSignalAfterWait(t *testing.T) {
 func TestSignalEndsLastLook(t *testing.T) {
 	for way, at := range map[string]struct {
 		call, name string
-		deny       []fusetest.Denied
+		deny       []helpertest.Denied
 	}{
 		"new API":  {"fsmount", "/file", nil},
 		"mount(2)": {"fchdir", "/dir", helpertest.NoFsopen},
 	} {
 		t.Run(way, func(t *testing.T) {
-			fusetest.NeedIntercept(t)
+			helpertest.NeedIntercept(t)
 			call, _ := asUser(t)
 			m := stickyMount(t, call)
 			call.Deny, call.Args = at.deny, []string{m.path + at.name}
@@ -209,7 +210,7 @@ func TestSignalEndsLastLook(t *testing.T) {
 
 // umount2(2) itself asks the daemon in which the mountpoint lies.
 func TestSignalEndsUnmountInside(t *testing.T) {
-	fusetest.NeedIntercept(t)
+	helpertest.NeedIntercept(t)
 	call, _ := asUser(t)
 	const others = "SRC=x TARGET=/else ROOT=/ OPTS=x-y\n"
 	writeFile(t, "/run/mount/utab", others)
@@ -234,7 +235,7 @@ func TestSignalEndsUnmountInside(t *testing.T) {
 // for the daemon in which the mountpoint lies, and a signal ends it. The mount that is
 // left has no daemon, and its owner can unmount it.
 func TestSignalEndsTakingBack(t *testing.T) {
-	fusetest.NeedIntercept(t)
+	helpertest.NeedIntercept(t)
 	call, _ := asUser(t)
 	m := stickyMount(t, call)
 	inner := m.path + "/file"
@@ -261,7 +262,7 @@ func TestSignalEndsSyncInit(t *testing.T) {
 				wantNothing(t, mountpoint)
 
 				s = startSync(t, call, mountpoint)
-				s.serve(t, fusetest.Options{HangBeforeInit: true})
+				s.serve(t, fuseserver.Options{HangBeforeInit: true})
 				s.answer(t)
 				child := s.waitCreating(t)
 				must(t, send(s.Proc, sig))
@@ -274,7 +275,7 @@ func TestSignalEndsSyncInit(t *testing.T) {
 }
 
 // redirected connects one of the program's streams with a full pipe.
-func redirected(t *testing.T, call fusetest.Call, stream int) (fusetest.Call, *os.File) {
+func redirected(t *testing.T, call helpertest.Call, stream int) (helpertest.Call, *os.File) {
 	t.Helper()
 	path := filepath.Join(fusetest.Dir(t, alice), "pipe")
 	must(t, unix.Mkfifo(path, 0o600))
@@ -294,7 +295,7 @@ func redirected(t *testing.T, call fusetest.Call, stream int) (fusetest.Call, *o
 }
 
 // waitIn waits until a program sleeps in a system call.
-func waitIn(t *testing.T, p *fusetest.Proc, name string) {
+func waitIn(t *testing.T, p *helpertest.Proc, name string) {
 	t.Helper()
 	nr, ok := testsys.SyscallNumber(name)
 	if !ok {
@@ -322,7 +323,7 @@ func TestSignalEndsWrite(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := asUser(t)
-			call.Socket = fusetest.NoSocket
+			call.Socket = helpertest.NoSocket
 			call.Args = []string{mountpoint}
 			if c.args != nil {
 				call.Args = c.args

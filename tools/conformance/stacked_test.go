@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // doorstep makes the mountpoint the root of a tmpfs that root has mounted and alice
@@ -28,12 +30,12 @@ func wantDoorstep(t *testing.T, mountpoint string) {
 
 // meanwhile runs -u, once or more often, before a system call of another run of the
 // helper.
-func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, times int, before func(fusetest.Syscall) bool) fusetest.Result {
+func meanwhile(t *testing.T, call helpertest.Call, mountpoint string, times int, before func(helpertest.Syscall) bool) helpertest.Result {
 	t.Helper()
-	fusetest.NeedIntercept(t)
+	helpertest.NeedIntercept(t)
 	other, done := unmountCall(call, mountpoint), false
 	call.InterceptFrom = "getresuid"
-	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+	call.Intercept = func(s helpertest.Syscall) helpertest.Verdict {
 		if !done && before(s) {
 			done = true
 			for range times {
@@ -42,7 +44,7 @@ func meanwhile(t *testing.T, call fusetest.Call, mountpoint string, times int, b
 				}
 			}
 		}
-		return fusetest.Continue
+		return helpertest.Continue
 	}
 	r := run(t, call)
 	if !done {
@@ -65,9 +67,9 @@ func TestUnmountTwice(t *testing.T) {
 				call.Deny = deny
 				doorstep(t, mountpoint)
 				for range own {
-					mounted(t, call, fusetest.Tree{})
+					mounted(t, call, fuseserver.Tree{})
 				}
-				r := meanwhile(t, unmountCall(call, mountpoint), mountpoint, own, func(s fusetest.Syscall) bool { return s.Name == "umount2" })
+				r := meanwhile(t, unmountCall(call, mountpoint), mountpoint, own, func(s helpertest.Syscall) bool { return s.Name == "umount2" })
 				if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to unmount "+mountpoint+": Invalid argument") {
 					t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 				}
@@ -87,7 +89,7 @@ func TestUnmountedBeforeFound(t *testing.T) {
 			doorstep(t, mountpoint)
 			call.Args = []string{"-o", "fsname=" + strings.Repeat("x", 300), mountpoint} // too long for fsconfig
 			mounted := false
-			r := meanwhile(t, call, mountpoint, 1, func(s fusetest.Syscall) bool {
+			r := meanwhile(t, call, mountpoint, 1, func(s helpertest.Syscall) bool {
 				was := mounted
 				mounted = mounted || s.Name == "mount"
 				return was
@@ -105,10 +107,10 @@ func TestUnmountedBeforeFound(t *testing.T) {
 func TestUnmountStacked(t *testing.T) {
 	call, mountpoint := asUser(t)
 	doorstep(t, mountpoint)
-	mounted(t, call, fusetest.Tree{Files: map[string][]byte{"file": nil}, Lies: map[string]fusetest.Attr{"file": {UID: alice}}})
+	mounted(t, call, fuseserver.Tree{Files: map[string][]byte{"file": nil}, Lies: map[string]fuseserver.Attr{"file": {UID: alice}}})
 	inner := call
 	inner.Args = []string{mountpoint + "/file"}
-	mounted(t, inner, fusetest.Tree{FileRoot: []byte("y")})
+	mounted(t, inner, fuseserver.Tree{FileRoot: []byte("y")})
 	wantKept(t, unmountCall(call, mountpoint), "failed to unmount "+mountpoint+": Device or resource busy", inner.Args[0])
 	wantUnmounted(t, call, inner.Args[0])
 	var dir int
@@ -148,8 +150,8 @@ func TestWatchDeadOnTop(t *testing.T) {
 // On a mount of the caller's own, a mount that is in use stays.
 func TestUnmountStackedOnOwn(t *testing.T) {
 	call, mountpoint := asUser(t)
-	mounted(t, call, fusetest.Tree{})
-	mounted(t, call, fusetest.Tree{})
+	mounted(t, call, fuseserver.Tree{})
+	mounted(t, call, fuseserver.Tree{})
 	var dir int
 	err := fusetest.AsUser(alice, alice, func() (err error) {
 		dir, err = unix.Open(mountpoint, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

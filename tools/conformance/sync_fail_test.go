@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
@@ -57,7 +58,7 @@ func TestSyncInitLimit(t *testing.T) {
 
 	patient.answer(t) // it has waited longer than both
 	patient.wantStatus(t, 0)
-	patient.server = fusetest.Serve(patient.dev, fusetest.Tree{})
+	patient.server = fuseserver.Serve(patient.dev, fuseserver.Tree{})
 	patient.wantSuccess(t)
 }
 
@@ -85,7 +86,7 @@ func TestBuiltWithC(t *testing.T) {
 
 // When the status cannot be sent, the mount is taken back.
 func TestSyncInitStatusUnsent(t *testing.T) {
-	for name, kind := range map[string]fusetest.SocketKind{"stream": fusetest.Stream, "seqpacket": fusetest.Seqpacket} {
+	for name, kind := range map[string]helpertest.SocketKind{"stream": helpertest.Stream, "seqpacket": helpertest.Seqpacket} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := syncCall(t, "auto_unmount")
 			call.Socket = kind
@@ -98,7 +99,7 @@ func TestSyncInitStatusUnsent(t *testing.T) {
 			if err := raw.Control(func(fd uintptr) { shut = unix.Shutdown(int(fd), unix.SHUT_RD) }); err != nil || shut != nil {
 				t.Fatal(err, shut)
 			}
-			s.serve(t, fusetest.Options{})
+			s.serve(t, fuseserver.Options{})
 			s.answer(t)
 			s.wantFailed(t, "failed to send the status: Broken pipe")
 		})
@@ -241,7 +242,7 @@ func TestSyncInitNotPossible(t *testing.T) {
 func TestSyncInitThenWatch(t *testing.T) {
 	call, mountpoint := syncCall(t, "auto_unmount")
 	s := startSync(t, call, mountpoint)
-	s.serve(t, fusetest.Options{})
+	s.serve(t, fuseserver.Options{})
 	s.answer(t)
 	s.wantStatus(t, 0)
 	waitIgnoring(t, s.Pid())

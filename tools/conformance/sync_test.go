@@ -14,17 +14,19 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 // The kernel mounts only when the daemon has answered INIT.
 func TestSyncInit(t *testing.T) {
-	for name, kind := range map[string]fusetest.SocketKind{"stream": fusetest.Stream, "seqpacket": fusetest.Seqpacket} {
+	for name, kind := range map[string]helpertest.SocketKind{"stream": helpertest.Stream, "seqpacket": helpertest.Seqpacket} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := syncCall(t, "fsname=sync,subtype=two")
 			call.Socket = kind
 			s := startSync(t, call, mountpoint)
-			s.serve(t, fusetest.Options{HangBeforeInit: true})
+			s.serve(t, fuseserver.Options{HangBeforeInit: true})
 			s.answer(t)
 			s.waitCreating(t)
 			wantNothing(t, mountpoint)
@@ -45,18 +47,18 @@ func TestSyncInitWithoutWaiting(t *testing.T) {
 	s := startSync(t, call, mountpoint)
 	s.answer(t)
 	s.wantStatus(t, 0)
-	s.server = fusetest.Serve(s.dev, fusetest.Tree{})
+	s.server = fuseserver.Serve(s.dev, fuseserver.Tree{})
 	s.wantSuccess(t)
 }
 
 // A caller that ends before it answers leaves nothing, also where the helper has
 // inherited the caller's end of the socket.
 func TestSyncInitClosed(t *testing.T) {
-	for name, change := range map[string]func(*fusetest.Call){
-		"stream":    func(*fusetest.Call) {},
-		"seqpacket": func(c *fusetest.Call) { c.Socket = fusetest.Seqpacket },
-		"inherited": func(c *fusetest.Call) { c.InheritPeer = true },
-		"comm-fd":   func(c *fusetest.Call) { c.NoCommEnv, c.Args = true, append([]string{"--comm-fd", "3"}, c.Args...) },
+	for name, change := range map[string]func(*helpertest.Call){
+		"stream":    func(*helpertest.Call) {},
+		"seqpacket": func(c *helpertest.Call) { c.Socket = helpertest.Seqpacket },
+		"inherited": func(c *helpertest.Call) { c.InheritPeer = true },
+		"comm-fd":   func(c *helpertest.Call) { c.NoCommEnv, c.Args = true, append([]string{"--comm-fd", "3"}, c.Args...) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := syncCall(t, "auto_unmount")
@@ -72,7 +74,7 @@ func TestSyncInitClosed(t *testing.T) {
 
 // A daemon that dies while the kernel waits for it is noticed.
 func TestSyncInitDaemonDies(t *testing.T) {
-	for name, opts := range map[string]fusetest.Options{
+	for name, opts := range map[string]fuseserver.Options{
 		"before it reads": {HangBeforeInit: true},
 		"after it reads":  {HoldInit: true},
 	} {
@@ -83,7 +85,7 @@ func TestSyncInitDaemonDies(t *testing.T) {
 			s.answer(t)
 			child := s.waitCreating(t)
 			if opts.HoldInit {
-				for deadline := time.Now().Add(fusetest.Patience); s.server.Count(fusetest.OpInit) == 0; {
+				for deadline := time.Now().Add(fusetest.Patience); s.server.Count(fuseserver.OpInit) == 0; {
 					if time.Now().After(deadline) {
 						t.Fatal("INIT was not read")
 					}
@@ -105,7 +107,7 @@ func TestSyncInitDaemonDies(t *testing.T) {
 func TestSyncInitKilled(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	s := startSync(t, call, mountpoint)
-	s.serve(t, fusetest.Options{HangBeforeInit: true})
+	s.serve(t, fuseserver.Options{HangBeforeInit: true})
 	s.answer(t)
 	child := s.waitCreating(t)
 	if err := s.Signal(unix.SIGKILL); err != nil {
@@ -139,7 +141,7 @@ func TestSyncInitSwapped(t *testing.T) {
 	if err := unix.Renameat2(unix.AT_FDCWD, parent, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE); err != nil {
 		t.Fatal(err)
 	}
-	s.serve(t, fusetest.Options{})
+	s.serve(t, fuseserver.Options{})
 	s.answer(t)
 	s.wantStatus(t, 0)
 	wantNothing(t, mountpoint)
@@ -171,15 +173,15 @@ func wantGone(t *testing.T, pid string) {
 
 // twoPhase is a helper with --sync-init that has sent the device.
 type twoPhase struct {
-	*fusetest.Proc
-	call       fusetest.Call
+	*helpertest.Proc
+	call       helpertest.Call
 	mountpoint string
 	dev        *os.File // until it is served
-	server     *fusetest.Server
+	server     *fuseserver.Server
 }
 
 // syncCall prepares a call with --sync-init.
-func syncCall(t *testing.T, options string) (fusetest.Call, string) {
+func syncCall(t *testing.T, options string) (helpertest.Call, string) {
 	t.Helper()
 	call, mountpoint := asUser(t)
 	call.Args = []string{"--sync-init", "-o", options, "--", mountpoint}
@@ -187,7 +189,7 @@ func syncCall(t *testing.T, options string) (fusetest.Call, string) {
 }
 
 // startSync runs the first phase.
-func startSync(t *testing.T, call fusetest.Call, mountpoint string) *twoPhase {
+func startSync(t *testing.T, call helpertest.Call, mountpoint string) *twoPhase {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	t.Cleanup(cancel)
@@ -211,12 +213,12 @@ func startSync(t *testing.T, call fusetest.Call, mountpoint string) *twoPhase {
 }
 
 // serve starts the daemon, which has the kernel wait for INIT if it can.
-func (s *twoPhase) serve(t *testing.T, opts fusetest.Options) {
+func (s *twoPhase) serve(t *testing.T, opts fuseserver.Options) {
 	t.Helper()
 	if err := fusetest.SyncInit(s.dev); err != nil {
 		fusetest.Skip(t, "run a kernel with FUSE_DEV_IOC_SYNC_INIT (Linux 6.18): "+err.Error())
 	}
-	s.server = fusetest.ServeOptions(s.dev, fusetest.Tree{}, opts)
+	s.server = fuseserver.ServeOptions(s.dev, fuseserver.Tree{}, opts)
 }
 
 // answer sends the byte.

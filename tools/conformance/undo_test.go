@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // waysToRead are the two ways to read the mount table, forced in turn.
-var waysToRead = map[string][]fusetest.Denied{
+var waysToRead = map[string][]helpertest.Denied{
 	"statmount": nil,
 	"mountinfo": helpertest.NoStatmount,
 }
@@ -56,14 +57,14 @@ func TestSendFailsTables(t *testing.T) {
 }
 
 // unmountCall is -u, or -u -z, by the same caller and with the same failing system calls.
-func unmountCall(call fusetest.Call, args ...string) fusetest.Call {
-	return fusetest.Call{
-		Prog: call.Prog, UID: call.UID, GID: call.GID, Dir: "/", Socket: fusetest.NoSocket,
+func unmountCall(call helpertest.Call, args ...string) helpertest.Call {
+	return helpertest.Call{
+		Prog: call.Prog, UID: call.UID, GID: call.GID, Dir: "/", Socket: helpertest.NoSocket,
 		Deny: call.Deny, Args: append([]string{"-u"}, args...),
 	}
 }
 
-func wantUnmounted(t *testing.T, call fusetest.Call, mountpoint string) {
+func wantUnmounted(t *testing.T, call helpertest.Call, mountpoint string) {
 	t.Helper()
 	if r := run(t, unmountCall(call, mountpoint)); r.Exit != 0 || r.Stderr != "" {
 		t.Errorf("unmount: exit %d, %q", r.Exit, r.Stderr)
@@ -72,7 +73,7 @@ func wantUnmounted(t *testing.T, call fusetest.Call, mountpoint string) {
 }
 
 // wantKept wants an unmount to be refused and the mounts to stay.
-func wantKept(t *testing.T, call fusetest.Call, text string, mountpoints ...string) {
+func wantKept(t *testing.T, call helpertest.Call, text string, mountpoints ...string) {
 	t.Helper()
 	if r := run(t, call); r.Exit != 1 || !strings.Contains(r.Stderr, text) {
 		t.Errorf("exit %d, %q; want 1, %q", r.Exit, r.Stderr, text)
@@ -83,11 +84,11 @@ func wantKept(t *testing.T, call fusetest.Call, text string, mountpoints ...stri
 }
 
 // mounted mounts with the helper and serves the mount.
-func mounted(t *testing.T, call fusetest.Call, tree fusetest.Tree) {
+func mounted(t *testing.T, call helpertest.Call, tree fuseserver.Tree) {
 	t.Helper()
 	r := run(t, call)
 	wantMounted(t, r, call.Args[len(call.Args)-1])
-	server := fusetest.Serve(r.Dev, tree)
+	server := fuseserver.Serve(r.Dev, tree)
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
 			t.Error(err)
@@ -104,12 +105,12 @@ func TestLazyKeepsOthers(t *testing.T) {
 			writeFile(t, "/etc/fuse.conf", "user_allow_other\n")
 			t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
 			call.Args = []string{"-o", "allow_other", outer}
-			everybody := map[string]fusetest.Attr{"file": {Mode: unix.S_IFREG | 0o666}}
-			mounted(t, call, fusetest.Tree{Files: map[string][]byte{"file": []byte("x")}, Lies: everybody})
+			everybody := map[string]fuseserver.Attr{"file": {Mode: unix.S_IFREG | 0o666}}
+			mounted(t, call, fuseserver.Tree{Files: map[string][]byte{"file": []byte("x")}, Lies: everybody})
 			inner := filepath.Join(outer, "file")
 			other := call
 			other.UID, other.GID, other.Args = bob, bob, []string{inner}
-			mounted(t, other, fusetest.Tree{FileRoot: []byte("y")})
+			mounted(t, other, fuseserver.Tree{FileRoot: []byte("y")})
 
 			wantKept(t, unmountCall(call, "-z", outer), "a mount of type fuse that is not yours lies inside", outer, inner)
 			wantKept(t, unmountCall(call, outer), "Device or resource busy", outer, inner)
@@ -130,10 +131,10 @@ func TestLazyTakesOwn(t *testing.T) {
 		t.Run(read, func(t *testing.T) {
 			call, outer := asUser(t)
 			call.Deny = deny
-			mounted(t, call, fusetest.Tree{Files: map[string][]byte{"file": nil}, Lies: map[string]fusetest.Attr{"file": {UID: alice}}})
+			mounted(t, call, fuseserver.Tree{Files: map[string][]byte{"file": nil}, Lies: map[string]fuseserver.Attr{"file": {UID: alice}}})
 			inner := call
 			inner.Args = []string{filepath.Join(outer, "file")}
-			mounted(t, inner, fusetest.Tree{FileRoot: []byte("y")})
+			mounted(t, inner, fuseserver.Tree{FileRoot: []byte("y")})
 			if r := run(t, unmountCall(call, "-z", outer)); r.Exit != 0 || r.Stderr != "" {
 				t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 			}
@@ -150,7 +151,7 @@ func TestBindSurvives(t *testing.T) {
 			call, first := asUser(t)
 			call.Deny = deny
 			second := fusetest.Dir(t, alice)
-			mounted(t, call, fusetest.Tree{})
+			mounted(t, call, fuseserver.Tree{})
 			if err := unix.Mount(first, second, "", unix.MS_BIND, ""); err != nil {
 				t.Fatal(err)
 			}
@@ -183,7 +184,7 @@ func TestParentRenamed(t *testing.T) {
 			was, now := filepath.Join(before, "m"), filepath.Join(after, "m")
 			makeOwned(t, before, was)
 			call.Args = []string{was}
-			mounted(t, call, fusetest.Tree{})
+			mounted(t, call, fuseserver.Tree{})
 			mustRename(t, before, after)
 			wantKept(t, unmountCall(call, was), "bad mount point "+was+": No such file or directory", now)
 			makeOwned(t, before)

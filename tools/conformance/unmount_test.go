@@ -15,6 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // holder starts a user's shell that runs a command and then waits for the test's end.
@@ -49,7 +51,7 @@ func holder(t *testing.T, uid uint32, script string) (pid int) {
 
 // wantBusy wants -u to fail with a hint that has some words and lacks others, and that
 // no daemon was asked for.
-func wantBusy(t *testing.T, call fusetest.Call, mountpoint string, s *fusetest.Server, has, lacks string) {
+func wantBusy(t *testing.T, call helpertest.Call, mountpoint string, s *fuseserver.Server, has, lacks string) {
 	t.Helper()
 	before := len(s.Asked())
 	r := look(t, call, "-u", mountpoint)
@@ -163,10 +165,10 @@ echo there && read -r x`
 // the profile. A kernel without AppArmor needs a false /proc for this test.
 func TestProfileHint(t *testing.T) {
 	call, mountpoint := asUser(t)
-	refused := func(profile string) fusetest.Result {
+	refused := func(profile string) helpertest.Result {
 		pid := holder(t, 0, `exec unshare -m --propagation private sh -c '`+falseProc+`' sh "`+profile+`"`)
 		inside := call
-		inside.Prog, inside.KeepRoot, inside.Deny = "/usr/bin/nsenter", true, fusetest.Deny(unix.EACCES, "fsopen", "mount")
+		inside.Prog, inside.KeepRoot, inside.Deny = "/usr/bin/nsenter", true, helpertest.Deny(unix.EACCES, "fsopen", "mount")
 		inside.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 		inside.Args = []string{
 			fmt.Sprintf("--mount=/proc/%d/ns/mnt", pid),
@@ -189,9 +191,9 @@ func TestProfileHint(t *testing.T) {
 // The owner of a dead or hung mount can also unmount it by . and .. from inside of it.
 // With default_permissions the kernel would ask the daemon to resolve these.
 func TestUnmountFromInside(t *testing.T) {
-	for state, end := range map[string]func(*fusetest.Server) error{
-		"dead": (*fusetest.Server).Close,
-		"hung": func(s *fusetest.Server) error { s.Hang(); return nil },
+	for state, end := range map[string]func(*fuseserver.Server) error{
+		"dead": (*fuseserver.Server).Close,
+		"hung": func(s *fuseserver.Server) error { s.Hang(); return nil },
 	} {
 		paths := []string{".", "../NAME", "PATH/.", "./", "./.", "../NAME/.", "PATH/./", "./../NAME//"}
 		for _, path := range paths[:rounds(len(paths))] {
@@ -200,7 +202,7 @@ func TestUnmountFromInside(t *testing.T) {
 				call.Args = []string{"-o", "default_permissions", mountpoint}
 				r := run(t, call)
 				wantMounted(t, r, mountpoint)
-				server := fusetest.Serve(r.Dev, fusetest.Tree{})
+				server := fuseserver.Serve(r.Dev, fuseserver.Tree{})
 				t.Cleanup(func() { _ = server.Close() }) // dead in half of the cases
 				<-server.Ready()
 				rescue := time.AfterFunc(10*time.Second, func() { _ = server.Close() }) // nothing else would end the wait

@@ -12,15 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // watched is a mount whose helper has stayed as its watcher.
 type watched struct {
-	*fusetest.Proc
-	call       fusetest.Call
+	*helpertest.Proc
+	call       helpertest.Call
 	mountpoint string
-	server     *fusetest.Server
+	server     *fuseserver.Server
 }
 
 // watch mounts with auto_unmount and serves the mount.
@@ -34,7 +35,7 @@ func watch(t *testing.T) *watched {
 	return startWatch(t, call, mountpoint)
 }
 
-func startWatch(t *testing.T, call fusetest.Call, mountpoint string) *watched {
+func startWatch(t *testing.T, call helpertest.Call, mountpoint string) *watched {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	t.Cleanup(cancel)
@@ -46,7 +47,7 @@ func startWatch(t *testing.T, call fusetest.Call, mountpoint string) *watched {
 	if err != nil || got.Dev == nil {
 		t.Fatalf("%+v, %v: %s", got, err, p.Wait().Stderr)
 	}
-	w := &watched{Proc: p, call: call, mountpoint: mountpoint, server: fusetest.Serve(got.Dev, fusetest.Tree{})}
+	w := &watched{Proc: p, call: call, mountpoint: mountpoint, server: fuseserver.Serve(got.Dev, fuseserver.Tree{})}
 	t.Cleanup(func() { _ = w.server.Close() }) // most tests have killed it
 	return w
 }
@@ -204,7 +205,7 @@ func TestWatchNonblockingStream(t *testing.T) {
 }
 
 // wantCleanedUp kills the daemon of a watcher, which must unmount and succeed.
-func wantCleanedUp(t *testing.T, watcher *fusetest.Proc, server *fusetest.Server, mountpoint string) {
+func wantCleanedUp(t *testing.T, watcher *helpertest.Proc, server *fuseserver.Server, mountpoint string) {
 	t.Helper()
 	waitIgnoring(t, watcher.Pid())
 	must(t, server.Close(), watcher.CloseSocket())
@@ -224,7 +225,7 @@ func TestWatchAlone(t *testing.T) {
 	first.Args = []string{mountpoint}
 	r := run(t, first)
 	wantMounted(t, r, mountpoint)
-	server := fusetest.Serve(r.Dev, fusetest.Tree{})
+	server := fuseserver.Serve(r.Dev, fuseserver.Tree{})
 	wantCleanedUp(t, helpertest.Start(t, call), server, mountpoint)
 }
 
@@ -269,7 +270,7 @@ func TestWatchAloneTables(t *testing.T) {
 	first.Args = []string{"-o", "x-a", mountpoint}
 	r := run(t, first)
 	wantMounted(t, r, mountpoint)
-	server := fusetest.Serve(r.Dev, fusetest.Tree{})
+	server := fuseserver.Serve(r.Dev, fuseserver.Tree{})
 	call.Args = []string{"--auto-unmount", mountpoint}
 	wantCleanedUp(t, helpertest.Start(t, call), server, mountpoint)
 	if text := helpertest.ReadFile(t, "/run/mount/utab"); text != "" {

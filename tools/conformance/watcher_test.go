@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
@@ -144,7 +145,7 @@ func TestWatchTwice(t *testing.T) {
 		if err := second.CloseSocket(); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(fusetest.Patience); w.server.Count(fusetest.OpGetattr) < 2; {
+		for deadline := time.Now().Add(fusetest.Patience); w.server.Count(fuseserver.OpGetattr) < 2; {
 			if time.Now().After(deadline) {
 				t.Fatal("not both of them ask")
 			}

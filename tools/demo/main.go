@@ -21,6 +21,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // unprivileged is the uid of an ordinary user. It needs no name.
@@ -42,8 +44,8 @@ func main() {
 // show is one run of the demo.
 type show struct {
 	uid       uint32
-	call      fusetest.Call // of the helper
-	fusectl   string        // empty if there is none
+	call      helpertest.Call // of the helper
+	fusectl   string          // empty if there is none
 	dir, file string
 	step      int
 }
@@ -75,7 +77,7 @@ func demo(helper, fusectl string) (err error) {
 	}
 	defer func() { err = errors.Join(err, removeDir()) }()
 	s.dir, s.file = dir, filepath.Join(dir, "hello.txt")
-	s.call = fusetest.Call{Prog: program, UID: s.uid, GID: s.uid, KeepRoot: s.uid == 0, Dir: "/"}
+	s.call = helpertest.Call{Prog: program, UID: s.uid, GID: s.uid, KeepRoot: s.uid == 0, Dir: "/"}
 	fmt.Printf("All commands are run by %s.\n\n", actor)
 	return s.run()
 }
@@ -93,14 +95,14 @@ func (s *show) run() error {
 	defer cancel()
 
 	s.title("Mount. The program that serves the files (the daemon) runs")
-	mount, err := s.helper(ctx, fusetest.Stream, "-o", "ro,fsname=demo,subtype=hello", "--", s.dir)
+	mount, err := s.helper(ctx, helpertest.Stream, "-o", "ro,fsname=demo,subtype=hello", "--", s.dir)
 	if err != nil {
 		return err
 	}
 	if mount.Dev == nil {
 		return errors.New("fusermount3 sent no descriptor")
 	}
-	daemon := fusetest.Serve(mount.Dev, fusetest.Tree{Files: map[string][]byte{
+	daemon := fuseserver.Serve(mount.Dev, fuseserver.Tree{Files: map[string][]byte{
 		"hello.txt": []byte("Hello! No disk holds this text: the daemon makes it up.\n"),
 	}})
 	defer daemon.Close() // its error is that of the kill below
@@ -134,7 +136,7 @@ func (s *show) run() error {
 	}
 
 	s.title("Unmount. This works for a dead file system, too:")
-	if _, err := s.helper(ctx, fusetest.NoSocket, "-u", s.dir); err != nil {
+	if _, err := s.helper(ctx, helpertest.NoSocket, "-u", s.dir); err != nil {
 		return err
 	}
 	if _, found, err := fusetest.TopMount(s.dir); err != nil || found {
@@ -150,7 +152,7 @@ func (s *show) title(text string) {
 }
 
 // helper runs fusermount3.
-func (s *show) helper(ctx context.Context, socket fusetest.SocketKind, args ...string) (fusetest.Result, error) {
+func (s *show) helper(ctx context.Context, socket helpertest.SocketKind, args ...string) (helpertest.Result, error) {
 	fmt.Printf("   $ fusermount3 %s\n", strings.Join(args, " "))
 	s.call.Args, s.call.Socket = args, socket
 	result := s.call.Run(ctx)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 func TestMain(m *testing.M) { os.Exit(fusetest.RunTests(m)) }
@@ -176,14 +177,14 @@ func TestMountpointsUnasked(t *testing.T) {
 }
 
 // asked counts the requests to the daemons.
-func asked(servers []*fusetest.Server) (n int) {
+func asked(servers []*fuseserver.Server) (n int) {
 	for _, server := range servers {
 		n += len(server.Asked())
 	}
 	return n
 }
 
-func unasked(t *testing.T, servers []*fusetest.Server, before int) {
+func unasked(t *testing.T, servers []*fuseserver.Server, before int) {
 	t.Helper()
 	if after := asked(servers); after != before {
 		t.Errorf("the daemons were asked %d times", after-before)
@@ -192,7 +193,7 @@ func unasked(t *testing.T, servers []*fusetest.Server, before int) {
 
 // mountAll makes a home directory with mountpoints in it, one of them another user's
 // where the tests have several users.
-func mountAll(t *testing.T) (home string, servers []*fusetest.Server) {
+func mountAll(t *testing.T) (home string, servers []*fuseserver.Server) {
 	t.Helper()
 	fusetest.NeedDevice(t)
 	home = fusetest.Dir(t, user())
@@ -205,13 +206,13 @@ func mountAll(t *testing.T) (home string, servers []*fusetest.Server) {
 	return home, servers
 }
 
-func mount(t *testing.T, dir string, uid uint32) *fusetest.Server {
+func mount(t *testing.T, dir string, uid uint32) *fuseserver.Server {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	options := fusetest.MountOptions{UID: uid, GID: uid, Source: "a - fuse x", Subtype: "s t"}
-	server, err := fusetest.Mount(dir, fusetest.Tree{}, options)
+	options := fuseserver.MountOptions{UID: uid, GID: uid, Source: "a - fuse x", Subtype: "s t"}
+	server, err := fuseserver.Mount(dir, fuseserver.Tree{}, options)
 	if err != nil {
 		t.Fatal(err)
 	}

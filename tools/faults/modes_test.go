@@ -18,16 +18,16 @@ type mode struct {
 	name    string
 	args    []string // before the mountpoint
 	alone   bool     // there is no mountpoint
-	call    fusetest.Call
-	file    bool                                 // the mountpoint is a regular file
-	closed  bool                                 // alice has no write permission on it
-	utab    bool                                 // libmount's table exists
-	mtab    bool                                 // /etc/mtab is a regular file
-	mounted bool                                 // alice has a mount before
-	dead    bool                                 // its daemon has died
-	fusectl bool                                 // the control file system of FUSE is mounted
-	talk    func(r *run, p *fusetest.Proc) error // the caller's part, while the helper runs
-	silent  bool                                 // alice's daemon does not answer
+	call    helpertest.Call
+	file    bool                                   // the mountpoint is a regular file
+	closed  bool                                   // alice has no write permission on it
+	utab    bool                                   // libmount's table exists
+	mtab    bool                                   // /etc/mtab is a regular file
+	mounted bool                                   // alice has a mount before
+	dead    bool                                   // its daemon has died
+	fusectl bool                                   // the control file system of FUSE is mounted
+	talk    func(r *run, p *helpertest.Proc) error // the caller's part, while the helper runs
+	silent  bool                                   // alice's daemon does not answer
 	goal    goal
 
 	// whole tries every call from the first one on, with every error. The other modes
@@ -49,18 +49,18 @@ const (
 	fails                // an error, and no mount
 )
 
-func with(deny ...[]fusetest.Denied) fusetest.Call {
-	return fusetest.Call{Deny: slices.Concat(deny...)}
+func with(deny ...[]helpertest.Denied) helpertest.Call {
+	return helpertest.Call{Deny: slices.Concat(deny...)}
 }
 
 // alone is a call without a socket, as from a shell.
-func alone(deny ...[]fusetest.Denied) fusetest.Call {
-	return fusetest.Call{Socket: fusetest.NoSocket, Deny: slices.Concat(deny...)}
+func alone(deny ...[]helpertest.Denied) helpertest.Call {
+	return helpertest.Call{Socket: helpertest.NoSocket, Deny: slices.Concat(deny...)}
 }
 
 // deaf is a call whose caller has closed the socket.
-func deaf(deny ...[]fusetest.Denied) fusetest.Call {
-	return fusetest.Call{HangUp: true, Deny: slices.Concat(deny...)}
+func deaf(deny ...[]helpertest.Denied) helpertest.Call {
+	return helpertest.Call{HangUp: true, Deny: slices.Concat(deny...)}
 }
 
 var (
@@ -132,7 +132,7 @@ func (r *run) device() **os.File {
 // no error here.
 
 // answer serves the device of sync-init, reports that, and receives the result.
-func answer(r *run, p *fusetest.Proc) error {
+func answer(r *run, p *helpertest.Proc) error {
 	if err := r.receive(p); err != nil || r.dev == nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func answer(r *run, p *fusetest.Proc) error {
 
 // giveUp has a daemon that does not answer INIT, and closes the socket while the kernel
 // waits for it.
-func giveUp(r *run, p *fusetest.Proc) error {
+func giveUp(r *run, p *helpertest.Proc) error {
 	if err := r.receive(p); err != nil || r.dev == nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func needSilence(t *testing.T) {
 }
 
 // die closes all that a daemon holds, as when it is killed.
-func die(r *run, p *fusetest.Proc) error {
+func die(r *run, p *helpertest.Proc) error {
 	if !r.world.mode.mounted {
 		if err := r.receive(p); err != nil {
 			return err
@@ -183,7 +183,7 @@ func die(r *run, p *fusetest.Proc) error {
 	return errors.Join(shut(r.device()), p.CloseSocket())
 }
 
-func answerAndDie(r *run, p *fusetest.Proc) error {
+func answerAndDie(r *run, p *helpertest.Proc) error {
 	if err := answer(r, p); err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func shut(dev **os.File) error {
 }
 
 // receive takes the next message from the socket.
-func (r *run) receive(p *fusetest.Proc) error {
+func (r *run) receive(p *helpertest.Proc) error {
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if errors.Is(err, unix.ECONNRESET) { // the helper ended with unread data
 		return nil
@@ -210,7 +210,7 @@ func (r *run) receive(p *fusetest.Proc) error {
 	return err
 }
 
-func (r *run) take(got fusetest.Received) {
+func (r *run) take(got helpertest.Received) {
 	r.nfds += got.NFDs
 	r.bytes = append(r.bytes, got.Bytes...)
 	if got.Dev != nil {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // spot is one system call of a mode: the nth of its name, from 1, in the helper or in
@@ -31,7 +32,7 @@ func (s spot) String() string {
 // fault is what happens to the helper at one spot.
 type fault struct {
 	name   string
-	does   fusetest.Verdict
+	does   helpertest.Verdict
 	errno  unix.Errno
 	signal unix.Signal // sent before the call, which is carried out if the process survives
 	kills  bool        // the helper is killed
@@ -58,7 +59,7 @@ type run struct {
 	dev    *os.File // received
 	nfds   int
 	bytes  []byte
-	result fusetest.Result
+	result helpertest.Result
 	script error // a failure of the test
 }
 
@@ -84,7 +85,7 @@ func (w *world) do(at spot, f *fault) *run {
 	return r
 }
 
-func (r *run) call() fusetest.Call {
+func (r *run) call() helpertest.Call {
 	m := r.world.mode
 	call := r.world.call(m.args...)
 	if m.alone {
@@ -100,12 +101,12 @@ func (r *run) call() fusetest.Call {
 }
 
 // call is alice's call of the helper.
-func (w *world) call(args ...string) fusetest.Call {
-	return fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(slices.Clone(args), w.m)}
+func (w *world) call(args ...string) helpertest.Call {
+	return helpertest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(slices.Clone(args), w.m)}
 }
 
 // decide is asked before each system call.
-func (r *run) decide(s fusetest.Syscall) fusetest.Verdict {
+func (r *run) decide(s helpertest.Syscall) helpertest.Verdict {
 	now := spot{child: s.Child, name: s.Name}
 	r.counts[now]++
 	now.nth = r.counts[spot{child: s.Child, name: s.Name}]
@@ -118,7 +119,7 @@ func (r *run) decide(s fusetest.Syscall) fusetest.Verdict {
 		r.note(s)
 	}
 	if r.fault == nil || r.hit || now != r.at {
-		return fusetest.Continue
+		return helpertest.Continue
 	}
 	r.hit = true
 	r.send(s.PID)
@@ -145,7 +146,7 @@ func (r *run) signalled() bool {
 }
 
 // note records how far the helper has come, and its privileges.
-func (r *run) note(s fusetest.Syscall) {
+func (r *run) note(s helpertest.Syscall) {
 	r.pid = s.PID
 	r.waiting = r.waiting || r.world.mode.goal == watches && s.Name == "ppoll" && r.counts[spot{name: "dup3"}] > 0
 	r.confined = r.confined || s.Name == "seccomp"
@@ -163,7 +164,7 @@ var bracketed = []string{
 }
 
 // checkPrivileges records a privilege that should be gone.
-func (r *run) checkPrivileges(s fusetest.Syscall) {
+func (r *run) checkPrivileges(s helpertest.Syscall) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
 	if err != nil {
 		r.blind = err

@@ -154,7 +154,7 @@ var loops = []string{"rt_sigaction", "prctl"}
 func TestFail(t *testing.T) {
 	sweep(t, func(m mode, i int, at spot) (faults []fault) {
 		for _, errno := range errorsFor(m, i, at) {
-			faults = append(faults, fault{name: unix.ErrnoName(errno), does: fusetest.Fail(errno), errno: errno})
+			faults = append(faults, fault{name: unix.ErrnoName(errno), does: helpertest.Fail(errno), errno: errno})
 		}
 		return faults
 	})
@@ -199,11 +199,11 @@ func TestKill(t *testing.T) {
 	sweep(t, func(_ mode, _ int, at spot) []fault {
 		if at.child {
 			return []fault{
-				{name: "SIGKILL", does: fusetest.Kill},
+				{name: "SIGKILL", does: helpertest.Kill},
 				{name: "SIGKILL of the parent", parent: true, kills: true},
 			}
 		}
-		return []fault{{name: "SIGKILL", does: fusetest.Kill, kills: true}}
+		return []fault{{name: "SIGKILL", does: helpertest.Kill, kills: true}}
 	})
 }
 

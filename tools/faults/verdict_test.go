@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
 // verdict is the result of a run, and what is wrong with it.
@@ -274,7 +275,7 @@ func (v *verdict) served() bool {
 	}
 	request := make([]byte, 1<<16)
 	n, err := unix.Read(int(v.dev.Fd()), request)
-	return err == nil && n > 8 && fusetest.Opcode(binary.NativeEndian.Uint32(request[4:])) == fusetest.OpInit
+	return err == nil && n > 8 && fuseserver.Opcode(binary.NativeEndian.Uint32(request[4:])) == fuseserver.OpInit
 }
 
 // restarted are calls that a signal may interrupt, as their manual pages say. The helper

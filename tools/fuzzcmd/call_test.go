@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // kind is what a call is meant to do.
@@ -22,7 +22,7 @@ const (
 
 // call is one run of the helper, and what must be true of it.
 type call struct {
-	fusetest.Call
+	helpertest.Call
 	kind   kind
 	target target
 	want   wanted
@@ -50,8 +50,8 @@ func (c *call) String() string {
 	}
 	for name, on := range map[string]bool{
 		"stdin is the socket": c.CommStdin, "hung up": c.HangUp, "full": c.Prefill, "in alice's home": c.Dir != "/", "sure": c.sure,
-		"odd umask": c.Umask != nil, "no socket": c.Socket == fusetest.NoSocket, "strange socket": c.Comm != nil,
-		"seqpacket": c.Socket == fusetest.Seqpacket, "datagrams": c.Socket == fusetest.Dgram, "peer " + c.peer.name: c.sync,
+		"odd umask": c.Umask != nil, "no socket": c.Socket == helpertest.NoSocket, "strange socket": c.Comm != nil,
+		"seqpacket": c.Socket == helpertest.Seqpacket, "datagrams": c.Socket == helpertest.Dgram, "peer " + c.peer.name: c.sync,
 		fmt.Sprintf("socket %d", c.CommFD): c.CommFD != 0,
 	} {
 		if on {
@@ -167,7 +167,7 @@ func (c *call) arrange(e *entropy, list string) {
 
 func (w *world) unmountCall(c *call, e *entropy) {
 	c.kind = unmount
-	c.Socket = fusetest.NoSocket
+	c.Socket = helpertest.NoSocket
 	w.aim(c, w.target(e))
 	switch { // mostly something that is mounted
 	case e.odd(2):

@@ -11,12 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // result is the result of a call. One that stays as a watcher has not ended yet, and
 // counts as a success.
 type result struct {
-	fusetest.Result
+	helpertest.Result
 	watching bool
 	status   []byte // of sync-init
 }
@@ -46,7 +48,7 @@ func (w *world) run(c *call) result {
 		w.Fatal(err)
 	}
 	var r result
-	if c.sync && p.Socket() != nil && c.Socket != fusetest.Dgram {
+	if c.sync && p.Socket() != nil && c.Socket != helpertest.Dgram {
 		w.handshake(c, p, &r)
 	}
 	r.watching = w.settle(c, p, ctx)
@@ -75,13 +77,13 @@ func (w *world) run(c *call) result {
 		}
 		r.add(got)
 	}
-	reused := slices.ContainsFunc(c.Deny, func(d fusetest.Denied) bool { return d.Name == "statmount" })
+	reused := slices.ContainsFunc(c.Deny, func(d helpertest.Denied) bool { return d.Name == "statmount" })
 	w.watchers = append(w.watchers, &watcher{Proc: p, cancel: cancel, path: c.target.path, broken: c.broken, reused: reused})
 	return r
 }
 
 // add adds what was received earlier.
-func (r *result) add(got fusetest.Received) {
+func (r *result) add(got helpertest.Received) {
 	if got.Dev != nil {
 		r.Dev = got.Dev
 	}
@@ -91,7 +93,7 @@ func (r *result) add(got fusetest.Received) {
 }
 
 // settle waits until the program has ended, or stays as a watcher.
-func (w *world) settle(c *call, p *fusetest.Proc, ctx context.Context) (watching bool) {
+func (w *world) settle(c *call, p *helpertest.Proc, ctx context.Context) (watching bool) {
 	w.Helper()
 	for {
 		select {
@@ -108,7 +110,7 @@ func (w *world) settle(c *call, p *fusetest.Proc, ctx context.Context) (watching
 }
 
 // handshake is the caller's part of --sync-init.
-func (w *world) handshake(c *call, p *fusetest.Proc, r *result) {
+func (w *world) handshake(c *call, p *helpertest.Proc, r *result) {
 	w.Helper()
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	for err == nil && c.Prefill && got.NFDs == 0 && !got.EOF {
@@ -134,7 +136,7 @@ func (w *world) handshake(c *call, p *fusetest.Proc, r *result) {
 }
 
 // prepare is what the caller does with the device before the answer.
-func (w *world) prepare(c *call, p *fusetest.Proc, r *result) {
+func (w *world) prepare(c *call, p *helpertest.Proc, r *result) {
 	w.Helper()
 	switch {
 	case c.peer.die:
@@ -142,11 +144,11 @@ func (w *world) prepare(c *call, p *fusetest.Proc, r *result) {
 		r.Dev = nil
 	case c.peer.serve:
 		w.check(fusetest.SyncInit(r.Dev))
-		var tree fusetest.Tree
+		var tree fuseserver.Tree
 		if c.target.path == w.at("f") {
 			tree.FileRoot = []byte("content")
 		}
-		server := fusetest.Serve(r.Dev, tree)
+		server := fuseserver.Serve(r.Dev, tree)
 		w.Cleanup(func() { _ = server.Close() }) // the device may have been aborted
 		r.Dev = nil
 	case c.peer.shut:

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // surround chooses the environment, descriptors, limits and masks of a call.
@@ -18,7 +19,7 @@ func (c *call) surround(e *entropy) {
 	if e.odd(4) {
 		c.environment(e)
 	}
-	if e.odd(4) && c.Socket != fusetest.NoSocket {
+	if e.odd(4) && c.Socket != helpertest.NoSocket {
 		c.comm(e)
 	}
 	if e.odd(8) {
@@ -71,7 +72,7 @@ func (c *call) environment(e *entropy) {
 func (c *call) comm(e *entropy) {
 	switch e.below(10) {
 	case 0, 1, 2:
-		c.Socket = fusetest.Seqpacket
+		c.Socket = helpertest.Seqpacket
 	case 3:
 		c.CommFD = one(e, 5, 17, 100)
 		if c.NoCommEnv { // named on the command line
@@ -103,8 +104,8 @@ func (c *call) comm(e *entropy) {
 // strangeComm replaces the socket by something else.
 func (c *call) strangeComm(e *entropy) {
 	c.sure = false
-	c.Socket = one(e, fusetest.Dgram, fusetest.NoSocket)
-	if c.Socket == fusetest.NoSocket {
+	c.Socket = one(e, helpertest.Dgram, helpertest.NoSocket)
+	if c.Socket == helpertest.NoSocket {
 		c.Comm = strange(e)
 	}
 }
@@ -112,21 +113,21 @@ func (c *call) strangeComm(e *entropy) {
 func (c *call) limits(e *entropy) {
 	const k, m = 1 << 10, 1 << 20
 	type limit struct {
-		fusetest.Rlimit
+		helpertest.Rlimit
 		sure, early bool
 	}
 	l := one(e,
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_FSIZE}, true, false},
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_NPROC}, !c.sync, false}, // see threadless
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_CORE}, true, false},
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_MEMLOCK}, true, false},
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_SIGPENDING}, true, false},
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_STACK, Value: 256 * k}, true, false},
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_NOFILE, Value: uint64(4 + e.below(12))}, false, true},
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_AS, Value: uint64(4+e.below(200)) * m}, false, true},
-		limit{fusetest.Rlimit{Resource: unix.RLIMIT_DATA, Value: uint64(e.below(64)) * m}, false, true},
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_FSIZE}, true, false},
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_NPROC}, !c.sync, false}, // see threadless
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_CORE}, true, false},
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_MEMLOCK}, true, false},
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_SIGPENDING}, true, false},
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_STACK, Value: 256 * k}, true, false},
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_NOFILE, Value: uint64(4 + e.below(12))}, false, true},
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_AS, Value: uint64(4+e.below(200)) * m}, false, true},
+		limit{helpertest.Rlimit{Resource: unix.RLIMIT_DATA, Value: uint64(e.below(64)) * m}, false, true},
 	)
-	c.Rlimits = []fusetest.Rlimit{l.Rlimit}
+	c.Rlimits = []helpertest.Rlimit{l.Rlimit}
 	c.sure, c.early = c.sure && l.sure, c.early || l.early
 }
 
@@ -140,14 +141,14 @@ func (c *call) threadless() bool {
 func (c *call) deny(e *entropy) {
 	if !e.odd(2) { // the helper has a fallback
 		c.Deny = one(e,
-			fusetest.Deny(unix.ENOSYS, "fsopen"), fusetest.Deny(unix.EPERM, "fsopen", "fsmount"), fusetest.Deny(unix.EACCES, "move_mount"),
-			fusetest.Deny(unix.ENOSYS, "statmount", "listmount"), fusetest.Deny(unix.ENOSYS, "faccessat2"),
-			fusetest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"), fusetest.Deny(unix.EPERM, "statmount"))
+			helpertest.Deny(unix.ENOSYS, "fsopen"), helpertest.Deny(unix.EPERM, "fsopen", "fsmount"), helpertest.Deny(unix.EACCES, "move_mount"),
+			helpertest.Deny(unix.ENOSYS, "statmount", "listmount"), helpertest.Deny(unix.ENOSYS, "faccessat2"),
+			helpertest.Deny(unix.ENOSYS, "fsopen", "statmount", "listmount"), helpertest.Deny(unix.EPERM, "statmount"))
 		c.sure = c.sure && !c.sync
 		return
 	}
 	c.sure, c.broken = false, true
-	c.Deny = fusetest.Deny(one(e, unix.EPERM, unix.ENOSYS, unix.ENOMEM, unix.EIO, unix.EAGAIN), one(e,
+	c.Deny = helpertest.Deny(one(e, unix.EPERM, unix.ENOSYS, unix.ENOMEM, unix.EIO, unix.EAGAIN), one(e,
 		"fsopen", "fsconfig", "fsmount", "move_mount", "mount", "umount2", "statx", "sendmsg", "name_to_handle_at", "flock",
 		"fchdir", "prctl", "capset", "capget", "setresuid", "setresgid", "setsid", "unlinkat", "fsync", "readlinkat", "write", "openat"))
 }

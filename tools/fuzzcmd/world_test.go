@@ -234,7 +234,7 @@ func removeRests() error {
 
 // watcher is a call that stays.
 type watcher struct {
-	*fusetest.Proc
+	*helpertest.Proc
 	cancel context.CancelFunc
 	path   string // of the mount
 	line   fusetest.Line
@@ -282,8 +282,8 @@ func (w *world) unmountMine() {
 	w.Helper()
 	for l, found := w.reachable(); found; l, found = w.reachable() {
 		c := &call{kind: unmount, target: target{path: l.Mountpoint}, lazy: true, sure: true}
-		c.Call = fusetest.Call{
-			Prog: w.program(), UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket,
+		c.Call = helpertest.Call{
+			Prog: w.program(), UID: alice, GID: alice, Dir: "/", Socket: helpertest.NoSocket,
 			Args: []string{"-u", "-z", "--", l.Mountpoint},
 		}
 		w.judge(c, w.run(c))

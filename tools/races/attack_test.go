@@ -62,7 +62,7 @@ func swap(l lure, c component, elsewhere bool) attack {
 func helperRun(w *world, args ...string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), fusetest.Patience)
 	defer cancel()
-	r := fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Args: append(args, w.m)}.Run(ctx)
+	r := helpertest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Socket: helpertest.NoSocket, Args: append(args, w.m)}.Run(ctx)
 	if r.Err == nil && r.Exit != 0 {
 		return unix.EPERM
 	}
@@ -190,39 +190,39 @@ func (l lure) place(w *world, c component) (a, b string, err error) {
 type mode struct {
 	name     string
 	args     []string // before the mountpoint
-	call     fusetest.Call
-	from     string                       // the call from which on attacks are tried
-	mount    bool                         // alice has a mount before
-	dead     bool                         // its daemon is dead
-	fails    bool                         // the helper exits 1
-	byName   bool                         // it has to unmount by a name
-	onlyLast bool                         // it is like another mode: one component is enough
-	talk     func(p *fusetest.Proc) error // the caller's part, while the helper runs
+	call     helpertest.Call
+	from     string                         // the call from which on attacks are tried
+	mount    bool                           // alice has a mount before
+	dead     bool                           // its daemon is dead
+	fails    bool                           // the helper exits 1
+	byName   bool                           // it has to unmount by a name
+	onlyLast bool                           // it is like another mode: one component is enough
+	talk     func(p *helpertest.Proc) error // the caller's part, while the helper runs
 }
 
 // tooLong is an option with which any caller has the helper use mount(2).
 var tooLong = "fsname=" + strings.Repeat("x", 300)
 
-var noSocket = fusetest.Call{Socket: fusetest.NoSocket}
+var noSocket = helpertest.Call{Socket: helpertest.NoSocket}
 
 var modes = []mode{
 	{name: "mount"},
 	{name: "mount by mount(2)", args: []string{"-o", tooLong}},
-	{name: "mount by mount(2), table as text", onlyLast: true, call: fusetest.Call{Deny: slices.Concat(helpertest.NoFsopen, helpertest.NoStatmount)}},
-	{name: "failed send", call: fusetest.Call{HangUp: true}, fails: true},
-	{name: "failed send, mount(2)", onlyLast: true, args: []string{"-o", tooLong}, call: fusetest.Call{HangUp: true}, fails: true},
+	{name: "mount by mount(2), table as text", onlyLast: true, call: helpertest.Call{Deny: slices.Concat(helpertest.NoFsopen, helpertest.NoStatmount)}},
+	{name: "failed send", call: helpertest.Call{HangUp: true}, fails: true},
+	{name: "failed send, mount(2)", onlyLast: true, args: []string{"-o", tooLong}, call: helpertest.Call{HangUp: true}, fails: true},
 	{name: "sync-init", args: []string{"--sync-init"}, talk: answer},
 	{name: "-u", args: []string{"-u"}, call: noSocket, mount: true, byName: true},
-	{name: "-u, table as text", onlyLast: true, args: []string{"-u"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: helpertest.NoStatmount}, mount: true, byName: true},
+	{name: "-u, table as text", onlyLast: true, args: []string{"-u"}, call: helpertest.Call{Socket: helpertest.NoSocket, Deny: helpertest.NoStatmount}, mount: true, byName: true},
 	{name: "-u -z", args: []string{"-u", "-z"}, call: noSocket, mount: true},
-	{name: "-u -z, table as text", onlyLast: true, args: []string{"-u", "-z"}, call: fusetest.Call{Socket: fusetest.NoSocket, Deny: helpertest.NoStatmount}, mount: true},
+	{name: "-u -z, table as text", onlyLast: true, args: []string{"-u", "-z"}, call: helpertest.Call{Socket: helpertest.NoSocket, Deny: helpertest.NoStatmount}, mount: true},
 	{name: "auto_unmount", args: []string{"-o", "auto_unmount"}, from: "recvfrom", talk: die},
-	{name: "auto_unmount, table as text", onlyLast: true, args: []string{"-o", "auto_unmount"}, call: fusetest.Call{Deny: helpertest.NoStatmount}, from: "recvfrom", talk: die},
+	{name: "auto_unmount, table as text", onlyLast: true, args: []string{"-o", "auto_unmount"}, call: helpertest.Call{Deny: helpertest.NoStatmount}, from: "recvfrom", talk: die},
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mount: true, dead: true, talk: hangUp},
 }
 
 // answer is the part of sync-init's caller, who answers that the device is served.
-func answer(p *fusetest.Proc) error {
+func answer(p *helpertest.Proc) error {
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil || got.Dev == nil {
 		return err
@@ -234,7 +234,7 @@ func answer(p *fusetest.Proc) error {
 }
 
 // die closes all that a daemon holds, as when it is killed.
-func die(p *fusetest.Proc) error {
+func die(p *helpertest.Proc) error {
 	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil {
 		return err
@@ -247,4 +247,4 @@ func die(p *fusetest.Proc) error {
 	return p.CloseSocket()
 }
 
-func hangUp(p *fusetest.Proc) error { return p.CloseSocket() }
+func hangUp(p *helpertest.Proc) error { return p.CloseSocket() }

@@ -31,7 +31,7 @@ func TestDumpable(t *testing.T) {
 	for _, value := range []string{"1", "2"} {
 		t.Run(value, func(t *testing.T) {
 			program := installInGuest(t, value)
-			fusetest.NeedIntercept(t)
+			helpertest.NeedIntercept(t)
 			for _, m := range watchedModes {
 				if len(m.args) > 0 && strings.Contains(m.args[len(m.args)-1], "x-a") {
 					t.Run(m.name, func(t *testing.T) {
@@ -195,8 +195,8 @@ func (a *attacker) run(t *testing.T, i int) {
 	t.Helper()
 	ways := []struct {
 		args []string
-		call fusetest.Call
-		talk func(p *fusetest.Proc) error
+		call helpertest.Call
+		talk func(p *helpertest.Proc) error
 	}{
 		{args: []string{"-o", "x-a"}},
 		{args: []string{"-u"}, call: noSocket},

@@ -31,22 +31,22 @@ func TestWatcherTasks(t *testing.T) {
 	const limit = 10
 	w := newWorld(t)
 	must(t, os.Chown(w.home, carol, carol))
-	var shells []*fusetest.Proc
+	var shells []*helpertest.Proc
 	var goOn []*os.File
 	for i := range limit {
 		m := filepath.Join(w.home, strconv.Itoa(i))
 		must(t, w.mkdir(m, carol))
 		read, write, err := os.Pipe()
 		must(t, err)
-		shells = append(shells, startWithin(t, fusetest.Call{
+		shells = append(shells, startWithin(t, helpertest.Call{
 			Prog: "/bin/sh", UID: carol, GID: carol, Dir: "/", Stdin: read,
 			Args:    []string{"-c", "read line && exec " + program + " -o auto_unmount " + m},
-			Rlimits: []fusetest.Rlimit{{Resource: unix.RLIMIT_NPROC, Value: limit}},
+			Rlimits: []helpertest.Rlimit{{Resource: unix.RLIMIT_NPROC, Value: limit}},
 		}))
 		must(t, read.Close())
 		goOn = append(goOn, write)
 	}
-	var watchers []*fusetest.Proc
+	var watchers []*helpertest.Proc
 	for i, p := range shells {
 		_, err := goOn[i].WriteString("\n")
 		must(t, err, goOn[i].Close())
@@ -67,7 +67,7 @@ func TestWatcherTasks(t *testing.T) {
 		}
 	}
 	tasks, memory := 0, 0
-	watchers = slices.DeleteFunc(watchers, func(p *fusetest.Proc) bool { return !staysBehind(t, p) })
+	watchers = slices.DeleteFunc(watchers, func(p *helpertest.Proc) bool { return !staysBehind(t, p) })
 	for _, p := range watchers {
 		threads, err := threadsOf(p.Pid())
 		must(t, err)
@@ -89,7 +89,7 @@ func TestWatcherTasks(t *testing.T) {
 
 // staysBehind waits until a helper waits as a watcher. One that gets no thread ends, and
 // leaves the mount without a watcher.
-func staysBehind(t *testing.T, p *fusetest.Proc) (stays bool) {
+func staysBehind(t *testing.T, p *helpertest.Proc) (stays bool) {
 	t.Helper()
 	waitFor(t, "the watcher waits, or has ended", func() bool {
 		stays = waitsIn(p.Pid(), unix.SYS_PPOLL)
@@ -135,11 +135,11 @@ func TestMountMaxTaken(t *testing.T) {
 }
 
 // runAt mounts for a user on a directory of theirs.
-func (w *world) runAt(t *testing.T, uid uint32, name string, args ...string) fusetest.Result {
+func (w *world) runAt(t *testing.T, uid uint32, name string, args ...string) helpertest.Result {
 	t.Helper()
 	m := filepath.Join(w.base, name)
 	must(t, w.mkdir(m, int(uid)))
-	return runWithin(t, fusetest.Call{Prog: w.program, UID: uid, GID: uid, Dir: "/", Args: append(args, m)})
+	return runWithin(t, helpertest.Call{Prog: w.program, UID: uid, GID: uid, Dir: "/", Args: append(args, m)})
 }
 
 // TestDetachedConnections has a user detach each mount as soon as it is there, and keep
@@ -149,10 +149,10 @@ func TestDetachedConnections(t *testing.T) {
 	const limit, calls = 2, 6
 	w := worldWithMax(t, program, limit)
 	must(t, helpertest.Mount(fusetest.ControlPath, "fusectl", 0, ""))
-	var watchers []*fusetest.Proc
+	var watchers []*helpertest.Proc
 	var connections []string
 	for range calls {
-		p := startWithin(t, fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{"-o", "auto_unmount", w.m}})
+		p := startWithin(t, helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{"-o", "auto_unmount", w.m}})
 		got, err := p.Receive(time.Now().Add(fusetest.Patience))
 		if err != nil || got.Dev == nil {
 			t.Fatalf("%v, %+v", err, p.Wait())

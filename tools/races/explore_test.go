@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -151,7 +152,7 @@ type trial struct {
 	act     string // the last call by which the helper mounted or unmounted
 	acted   bool   // it did so after the strike
 	byName  bool   // it unmounted by name, and not by descriptor
-	result  fusetest.Result
+	result  helpertest.Result
 	broken  error // a failure of the attack itself
 }
 
@@ -185,11 +186,11 @@ func (tr *trial) run(w *world) {
 		call.InterceptFrom = tr.mode.from
 	}
 	call.InterceptNot = blind
-	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+	call.Intercept = func(s helpertest.Syscall) helpertest.Verdict {
 		if !s.Child {
 			tr.step(w, s)
 		}
-		return fusetest.Continue
+		return helpertest.Continue
 	}
 	p, err := call.Start(ctx)
 	if err != nil {
@@ -205,7 +206,7 @@ func (tr *trial) run(w *world) {
 }
 
 // step is called before each call of the helper.
-func (tr *trial) step(w *world, s fusetest.Syscall) {
+func (tr *trial) step(w *world, s helpertest.Syscall) {
 	if acts[s.Name] {
 		tr.act, tr.acted = s.Name, tr.strike.call != ""
 		tr.byName = s.Name == "umount2" && !strings.HasPrefix(tr.text(s, 0), "/proc/self/fd/")
@@ -253,7 +254,7 @@ var pathOf = map[string]int{"openat": 1, "newfstatat": 1, "statfs": 0, "readlink
 
 // notices reports whether the outcome of a call can depend on the attack. If not, a
 // strike before it is the same as one before the next call, and is not tried.
-func (tr *trial) notices(w *world, s fusetest.Syscall) bool {
+func (tr *trial) notices(w *world, s helpertest.Syscall) bool {
 	again := s.Name == "read" && tr.last == "read" // the kernel wrote the text at the first
 	tr.last = s.Name
 	tr.leaving = (tr.leaving || s.Name == "setsid") && s.Name != "recvfrom"
@@ -268,7 +269,7 @@ func (tr *trial) notices(w *world, s fusetest.Syscall) bool {
 	return !filepath.IsAbs(path) || strings.HasPrefix(path, w.base) || strings.HasPrefix(path, "/proc/self/fd")
 }
 
-func (tr *trial) text(s fusetest.Syscall, arg int) string {
+func (tr *trial) text(s helpertest.Syscall, arg int) string {
 	text, err := s.Text(arg)
 	tr.broken = errors.Join(tr.broken, err)
 	return text

@@ -12,20 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // ownFuse is a FUSE file system of alice's, and a file in it that alice has opened.
 type ownFuse struct {
-	server *fusetest.Server
+	server *fuseserver.Server
 	file   *os.File
 }
 
 // serveOwn mounts alice's file system on a directory, and opens a file of it.
-func serveOwn(t *testing.T, dir string, tree fusetest.Tree, name string) *ownFuse {
+func serveOwn(t *testing.T, dir string, tree fuseserver.Tree, name string) *ownFuse {
 	t.Helper()
 	// FLUSH is answered: the exec of each program that inherits the file closes it, and
 	// would wait for the daemon.
-	server, err := fusetest.Mount(dir, tree, fusetest.MountOptions{UID: alice, GID: alice, Server: fusetest.Options{Silent: []fusetest.Opcode{fusetest.OpPoll}}})
+	server, err := fuseserver.Mount(dir, tree, fuseserver.MountOptions{UID: alice, GID: alice, Server: fuseserver.Options{Silent: []fuseserver.Opcode{fuseserver.OpPoll}}})
 	must(t, err)
 	f := &ownFuse{server: server}
 	t.Cleanup(func() { must(t, server.Close()) })
@@ -52,14 +54,14 @@ func TestHeldBeforeMain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			f := serveOwn(t, w.home, fusetest.Tree{Files: map[string][]byte{"file": []byte("text")}}, "file")
-			call := fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Args: []string{"-V"}}
+			f := serveOwn(t, w.home, fuseserver.Tree{Files: map[string][]byte{"file": []byte("text")}}, "file")
+			call := helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: helpertest.NoSocket, Args: []string{"-V"}}
 			*[]**os.File{&call.Stdin, &call.Stdout, &call.Stderr}[i] = f.file
 			ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 			defer cancel()
 			p, err := call.Start(ctx)
 			must(t, err)
-			if f.asked(t, p, fusetest.OpPoll) {
+			if f.asked(t, p, fuseserver.OpPoll) {
 				bad, threads, err := asCaller(p.Pid())
 				must(t, err)
 				if len(bad) > 0 {
@@ -77,7 +79,7 @@ func TestHeldBeforeMain(t *testing.T) {
 }
 
 // asked waits until the daemon gets a request, or the program has ended.
-func (f *ownFuse) asked(t *testing.T, p *fusetest.Proc, op fusetest.Opcode) (asked bool) {
+func (f *ownFuse) asked(t *testing.T, p *helpertest.Proc, op fuseserver.Opcode) (asked bool) {
 	t.Helper()
 	waitFor(t, fmt.Sprintf("the program asks for %v, or ends", op), func() bool {
 		select {
@@ -92,7 +94,7 @@ func (f *ownFuse) asked(t *testing.T, p *fusetest.Proc, op fusetest.Opcode) (ask
 }
 
 // endNow kills a program that may have ended already.
-func endNow(p *fusetest.Proc) error {
+func endNow(p *helpertest.Proc) error {
 	if err := p.Signal(unix.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
@@ -100,9 +102,9 @@ func endNow(p *fusetest.Proc) error {
 }
 
 // nobodys are requests that the kernel makes by itself.
-var nobodys = map[fusetest.Opcode]bool{
-	fusetest.OpInit: true, fusetest.OpDestroy: true, fusetest.OpForget: true, fusetest.OpBatchForget: true,
-	fusetest.OpRelease: true, fusetest.OpReleasedir: true, fusetest.OpInterrupt: true,
+var nobodys = map[fuseserver.Opcode]bool{
+	fuseserver.OpInit: true, fuseserver.OpDestroy: true, fuseserver.OpForget: true, fuseserver.OpBatchForget: true,
+	fuseserver.OpRelease: true, fuseserver.OpReleasedir: true, fuseserver.OpInterrupt: true,
 }
 
 // TestHeldByPipe has the helper wait after a refusal, as it writes to standard error: a
@@ -112,7 +114,7 @@ func TestHeldByPipe(t *testing.T) {
 	w := newWorld(t)
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
-	p, err := fusetest.Call{
+	p, err := helpertest.Call{
 		Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{"-o", "nonsense", w.m}, Stderr: fullPipe(t),
 		Env: []string{"GODEBUG=inittrace=1"},
 	}.Start(ctx)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // TestHijacked has a thread of the helper make calls that its code does not make, while
@@ -55,27 +56,27 @@ func TestHijacked(t *testing.T) {
 // hijackStates are the states in which the helper waits for its caller.
 var hijackStates = []struct {
 	name  string
-	start func(t *testing.T, w *world) *fusetest.Proc
+	start func(t *testing.T, w *world) *helpertest.Proc
 }{
-	{"sync-init", func(t *testing.T, w *world) *fusetest.Proc {
-		return syncInit(t, w, fusetest.Call{Prog: w.program})
+	{"sync-init", func(t *testing.T, w *world) *helpertest.Proc {
+		return syncInit(t, w, helpertest.Call{Prog: w.program})
 	}},
-	{"auto_unmount", func(t *testing.T, w *world) *fusetest.Proc {
+	{"auto_unmount", func(t *testing.T, w *world) *helpertest.Proc {
 		return watching(t, w, "-o", "auto_unmount")
 	}},
-	{"auto_unmount with utab", func(t *testing.T, w *world) *fusetest.Proc {
+	{"auto_unmount with utab", func(t *testing.T, w *world) *helpertest.Proc {
 		return watching(t, w, "-o", "auto_unmount,x-a")
 	}},
-	{"--auto-unmount", func(t *testing.T, w *world) *fusetest.Proc {
+	{"--auto-unmount", func(t *testing.T, w *world) *helpertest.Proc {
 		must(t, w.fuse(w.m, alice))
 		return watching(t, w, "--auto-unmount")
 	}},
 }
 
 // watching starts a watcher, and waits until it waits.
-func watching(t *testing.T, w *world, args ...string) *fusetest.Proc {
+func watching(t *testing.T, w *world, args ...string) *helpertest.Proc {
 	t.Helper()
-	p := startWithin(t, fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(args, w.m)})
+	p := startWithin(t, helpertest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(args, w.m)})
 	if args[0] == "-o" {
 		got, err := p.Receive(time.Now().Add(fusetest.Patience))
 		must(t, err)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
@@ -40,7 +41,7 @@ func TestStoppedInside(t *testing.T) {
 			l.hold(t, w.m)
 			root := startChild(t, 0, "mount", w.m)
 			waitFor(t, "root's mount waits", func() bool { return stuckIn(root.Process.Pid, unix.SYS_MOUNT) })
-			p := startWithin(t, fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{w.m}})
+			p := startWithin(t, helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{w.m}})
 			waitFor(t, "the helper waits", func() bool { return stuckIn(p.Pid(), unix.SYS_MOVE_MOUNT) })
 			if killed {
 				must(t, p.Signal(unix.SIGKILL))
@@ -81,9 +82,9 @@ func TestStoppedInsideMany(t *testing.T) {
 		l.hold(t, dir)
 		dirs = append(dirs, dir)
 	}
-	var helpers []*fusetest.Proc
+	var helpers []*helpertest.Proc
 	for _, dir := range dirs {
-		p := startWithin(t, fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{dir}})
+		p := startWithin(t, helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{dir}})
 		waitFor(t, "the helper waits", func() bool { return stuckIn(p.Pid(), unix.SYS_MOVE_MOUNT) })
 		helpers = append(helpers, p)
 	}
@@ -99,7 +100,7 @@ func TestStoppedInsideMany(t *testing.T) {
 	if mounted > limit {
 		figures.known.Add(1)
 	}
-	r := fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{w.m}}.Run(t.Context())
+	r := helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{w.m}}.Run(t.Context())
 	if mounted >= limit && (r.Exit != 1 || !strings.Contains(r.Stderr, "mount_max")) {
 		t.Errorf("the next one: exit %d, %q", r.Exit, r.Stderr)
 	}
@@ -117,7 +118,7 @@ func worldWithMax(t *testing.T, program string, limit int) *world {
 // locks are those of directories, which processes of alice's hold until alice's daemon
 // has ended.
 type locks struct {
-	server  *fusetest.Server
+	server  *fuseserver.Server
 	dir     string
 	holders []*exec.Cmd
 }
@@ -134,8 +135,8 @@ func newLocks(t *testing.T, w *world) *locks {
 		files[strconv.Itoa(i)] = make([]byte, os.Getpagesize())
 	}
 	var err error
-	l.server, err = fusetest.Mount(l.dir, fusetest.Tree{Files: files}, fusetest.MountOptions{
-		UID: alice, GID: alice, Server: fusetest.Options{Silent: []fusetest.Opcode{fusetest.OpRead}},
+	l.server, err = fuseserver.Mount(l.dir, fuseserver.Tree{Files: files}, fuseserver.MountOptions{
+		UID: alice, GID: alice, Server: fuseserver.Options{Silent: []fuseserver.Opcode{fuseserver.OpRead}},
 	})
 	must(t, err)
 	t.Cleanup(func() { l.release(t) })
@@ -147,7 +148,7 @@ func (l *locks) hold(t *testing.T, dir string) {
 	t.Helper()
 	n := len(l.holders)
 	l.holders = append(l.holders, startChild(t, alice, "getdents", dir, filepath.Join(l.dir, strconv.Itoa(n))))
-	waitFor(t, "the lock is held", func() bool { return l.server.Count(fusetest.OpRead) > n })
+	waitFor(t, "the lock is held", func() bool { return l.server.Count(fuseserver.OpRead) > n })
 }
 
 // release ends the daemon, and with it all that waits for it.

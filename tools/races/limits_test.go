@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // A limit that takes effect while the helper runs is like a kill at that moment. It
@@ -35,7 +36,7 @@ func TestProcessorLimit(t *testing.T) {
 		t.Run(left.String(), func(t *testing.T) {
 			t.Parallel()
 			w := worldWithUtab(t, program)
-			p := startWithin(t, fusetest.Call{
+			p := startWithin(t, helpertest.Call{
 				Prog: "/proc/self/exe", UID: alice, GID: alice, Dir: "/", Env: []string{childEnv + "=1", "GOMAXPROCS=1"},
 				Args: []string{"burn", strconv.Itoa(int(left.Microseconds())), program, "-o", "x-a", w.m},
 			})
@@ -119,15 +120,15 @@ func (w *world) lowered(t *testing.T, args []string, limit, at int) (hit bool, r
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
-	r := fusetest.Call{
+	r := helpertest.Call{
 		Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(slices.Clone(args), w.m),
 		Env: []string{"GOMAXPROCS=1"}, InterceptFrom: "getresuid", InterceptNot: []string{"rt_sigaction", "prctl", "capget", "getpid", "gettid"},
-		Intercept: func(s fusetest.Syscall) fusetest.Verdict {
+		Intercept: func(s helpertest.Syscall) helpertest.Verdict {
 			if s.Index == at {
 				hit = true
 				refused = w.here.Do(func() error { return unix.Prlimit(s.PID, limit, &unix.Rlimit{}, nil) })
 			}
-			return fusetest.Continue
+			return helpertest.Continue
 		},
 	}.Run(ctx)
 	must(t, r.Err)
@@ -139,13 +140,13 @@ func (w *world) lowered(t *testing.T, args []string, limit, at int) (hit bool, r
 }
 
 // run runs the helper for alice.
-func (w *world) run(t *testing.T, args ...string) fusetest.Result {
+func (w *world) run(t *testing.T, args ...string) helpertest.Result {
 	t.Helper()
-	return runWithin(t, fusetest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(args, w.m)})
+	return runWithin(t, helpertest.Call{Prog: w.program, UID: alice, GID: alice, Dir: "/", Args: append(args, w.m)})
 }
 
 // wantClean wants alice to be able to unmount what a run has left, and a whole table.
-func (w *world) wantClean(t *testing.T, r fusetest.Result) {
+func (w *world) wantClean(t *testing.T, r helpertest.Result) {
 	t.Helper()
 	if r.Dev != nil {
 		must(t, r.Dev.Close())

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
@@ -19,7 +20,7 @@ import (
 
 // lies are the attributes that alice's daemon reports for a directory that alice wants to
 // mount over.
-var lies = map[string]fusetest.Attr{
+var lies = map[string]fuseserver.Attr{
 	"alice's":               {Mode: unix.S_IFDIR | 0o755, UID: alice, GID: alice},
 	"root's":                {Mode: unix.S_IFDIR | 0o755},
 	"root's, open":          {Mode: unix.S_IFDIR | 0o777},
@@ -45,15 +46,15 @@ func TestLyingParent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			server, err := fusetest.Mount(w.home, fusetest.Tree{
-				Files: map[string][]byte{"m": nil}, Lies: map[string]fusetest.Attr{"m": lie, "": {Mode: unix.S_IFDIR | 0o755, UID: alice}},
-			}, fusetest.MountOptions{UID: alice, GID: alice})
+			server, err := fuseserver.Mount(w.home, fuseserver.Tree{
+				Files: map[string][]byte{"m": nil}, Lies: map[string]fuseserver.Attr{"m": lie, "": {Mode: unix.S_IFDIR | 0o755, UID: alice}},
+			}, fuseserver.MountOptions{UID: alice, GID: alice})
 			must(t, err)
 			t.Cleanup(func() { must(t, server.Close()) })
 			before, err := w.table()
 			must(t, err)
 			m := filepath.Join(w.home, "m")
-			r := runWithin(t, fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{m}})
+			r := runWithin(t, helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{m}})
 			must(t, r.Err)
 			after, err := w.table()
 			must(t, err)
@@ -73,7 +74,7 @@ func TestLyingParent(t *testing.T) {
 }
 
 // wantCallers wants the requests to alice's daemon to be alice's, or the kernel's own.
-func wantCallers(t *testing.T, server *fusetest.Server) {
+func wantCallers(t *testing.T, server *fuseserver.Server) {
 	t.Helper()
 	for _, r := range server.Log() {
 		if r.UID != alice && !nobodys[r.Op] {
@@ -86,22 +87,22 @@ func wantCallers(t *testing.T, server *fusetest.Server) {
 // the caller's ids, on each of its threads, and the daemon gets no other user's requests.
 func TestStalledParent(t *testing.T) {
 	program := install(t)
-	for _, op := range []fusetest.Opcode{fusetest.OpLookup, fusetest.OpGetattr, fusetest.OpAccess, fusetest.OpStatfs} {
+	for _, op := range []fuseserver.Opcode{fuseserver.OpLookup, fuseserver.OpGetattr, fuseserver.OpAccess, fuseserver.OpStatfs} {
 		for _, args := range [][]string{{}, {"-o", "auto_unmount,x-a"}, {"--sync-init"}, {"-u"}, {"-u", "-z"}, {"--auto-unmount"}} {
 			t.Run(fmt.Sprint(op, args), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
 				f := &ownFuse{}
 				var err error
-				f.server, err = fusetest.Mount(w.home, fusetest.Tree{
+				f.server, err = fuseserver.Mount(w.home, fuseserver.Tree{
 					Files: map[string][]byte{"m": nil},
-					Lies:  map[string]fusetest.Attr{"m": {Mode: unix.S_IFDIR | 0o755, UID: alice}, "": {Mode: unix.S_IFDIR | 0o755, UID: alice}},
-				}, fusetest.MountOptions{UID: alice, GID: alice, Server: fusetest.Options{Silent: []fusetest.Opcode{op}}})
+					Lies:  map[string]fuseserver.Attr{"m": {Mode: unix.S_IFDIR | 0o755, UID: alice}, "": {Mode: unix.S_IFDIR | 0o755, UID: alice}},
+				}, fuseserver.MountOptions{UID: alice, GID: alice, Server: fuseserver.Options{Silent: []fuseserver.Opcode{op}}})
 				must(t, err)
 				t.Cleanup(func() { must(t, f.server.Close()) })
 				before, err := w.table()
 				must(t, err)
-				p := startWithin(t, fusetest.Call{
+				p := startWithin(t, helpertest.Call{
 					Prog: program, UID: alice, GID: alice, Dir: "/", Args: append(args, filepath.Join(w.home, "m")),
 				})
 				if f.askedOrDone(t, p, op) {
@@ -131,7 +132,7 @@ func TestStalledParent(t *testing.T) {
 
 // askedOrDone waits until the daemon gets a request, or the program has ended or waits
 // for its caller.
-func (f *ownFuse) askedOrDone(t *testing.T, p *fusetest.Proc, op fusetest.Opcode) (asked bool) {
+func (f *ownFuse) askedOrDone(t *testing.T, p *helpertest.Proc, op fuseserver.Opcode) (asked bool) {
 	t.Helper()
 	waitFor(t, fmt.Sprintf("the program asks for %v, ends, or waits for its caller", op), func() bool {
 		select {
@@ -151,13 +152,13 @@ func TestLyingOwner(t *testing.T) {
 	program := install(t)
 	for _, args := range [][]string{{"-u"}, {"-u", "-z"}} {
 		w := newWorld(t)
-		server, err := fusetest.Mount(w.m, fusetest.Tree{
-			Lies: map[string]fusetest.Attr{"": {Mode: unix.S_IFDIR | 0o777, UID: alice, GID: alice}},
-		}, fusetest.MountOptions{UID: bob, GID: bob, Data: "allow_other"})
+		server, err := fuseserver.Mount(w.m, fuseserver.Tree{
+			Lies: map[string]fuseserver.Attr{"": {Mode: unix.S_IFDIR | 0o777, UID: alice, GID: alice}},
+		}, fuseserver.MountOptions{UID: bob, GID: bob, Data: "allow_other"})
 		must(t, err)
 		t.Cleanup(func() { must(t, server.Close()) })
 		must(t, w.guard(w.m))
-		r := runWithin(t, fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Args: append(args, w.m)})
+		r := runWithin(t, helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: helpertest.NoSocket, Args: append(args, w.m)})
 		refused(t, r, nil, "")
 		if after, err := w.table(); err != nil || !after.has(w.strangers[0]) {
 			t.Errorf("%q: bob's mount is gone: %v", args, err)
@@ -178,10 +179,10 @@ func TestSameInode(t *testing.T) {
 		must(t, os.WriteFile(f, nil, 0o644), os.Chown(f, alice, alice), os.Link(f, g))
 		struck, attached := false, false
 		var broken error // the kernel renames no mountpoint
-		r := runWithin(t, fusetest.Call{
+		r := runWithin(t, helpertest.Call{
 			Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{f}, InterceptFrom: "getresuid",
 			InterceptNot: blind,
-			Intercept: func(s fusetest.Syscall) fusetest.Verdict {
+			Intercept: func(s helpertest.Syscall) helpertest.Verdict {
 				if s.Index == at {
 					struck = true
 					if broken = rotate(w.here, f, g); broken == nil {
@@ -189,7 +190,7 @@ func TestSameInode(t *testing.T) {
 					}
 				}
 				attached = attached || struck && s.Name == "move_mount"
-				return fusetest.Continue
+				return helpertest.Continue
 			},
 		})
 		if must(t, r.Err); r.Dev != nil {

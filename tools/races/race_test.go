@@ -13,7 +13,7 @@ import (
 // install returns the set-uid helper under test.
 func install(t *testing.T) string {
 	t.Helper()
-	fusetest.NeedIntercept(t)
+	helpertest.NeedIntercept(t)
 	return helpertest.Install(t)
 }
 

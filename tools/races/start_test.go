@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // TestNoThreadBefore traces the order of the calls: before the process starts a thread,
@@ -29,8 +30,8 @@ func TestNoThreadBefore(t *testing.T) {
 	w := newWorld(t)
 	output := filepath.Join(w.base, "trace")
 	// As root, so that the setuid bit has its effect.
-	call := fusetest.Call{
-		Prog: strace, KeepRoot: true, Socket: fusetest.NoSocket, Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")},
+	call := helpertest.Call{
+		Prog: strace, KeepRoot: true, Socket: helpertest.NoSocket, Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH")},
 		Args: []string{"-f", "-o", output, "setpriv", "--reuid", strconv.Itoa(alice), "--regid", strconv.Itoa(alice), "--clear-groups", program, "-V"},
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
@@ -80,7 +81,7 @@ func TestPlainBuild(t *testing.T) {
 			w := newWorld(t)
 			before, err := w.table()
 			must(t, err)
-			call := fusetest.Call{Prog: program, UID: alice, GID: alice, KeepRoot: root, Dir: "/", Args: []string{w.m}}
+			call := helpertest.Call{Prog: program, UID: alice, GID: alice, KeepRoot: root, Dir: "/", Args: []string{w.m}}
 			r := runWithin(t, call)
 			after, err := w.table()
 			must(t, err, r.Err)
@@ -93,7 +94,7 @@ func TestPlainBuild(t *testing.T) {
 				continue
 			}
 			refused(t, r, after.without(before), "")
-			call.Args, call.Socket = []string{"-V"}, fusetest.NoSocket
+			call.Args, call.Socket = []string{"-V"}, helpertest.NoSocket
 			r = runWithin(t, call)
 			if wants := mode == fusetest.Plain; (r.Exit == 0) != wants || (r.Stdout != "") != wants {
 				t.Errorf("%s: -V: exit %d, %q, %q", mode, r.Exit, r.Stdout, r.Stderr)
@@ -111,7 +112,7 @@ func TestStepFails(t *testing.T) {
 		for _, errno := range []unix.Errno{unix.EPERM, unix.EAGAIN, unix.ENOSYS} {
 			t.Run(fmt.Sprintf("%d %s %s", i, name, unix.ErrnoName(errno)), func(t *testing.T) {
 				t.Parallel()
-				o := withStep(t, program, i, fusetest.Fail(errno))
+				o := withStep(t, program, i, helpertest.Fail(errno))
 				if changing(name) {
 					o.refused(t, name)
 				} else { // a limit that cannot be raised may be no reason to refuse
@@ -130,7 +131,7 @@ func TestStepDoesNothing(t *testing.T) {
 		if changing(name) {
 			t.Run(fmt.Sprintf("%d %s", i, name), func(t *testing.T) {
 				t.Parallel()
-				withStep(t, program, i, fusetest.Pretend(0)).harmless(t)
+				withStep(t, program, i, helpertest.Pretend(0)).harmless(t)
 			})
 		}
 	}
@@ -162,16 +163,16 @@ func changing(call string) bool {
 }
 
 // withStep has the helper mount, with another result for one of its first calls.
-func withStep(t *testing.T, program string, step int, becomes fusetest.Verdict) *observation {
+func withStep(t *testing.T, program string, step int, becomes helpertest.Verdict) *observation {
 	t.Helper()
 	w := newWorld(t)
 	w.program = program
 	return observe(t, w, mode{name: "mount"}, func(o *observation) {
-		o.decide = func(s fusetest.Syscall) fusetest.Verdict {
+		o.decide = func(s helpertest.Syscall) helpertest.Verdict {
 			if s.Index == step {
 				return becomes
 			}
-			return fusetest.Continue
+			return helpertest.Continue
 		}
 	})
 }
@@ -193,7 +194,7 @@ func (o *observation) refused(t *testing.T, word string) {
 	refused(t, o.result, o.came, word)
 }
 
-func refused(t *testing.T, r fusetest.Result, came []fusetest.Line, word string) {
+func refused(t *testing.T, r helpertest.Result, came []fusetest.Line, word string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
 	oneError := len(lines) == 1 || len(lines) == 2 && strings.Contains(lines[1], ": hint: ")
@@ -209,9 +210,9 @@ func refused(t *testing.T, r fusetest.Result, came []fusetest.Line, word string)
 // SystemCallFilter). Root has no ids to change, and mounts.
 func TestSetIDRefused(t *testing.T) {
 	program := install(t)
-	deny := fusetest.Deny(unix.EPERM, "setresuid", "setresgid")
+	deny := helpertest.Deny(unix.EPERM, "setresuid", "setresgid")
 	w := newWorld(t)
-	call := fusetest.Call{Prog: program, KeepRoot: true, Dir: "/", Deny: deny}
+	call := helpertest.Call{Prog: program, KeepRoot: true, Dir: "/", Deny: deny}
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
 	call.Args = []string{w.m}
@@ -220,7 +221,7 @@ func TestSetIDRefused(t *testing.T) {
 		t.Fatalf("exit %d, mounted %v, %v, %v: %q", r.Exit, mounted, err, r.Err, r.Stderr)
 	}
 	must(t, r.Dev.Close())
-	call.Socket, call.Args = fusetest.NoSocket, []string{"-u", w.m}
+	call.Socket, call.Args = helpertest.NoSocket, []string{"-u", w.m}
 	r = call.Run(ctx)
 	if _, mounted, err := fusetest.TopMount(w.m); err != nil || mounted || r.Exit != 0 {
 		t.Errorf("-u: exit %d, mounted %v, %v, %v: %q", r.Exit, mounted, err, r.Err, r.Stderr)
@@ -238,8 +239,8 @@ func TestSetIDRefusedUser(t *testing.T) {
 			must(t, err)
 			ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 			defer cancel()
-			r := fusetest.Call{
-				Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{w.m}, Deny: fusetest.Deny(unix.EPERM, name),
+			r := helpertest.Call{
+				Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{w.m}, Deny: helpertest.Deny(unix.EPERM, name),
 			}.Run(ctx)
 			must(t, r.Err)
 			came, err := w.table()

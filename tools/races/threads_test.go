@@ -40,15 +40,15 @@ func look(t *testing.T, w *world, m mode) {
 	t.Helper()
 	attempts := 0
 	o := observe(t, w, m, func(o *observation) {
-		o.decide = func(s fusetest.Syscall) fusetest.Verdict {
+		o.decide = func(s helpertest.Syscall) helpertest.Verdict {
 			attempts++
 			won, err := intrude(w.here, s.PID, true)
 			o.err = errors.Join(o.err, err)
 			if len(won) == 0 {
-				return fusetest.Continue
+				return helpertest.Continue
 			}
 			o.complain("%v: its user is in it: %q", s, won)
-			return fusetest.Kill
+			return helpertest.Kill
 		}
 	})
 	if o.result.Exit != 0 != m.fails {
@@ -64,7 +64,7 @@ func look(t *testing.T, w *world, m mode) {
 var watchedModes = []mode{
 	{name: "mount", args: []string{"-o", "x-a"}},
 	{name: "mount by mount(2)", args: []string{"-o", tooLong}},
-	{name: "failed send", args: []string{"-o", "x-a"}, call: fusetest.Call{HangUp: true}, fails: true},
+	{name: "failed send", args: []string{"-o", "x-a"}, call: helpertest.Call{HangUp: true}, fails: true},
 	{name: "sync-init", args: []string{"--sync-init"}, talk: answer},
 	{name: "-u", args: []string{"-u"}, call: noSocket, mount: true},
 	{name: "auto_unmount", args: []string{"-o", "auto_unmount"}, talk: die},
@@ -102,11 +102,11 @@ type observation struct {
 	left    bool     // it has begun to leave the caller's session, to be a watcher
 	watches bool     // it waits for the caller's end, or has waited
 	stale   bool     // its ids have changed since it was made not dumpable
-	result  fusetest.Result
+	result  helpertest.Result
 	err     error
 	came    []fusetest.Line // mounts
 	// decide returns the verdict on each call; it may be nil.
-	decide func(s fusetest.Syscall) fusetest.Verdict
+	decide func(s helpertest.Syscall) helpertest.Verdict
 }
 
 func (o *observation) String() string {
@@ -116,7 +116,7 @@ func (o *observation) String() string {
 // observe runs the helper once.
 func observe(t *testing.T, w *world, m mode, prepare func(*observation)) *observation {
 	t.Helper()
-	fusetest.NeedIntercept(t)
+	helpertest.NeedIntercept(t)
 	o := &observation{mode: m, stale: true}
 	if prepare != nil {
 		prepare(o)
@@ -134,15 +134,15 @@ func observe(t *testing.T, w *world, m mode, prepare func(*observation)) *observ
 	call := m.call
 	call.Prog, call.UID, call.GID, call.Dir = w.program, alice, alice, "/"
 	call.Args = append(slices.Clone(m.args), w.m)
-	call.Intercept = func(s fusetest.Syscall) fusetest.Verdict {
+	call.Intercept = func(s helpertest.Syscall) helpertest.Verdict {
 		if s.Child {
-			return fusetest.Continue
+			return helpertest.Continue
 		}
 		o.before(s)
 		if o.decide != nil {
 			return o.decide(s)
 		}
-		return fusetest.Continue
+		return helpertest.Continue
 	}
 	p, err := call.Start(ctx)
 	must(t, err)
@@ -178,7 +178,7 @@ func (o *observation) complain(format string, args ...any) {
 const enough = 4
 
 // before judges all threads before a call.
-func (o *observation) before(s fusetest.Syscall) {
+func (o *observation) before(s helpertest.Syscall) {
 	threads, err := threadsOf(s.PID)
 	if err != nil || len(threads) == 0 {
 		o.err = errors.Join(o.err, err)
@@ -245,7 +245,7 @@ func (o *observation) writesTables() bool {
 var idCalls = map[string]bool{"setfsuid": true, "setfsgid": true, "setresuid": true, "setresgid": true}
 
 // mark records what a call changes.
-func (o *observation) mark(s fusetest.Syscall) {
+func (o *observation) mark(s helpertest.Syscall) {
 	const ask = 1<<32 - 1 // an invalid id changes nothing
 	switch {
 	case idCalls[s.Name] && s.Args[0]&ask != ask && o.changesIDs(s.Name):

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // knobs are variables of the Go runtime. With the first ones it writes, with the others
@@ -38,7 +39,7 @@ var knobs = map[string][]string{
 // privileges than its caller.
 func TestRuntimeVariables(t *testing.T) {
 	program := install(t)
-	plain := fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Args: []string{"-V"}}
+	plain := helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: helpertest.NoSocket, Args: []string{"-V"}}
 	want := runWithin(t, plain)
 	usual := waiting(t, program, nil)
 	for name, env := range knobs {
@@ -70,8 +71,8 @@ func TestFullPipe(t *testing.T) {
 	for _, name := range []string{"inittrace", "feature"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := runWithin(t, fusetest.Call{
-				Prog: program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Args: []string{"-V"},
+			r := runWithin(t, helpertest.Call{
+				Prog: program, UID: alice, GID: alice, Dir: "/", Socket: helpertest.NoSocket, Args: []string{"-V"},
 				Env: knobs[name], Stderr: fullPipe(t),
 			})
 			if r.Exit != 0 || r.Stdout == "" {
@@ -108,7 +109,7 @@ func TestEnvironmentShapes(t *testing.T) {
 				if last {
 					list = append(env[:len(env):len(env)], "_FUSE_COMMFD=3")
 				}
-				r := runWithin(t, fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{w.m}, Env: list})
+				r := runWithin(t, helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Args: []string{w.m}, Env: list})
 				if r.Exit != 0 || r.Dev == nil || r.Stderr != "" {
 					t.Fatalf("exit %d, signal %d, %v, %q", r.Exit, r.Signal, r.Err, r.Stderr)
 				}
@@ -117,14 +118,14 @@ func TestEnvironmentShapes(t *testing.T) {
 		})
 	}
 	for _, argv := range [][]string{{}, {""}, {"", "-V"}} {
-		r := runWithin(t, fusetest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: fusetest.NoSocket, Argv: argv, Env: []string{"GODEBUG=cpu.nonsense=on"}})
+		r := runWithin(t, helpertest.Call{Prog: program, UID: alice, GID: alice, Dir: "/", Socket: helpertest.NoSocket, Argv: argv, Env: []string{"GODEBUG=cpu.nonsense=on"}})
 		if lines := strings.Count(r.Stderr, "\n"); r.Exit != 0 && (r.Exit != 1 || lines < 1 || lines > 2) || strings.Contains(r.Stderr, "nonsense") {
 			t.Errorf("arguments %q: exit %d, signal %d, %q", argv, r.Exit, r.Signal, r.Stderr)
 		}
 	}
 }
 
-func runWithin(t *testing.T, call fusetest.Call) fusetest.Result {
+func runWithin(t *testing.T, call helpertest.Call) helpertest.Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	defer cancel()
@@ -132,7 +133,7 @@ func runWithin(t *testing.T, call fusetest.Call) fusetest.Result {
 }
 
 // startWithin starts a program that is killed at the test's end at the latest.
-func startWithin(t *testing.T, call fusetest.Call) *fusetest.Proc {
+func startWithin(t *testing.T, call helpertest.Call) *helpertest.Proc {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	t.Cleanup(cancel)
@@ -163,7 +164,7 @@ func waiting(t *testing.T, program string, env []string) (s stay) {
 	file, err := os.OpenFile(filepath.Join(w.base, "stderr"), os.O_RDWR|os.O_CREATE, 0o666)
 	must(t, err)
 	defer file.Close()
-	p := syncInit(t, w, fusetest.Call{Prog: program, Env: env, Stderr: file})
+	p := syncInit(t, w, helpertest.Call{Prog: program, Env: env, Stderr: file})
 	for deadline := time.Now().Add(watchTime); time.Now().Before(deadline) && s.written == ""; time.Sleep(time.Millisecond) {
 		text, err := os.ReadFile(file.Name())
 		must(t, err)
@@ -180,7 +181,7 @@ func waiting(t *testing.T, program string, env []string) (s stay) {
 
 // syncInit starts a helper with --sync-init that has sent the device, and waits for the
 // caller's byte.
-func syncInit(t *testing.T, w *world, call fusetest.Call) *fusetest.Proc {
+func syncInit(t *testing.T, w *world, call helpertest.Call) *helpertest.Proc {
 	t.Helper()
 	call.UID, call.GID, call.Dir, call.Args = alice, alice, "/", []string{"--sync-init", w.m}
 	p := startWithin(t, call)

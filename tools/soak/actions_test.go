@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
@@ -57,18 +58,18 @@ func (w *worker) work(ctx context.Context) {
 }
 
 // call prepares a mount with random options.
-func (w *worker) call(args ...string) fusetest.Call {
-	c := fusetest.Call{Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/"}
+func (w *worker) call(args ...string) helpertest.Call {
+	c := helpertest.Call{Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/"}
 	options := []string{"fsname=soak", "subtype=soak", "ro", "x-soak", "noexec"}[w.rand.IntN(5)]
 	c.Args = append([]string{"-o", options}, append(args, w.dir)...)
 	if w.rand.IntN(3) == 0 {
-		c.Socket = fusetest.Seqpacket
+		c.Socket = helpertest.Seqpacket
 	}
 	return c
 }
 
 // oldWay has some calls work without the new mount API, or without statmount.
-func (w *worker) oldWay(c fusetest.Call) fusetest.Call {
+func (w *worker) oldWay(c helpertest.Call) helpertest.Call {
 	switch w.rand.IntN(4) {
 	case 0:
 		c.Deny = helpertest.NoFsopen
@@ -79,7 +80,7 @@ func (w *worker) oldWay(c fusetest.Call) fusetest.Call {
 }
 
 // mount mounts and serves.
-func (w *worker) mount() (*fusetest.Server, error) {
+func (w *worker) mount() (*fuseserver.Server, error) {
 	r := helpertest.RunWithin(context.Background(), w.oldWay(w.call()))
 	if r.Err != nil {
 		return nil, r.Err
@@ -87,7 +88,7 @@ func (w *worker) mount() (*fusetest.Server, error) {
 	if r.Exit != 0 || r.Dev == nil {
 		return nil, fmt.Errorf("mount: exit %d: %s", r.Exit, r.Stderr)
 	}
-	return fusetest.Serve(r.Dev, fusetest.Tree{}), nil
+	return fuseserver.Serve(r.Dev, fuseserver.Tree{}), nil
 }
 
 // unmount runs -u with more flags.
@@ -99,9 +100,9 @@ func (w *worker) unmount(flags ...string) error {
 	return r.Err
 }
 
-func (w *worker) unmountCall(flags ...string) fusetest.Call {
-	return fusetest.Call{
-		Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/", Socket: fusetest.NoSocket, Args: append(flags, w.dir),
+func (w *worker) unmountCall(flags ...string) helpertest.Call {
+	return helpertest.Call{
+		Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/", Socket: helpertest.NoSocket, Args: append(flags, w.dir),
 	}
 }
 
@@ -141,7 +142,7 @@ func (w *worker) hung() error {
 
 // start starts a call that stays, and receives the device. stop kills the program if it
 // does not end by itself.
-func start(c fusetest.Call) (p *fusetest.Proc, dev fusetest.Received, stop func(), err error) {
+func start(c helpertest.Call) (p *helpertest.Proc, dev helpertest.Received, stop func(), err error) {
 	ctx, stop := context.WithTimeout(context.Background(), fusetest.Patience)
 	if p, err = c.Start(ctx); err != nil {
 		return nil, dev, stop, err
@@ -154,7 +155,7 @@ func start(c fusetest.Call) (p *fusetest.Proc, dev fusetest.Received, stop func(
 }
 
 // startSyncInit starts a call with --sync-init and serves its device.
-func (w *worker) startSyncInit(opts fusetest.Options) (p *fusetest.Proc, s *fusetest.Server, stop func(), err error) {
+func (w *worker) startSyncInit(opts fuseserver.Options) (p *helpertest.Proc, s *fuseserver.Server, stop func(), err error) {
 	p, got, stop, err := start(w.call("--sync-init"))
 	if err != nil {
 		return nil, nil, stop, err
@@ -163,11 +164,11 @@ func (w *worker) startSyncInit(opts fusetest.Options) (p *fusetest.Proc, s *fuse
 	if err != nil && !errors.Is(err, unix.ENOTTY) { // before Linux 6.18
 		return nil, nil, stop, errors.Join(err, got.Dev.Close())
 	}
-	return p, fusetest.ServeOptions(got.Dev, fusetest.Tree{}, opts), stop, nil
+	return p, fuseserver.ServeOptions(got.Dev, fuseserver.Tree{}, opts), stop, nil
 }
 
 // ended waits for the end of a call, and wants this exit status.
-func ended(p *fusetest.Proc, status int) error {
+func ended(p *helpertest.Proc, status int) error {
 	r := p.Wait()
 	if r.Err != nil || r.Exit != status {
 		return fmt.Errorf("exit %d, signal %v, %w: %s", r.Exit, r.Signal, r.Err, r.Stderr)
@@ -181,7 +182,7 @@ func (w *worker) watched() error {
 	if err != nil {
 		return err
 	}
-	server := fusetest.Serve(got.Dev, fusetest.Tree{})
+	server := fuseserver.Serve(got.Dev, fuseserver.Tree{})
 	return errors.Join(server.Close(), p.CloseSocket(), ended(p, 0), w.empty())
 }
 
@@ -191,7 +192,7 @@ func (w *worker) late() error {
 	if err != nil {
 		return err
 	}
-	server := fusetest.Serve(got.Dev, fusetest.Tree{})
+	server := fuseserver.Serve(got.Dev, fuseserver.Tree{})
 	return errors.Join(w.unmount(), server.Close(), p.CloseSocket(), ended(p, 0), w.empty())
 }
 
@@ -207,7 +208,7 @@ func (w *worker) helperKilled() error {
 }
 
 func (w *worker) mountSyncInit() error {
-	p, server, stop, err := w.startSyncInit(fusetest.Options{})
+	p, server, stop, err := w.startSyncInit(fuseserver.Options{})
 	defer stop()
 	if err != nil {
 		return err
@@ -229,7 +230,7 @@ func (w *worker) gone() error {
 
 // kill kills a helper at a random moment, unless it has ended. Then its exit status must
 // be 0 or 1.
-func (w *worker) kill(p *fusetest.Proc) error {
+func (w *worker) kill(p *helpertest.Proc) error {
 	time.Sleep(time.Duration(w.rand.IntN(4000)) * time.Microsecond) // a random moment
 	err := p.Signal(unix.SIGKILL)
 	r := p.Wait()
@@ -285,7 +286,7 @@ func (w *worker) watcherKilled() error {
 // mountSyncInitKilled kills a helper that waits for its caller, for a daemon that does not
 // answer the kernel, or mounts.
 func (w *worker) mountSyncInitKilled() error {
-	p, server, stop, err := w.startSyncInit(fusetest.Options{HangBeforeInit: w.rand.IntN(2) == 0})
+	p, server, stop, err := w.startSyncInit(fuseserver.Options{HangBeforeInit: w.rand.IntN(2) == 0})
 	defer stop()
 	if err != nil {
 		return err

@@ -28,8 +28,8 @@ const (
 // The system calls whose absence makes the helper use mount(2), and the mount table
 // as text.
 var (
-	NoFsopen    = fusetest.Deny(unix.ENOSYS, "fsopen")
-	NoStatmount = fusetest.Deny(unix.ENOSYS, "statmount", "listmount")
+	NoFsopen    = Deny(unix.ENOSYS, "fsopen")
+	NoStatmount = Deny(unix.ENOSYS, "statmount", "listmount")
 )
 
 // Program returns the helper under test, as make built it.
@@ -60,7 +60,7 @@ func Must(t testing.TB, errs ...error) {
 }
 
 // Start starts a call, which ends with the test.
-func Start(t testing.TB, call fusetest.Call) *fusetest.Proc {
+func Start(t testing.TB, call Call) *Proc {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	t.Cleanup(cancel)
@@ -70,7 +70,7 @@ func Start(t testing.TB, call fusetest.Call) *fusetest.Proc {
 }
 
 // Run runs a call to its end. The device that it gives is closed with the test.
-func Run(t testing.TB, call fusetest.Call) fusetest.Result {
+func Run(t testing.TB, call Call) Result {
 	t.Helper()
 	result := RunWithin(t.Context(), call)
 	Must(t, result.Err)
@@ -81,7 +81,7 @@ func Run(t testing.TB, call fusetest.Call) fusetest.Result {
 }
 
 // RunWithin runs a call, for as long as a test may wait.
-func RunWithin(ctx context.Context, call fusetest.Call) fusetest.Result {
+func RunWithin(ctx context.Context, call Call) Result {
 	ctx, cancel := context.WithTimeout(ctx, fusetest.Patience)
 	defer cancel()
 	return call.Run(ctx)

@@ -1,4 +1,4 @@
-package fusetest
+package helpertest
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -253,7 +254,7 @@ func NeedIntercept(t testing.TB) {
 	// A kernel that knows the flags fails at the missing filter.
 	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, listenerFlags, 0)
 	if errno == unix.EINVAL || errno == unix.ENOSYS {
-		Skip(t, "run a kernel with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)")
+		fusetest.Skip(t, "run a kernel with SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (Linux 5.19)")
 	}
 }
 

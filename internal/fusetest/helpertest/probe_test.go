@@ -1,4 +1,4 @@
-package fusetest
+package helpertest
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -18,7 +19,7 @@ import (
 // finds and exits.
 const probeEnv = "FUSETEST_PROBE"
 
-func init() { Role(probeEnv, func(name string) { os.Exit(probes[name]()) }) }
+func init() { fusetest.Role(probeEnv, func(name string) { os.Exit(probes[name]()) }) }
 
 var probes = map[string]func() int{
 	"ids":    probeIDs,
@@ -115,7 +116,7 @@ func probeLoud() int {
 func probe(t *testing.T, name string) Call {
 	t.Helper()
 	return Call{
-		Prog: InstallHelper(t, "/proc/self/exe", Plain),
+		Prog: fusetest.InstallHelper(t, "/proc/self/exe", fusetest.Plain),
 		Env:  []string{probeEnv + "=" + name},
 	}
 }
@@ -123,7 +124,7 @@ func probe(t *testing.T, name string) Call {
 // within is the time that anything here may take; only a failure takes it.
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), fusetest.Patience)
 	t.Cleanup(cancel)
 	return ctx
 }

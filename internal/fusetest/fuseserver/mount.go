@@ -1,4 +1,4 @@
-package fusetest
+package fuseserver
 
 import (
 	"errors"
@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
 // MountOptions are those of a mount without the helper. The zero value is a
@@ -22,9 +24,9 @@ type MountOptions struct {
 
 // Mount mounts a FUSE file system on dir by mount(2) and serves it. It needs
 // CAP_SYS_ADMIN in the mount namespace and a device that can be opened. The caller closes
-// the server; [Dir] unmounts the mount.
+// the server; [fusetest.Dir] unmounts the mount.
 func Mount(dir string, tree Tree, opts MountOptions) (*Server, error) {
-	dev, err := OpenDevice()
+	dev, err := fusetest.OpenDevice()
 	if err != nil {
 		return nil, err
 	}

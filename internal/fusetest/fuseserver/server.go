@@ -1,4 +1,9 @@
-package fusetest
+// Package fuseserver is a small FUSE server for tests. It serves a device descriptor in
+// a process of its own, is healthy, hung or dead as the test wants, and remembers the
+// requests that it got.
+//
+// The wire format follows the kernel's include/uapi/linux/fuse.h.
+package fuseserver
 
 import (
 	"encoding/gob"
@@ -11,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -79,8 +85,8 @@ func Serve(dev *os.File, tree Tree) *Server {
 }
 
 // ServeOptions starts to answer the kernel's requests on dev, a descriptor of the fuse
-// device that was mounted already (or prepared with [SyncInit]). The program must have
-// called [RunTests] or [MaybeShim]. A server that cannot start has ended at once, and
+// device that was mounted already (or prepared with [fusetest.SyncInit]). The program must have
+// called [fusetest.RunTests] or [fusetest.MaybeShim]. A server that cannot start has ended at once, and
 // Wait returns the reason.
 //
 // The server owns dev from here on, whatever happens. It closes dev in Close, or when the
@@ -225,9 +231,9 @@ func (s *Server) Asked() []Opcode {
 // Asked), and fails the test when none comes.
 func (s *Server) AwaitAsked(t testing.TB, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(Patience); len(s.Asked()) <= n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(fusetest.Patience); len(s.Asked()) <= n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("no request within %v", Patience)
+			t.Fatalf("no request within %v", fusetest.Patience)
 		}
 	}
 }

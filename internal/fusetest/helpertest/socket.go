@@ -1,4 +1,4 @@
-package fusetest
+package helpertest
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -102,7 +103,7 @@ func recvmsg(fd int) (Received, error) {
 	}
 	fds, err := rights(oob[:oobn])
 	for _, fd := range fds {
-		got.merge(Received{Dev: os.NewFile(uintptr(fd), DevicePath), NFDs: 1})
+		got.merge(Received{Dev: os.NewFile(uintptr(fd), fusetest.DevicePath), NFDs: 1})
 	}
 	return got, err
 }

@@ -1,4 +1,4 @@
-package fusetest
+package helpertest
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -129,7 +130,7 @@ func (c Call) Run(ctx context.Context) Result {
 // Start starts the program. The caller must call Wait. When the context ends
 // the program is killed.
 func (c Call) Start(ctx context.Context) (*Proc, error) {
-	if c.shimmed() && !Restartable() {
+	if c.shimmed() && !fusetest.Restartable() {
 		return nil, errors.New("fusetest: a call with failing system calls or limits needs RunTests or MaybeShim first")
 	}
 	watch, err := newInterceptor(c)
@@ -176,7 +177,7 @@ func (c Call) startProcess(files *fileTable) (*os.Process, error) {
 	}
 	if !c.KeepRoot {
 		attr.Sys.Credential = &syscall.Credential{
-			Uid: c.UID, Gid: c.GID, Groups: c.Groups, NoSetGroups: Have() != Root,
+			Uid: c.UID, Gid: c.GID, Groups: c.Groups, NoSetGroups: fusetest.Have() != fusetest.Root,
 		}
 	}
 	return os.StartProcess(c.Prog, c.argv(), attr)

@@ -1,4 +1,4 @@
-package fusetest
+package helpertest
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
 // intercepted is a call of a probe that shows its calls from the first
@@ -40,7 +42,7 @@ func shown(t *testing.T, name string) (names []string) {
 }
 
 func TestInterceptShows(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	names := shown(t, "ids")
 	if len(names) < 5 || !slices.Equal(names[:3], []string{"getresuid", "getresgid", "getgroups"}) || names[len(names)-1] != "exit_group" {
 		t.Errorf("%q", names)
@@ -53,7 +55,7 @@ func TestInterceptShows(t *testing.T) {
 // TestInterceptWhole has everything shown, from the first call of the program
 // on: nothing of the shim.
 func TestInterceptWhole(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	var all []string
 	c := intercepted(t, "ids", func(s Syscall) Verdict {
 		all = append(all, s.Name)
@@ -68,7 +70,7 @@ func TestInterceptWhole(t *testing.T) {
 }
 
 func TestInterceptVerdicts(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	verdicts := map[string]Verdict{"fsopen": Fail(unix.ENOMEM), "statx": Pretend(0)}
 	c := intercepted(t, "errnos", func(s Syscall) Verdict { return verdicts[s.Name] })
 	c.InterceptFrom = ""
@@ -89,7 +91,7 @@ func TestInterceptVerdicts(t *testing.T) {
 // TestInterceptSetuid makes sure that the setuid bit has its effect, and that
 // the memory of such a program can be read.
 func TestInterceptSetuid(t *testing.T) {
-	NeedRoot(t)
+	fusetest.NeedRoot(t)
 	long := "/" + strings.Repeat("long/", 800) // crosses a page
 	var read []string
 	c := intercepted(t, "confined", func(s Syscall) Verdict {
@@ -102,7 +104,7 @@ func TestInterceptSetuid(t *testing.T) {
 		}
 		return Continue
 	})
-	c.Prog = InstallHelper(t, "/proc/self/exe", Setuid)
+	c.Prog = fusetest.InstallHelper(t, "/proc/self/exe", fusetest.Setuid)
 	c.KeepRoot, c.UID, c.GID = false, 1000, 1000
 	c.Env = append(c.Env, probePathEnv+"="+long)
 	if r := run(t, c); r.Stdout != "1000 0 0 1\n" || !slices.Equal(read, []string{long, long}) {
@@ -156,7 +158,7 @@ func probeForks() int {
 // each counted for itself, and the fork, which makes no thread. (The first child
 // of a Go program is one by which package os tries out what the kernel can do.)
 func TestInterceptChild(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	counts := map[int]int{}
 	var names, children []string
 	verdicts := map[string]Verdict{}
@@ -190,7 +192,7 @@ func TestInterceptChild(t *testing.T) {
 }
 
 func TestInterceptNot(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	c := intercepted(t, "ids", func(s Syscall) Verdict {
 		if s.Name == "prctl" || s.Name == "write" {
 			t.Error("shown:", s)
@@ -208,7 +210,7 @@ func TestInterceptNot(t *testing.T) {
 }
 
 func TestInterceptFails(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	unexpected := func(s Syscall) Verdict {
 		t.Error("shown:", s)
 		return Continue

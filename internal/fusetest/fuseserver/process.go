@@ -1,4 +1,4 @@
-package fusetest
+package fuseserver
 
 import (
 	"encoding/gob"
@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -49,7 +50,7 @@ type event struct {
 
 // start starts the process.
 func (s *Server) start(dev *os.File) error {
-	if !Restartable() {
+	if !fusetest.Restartable() {
 		return errors.New("a fusetest server needs RunTests or MaybeShim first")
 	}
 	mine, theirs, err := testsys.Socketpair(unix.SOCK_STREAM)
@@ -121,7 +122,7 @@ func (s *Server) finish(requests []Request, err error) {
 }
 
 func init() {
-	Role(serverEnv, func(string) {
+	fusetest.Role(serverEnv, func(string) {
 		if err := serverMain(); err != nil {
 			fmt.Fprintln(os.Stderr, "fusetest server:", err)
 			os.Exit(1)

@@ -1,4 +1,4 @@
-package fusetest
+package fuseserver
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -19,8 +20,8 @@ var hello = Tree{Files: map[string][]byte{"hello": []byte("hello, world\n"), "bi
 // serve mounts a tree in a fresh directory of uid 0.
 func serve(t *testing.T, tree Tree, opts MountOptions) (string, *Server) {
 	t.Helper()
-	NeedDevice(t)
-	dir := Dir(t, 0)
+	fusetest.NeedDevice(t)
+	dir := fusetest.Dir(t, 0)
 	if tree.FileRoot != nil {
 		dir = filepath.Join(dir, "file")
 		if err := os.WriteFile(dir, nil, 0o644); err != nil {
@@ -44,7 +45,7 @@ func await(t *testing.T, what string, c <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(Patience):
+	case <-time.After(fusetest.Patience):
 		t.Fatal("never happened: " + what)
 	}
 }
@@ -72,7 +73,7 @@ func TestServerHealthy(t *testing.T) {
 	if err := unix.Mkdir(filepath.Join(dir, "new"), 0o755); !errors.Is(err, unix.ENOSYS) {
 		t.Error(err)
 	}
-	l, ok := FindMount(t, dir)
+	l, ok := fusetest.FindMount(t, dir)
 	if !ok || l.FSType != "fuse.sub" || l.Source != "a source" || !l.HasOption("nosuid") || !l.HasOption("user_id=0") {
 		t.Errorf("mount %+v", l)
 	}
@@ -126,7 +127,7 @@ func TestServerHung(t *testing.T) {
 		select {
 		case err := <-done:
 			t.Fatal("answered while hung:", err)
-		case <-time.After(Patience):
+		case <-time.After(fusetest.Patience):
 			t.Fatal("no request came")
 		default:
 		}
@@ -167,7 +168,7 @@ func TestServerDead(t *testing.T) {
 	if _, err := os.Stat(dir); !errors.Is(err, unix.ENOTCONN) {
 		t.Error(err)
 	}
-	if _, ok := FindMount(t, dir); !ok {
+	if _, ok := fusetest.FindMount(t, dir); !ok {
 		t.Error("the mount has gone with its daemon")
 	}
 }
@@ -206,10 +207,10 @@ func TestServerLies(t *testing.T) {
 
 // A server reports the ids of its requests, and can leave some kinds without an answer.
 func TestServerSilent(t *testing.T) {
-	NeedRoot(t)
+	fusetest.NeedRoot(t)
 	dir, s := serve(t, hello, MountOptions{UID: 4242, GID: 4242, Server: Options{Silent: []Opcode{OpStatfs}}})
 	asked := make(chan error, 1)
-	err := AsUser(4242, 4242, func() error {
+	err := fusetest.AsUser(4242, 4242, func() error {
 		var st unix.Stat_t
 		return unix.Stat(filepath.Join(dir, "hello"), &st)
 	})
@@ -217,9 +218,9 @@ func TestServerSilent(t *testing.T) {
 		t.Error(err)
 	}
 	go func() {
-		asked <- AsUser(4242, 4242, func() error { return unix.Statfs(dir, &unix.Statfs_t{}) })
+		asked <- fusetest.AsUser(4242, 4242, func() error { return unix.Statfs(dir, &unix.Statfs_t{}) })
 	}()
-	for end := time.Now().Add(Patience); s.Count(OpStatfs) == 0 && time.Now().Before(end); {
+	for end := time.Now().Add(fusetest.Patience); s.Count(OpStatfs) == 0 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	select {
@@ -241,8 +242,8 @@ func TestServerSilent(t *testing.T) {
 }
 
 func TestServerWithoutMount(t *testing.T) {
-	NeedDevice(t)
-	dev, err := OpenDevice()
+	fusetest.NeedDevice(t)
+	dev, err := fusetest.OpenDevice()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,14 +259,14 @@ func TestServerWithoutMount(t *testing.T) {
 // TestServerSyncInit serves a device before it is mounted: the loop waits
 // inside the kernel then, and must end all the same.
 func TestServerSyncInit(t *testing.T) {
-	NeedDevice(t)
-	dev, err := OpenDevice()
+	fusetest.NeedDevice(t)
+	dev, err := fusetest.OpenDevice()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := SyncInit(dev); err != nil {
+	if err := fusetest.SyncInit(dev); err != nil {
 		testsys.MustClose(dev)
-		Skip(t, "boot Linux 6.18 or newer: "+err.Error())
+		fusetest.Skip(t, "boot Linux 6.18 or newer: "+err.Error())
 	}
 	if err := Serve(dev, hello).Close(); err != nil {
 		t.Error(err)

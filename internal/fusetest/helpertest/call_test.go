@@ -1,4 +1,4 @@
-package fusetest
+package helpertest
 
 import (
 	"context"
@@ -12,11 +12,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
 func TestCallReceives(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	for _, kind := range []SocketKind{Stream, Seqpacket, Dgram} {
 		for _, fd := range []int{0, 1, 9} { // 0 means 3
 			c := probe(t, "sendfd")
@@ -31,7 +32,7 @@ func TestCallReceives(t *testing.T) {
 }
 
 func TestCallStreams(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,7 @@ func TestCallStreams(t *testing.T) {
 }
 
 func TestCallCommStdin(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	c := probe(t, "sendfd")
 	c.CommStdin = true
 	r := run(t, c)
@@ -67,7 +68,7 @@ func TestCallCommStdin(t *testing.T) {
 }
 
 func TestCallBadSockets(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	full, gone := probe(t, "sendfd"), probe(t, "sendfd")
 	full.Prefill, gone.HangUp = true, true
 	if r := full.Run(within(t)); r.Exit != 1 || r.Stderr != "11\n" || r.NFDs != 0 || len(r.Bytes) == 0 {
@@ -84,7 +85,7 @@ func TestCallBadSockets(t *testing.T) {
 }
 
 func TestCallComm(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +99,7 @@ func TestCallComm(t *testing.T) {
 }
 
 func TestCallArguments(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	for _, shim := range []bool{false, true} {
 		c := probe(t, "argv")
 		c.Argv = []string{"odd name", "a\xffb\n", ""}
@@ -116,7 +117,7 @@ func TestCallArguments(t *testing.T) {
 }
 
 func TestCallOutput(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	r := run(t, probe(t, "loud"))
 	if len(r.Stdout) != 300<<10 || r.Stderr != "done" || r.Held {
 		t.Errorf("%d bytes, %q, held %t", len(r.Stdout), r.Stderr, r.Held)
@@ -124,7 +125,7 @@ func TestCallOutput(t *testing.T) {
 }
 
 func TestCallStart(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	p, err := probe(t, "block").Start(within(t))
 	if err != nil {
 		t.Fatal(err)
@@ -141,12 +142,12 @@ func TestCallStart(t *testing.T) {
 }
 
 func TestCallReceiveWaits(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	p, err := probe(t, "sendfd").Start(within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := p.Receive(time.Now().Add(Patience))
+	got, err := p.Receive(time.Now().Add(fusetest.Patience))
 	if err != nil || got.NFDs != 1 {
 		t.Fatal(got, err)
 	}
@@ -157,7 +158,7 @@ func TestCallReceiveWaits(t *testing.T) {
 }
 
 func TestCallCancel(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	ctx, cancel := context.WithCancel(within(t))
 	p, err := probe(t, "block").Start(ctx)
 	if err != nil {
@@ -191,7 +192,7 @@ func openFDs(t *testing.T) int {
 }
 
 func TestCallIDs(t *testing.T) {
-	NeedRoot(t)
+	fusetest.NeedRoot(t)
 	for _, shim := range []bool{false, true} {
 		c := probe(t, "ids")
 		c.UID, c.GID, c.Groups = 54321, 54322, []uint32{7, 8}
@@ -207,10 +208,10 @@ func TestCallIDs(t *testing.T) {
 
 // TestCallSetuid makes sure that a filter leaves the setuid bit its effect.
 func TestCallSetuid(t *testing.T) {
-	NeedRoot(t)
-	for mode, euid := range map[InstallMode]string{Setuid: "0", Setcap: "1000", Plain: "1000"} {
+	fusetest.NeedRoot(t)
+	for mode, euid := range map[fusetest.InstallMode]string{fusetest.Setuid: "0", fusetest.Setcap: "1000", fusetest.Plain: "1000"} {
 		c := probe(t, "ids")
-		c.Prog = InstallHelper(t, "/proc/self/exe", mode)
+		c.Prog = fusetest.InstallHelper(t, "/proc/self/exe", mode)
 		c.UID, c.GID = 1000, 1000
 		c.Deny = Deny(unix.EPERM, "fsopen")
 		if r := run(t, c); !slices.Equal(strings.Fields(r.Stdout)[:3], []string{"1000", euid, euid}) {

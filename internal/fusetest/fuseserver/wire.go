@@ -1,4 +1,4 @@
-package fusetest
+package fuseserver
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package fusetest
+package helpertest
 
 import (
 	"strconv"
@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
 func TestShimDenies(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	c := probe(t, "errnos")
 	c.Deny = []Denied{{Name: "fsopen", Errno: unix.ENOMEM}, {Nr: unix.SYS_STATX, Errno: unix.EINTR}}
 	if r := run(t, c); r.Stdout != "12 4\n" {
@@ -23,7 +25,7 @@ func TestShimDenies(t *testing.T) {
 
 // TestShimDeniesUser denies what the shim itself has to call before.
 func TestShimDeniesUser(t *testing.T) {
-	NeedRoot(t)
+	fusetest.NeedRoot(t)
 	c := probe(t, "errnos")
 	c.UID, c.GID = 1000, 1000
 	c.Deny = Deny(unix.EIO, "setresuid", "setresgid", "prctl", "capset", "statx", "fsopen")
@@ -33,7 +35,7 @@ func TestShimDeniesUser(t *testing.T) {
 }
 
 func TestShimLimits(t *testing.T) {
-	NeedRoot(t)
+	fusetest.NeedRoot(t)
 	umask := 0o777
 	c := probe(t, "limits")
 	c.UID, c.GID, c.Umask = 1000, 1000, &umask
@@ -52,7 +54,7 @@ func TestShimLimits(t *testing.T) {
 
 // TestShimSignals asks a program that is not Go: Go's runtime opens its mask.
 func TestShimSignals(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	r := run(t, Call{
 		Prog: "/bin/cat", Args: []string{"/proc/self/status"}, KeepRoot: true,
 		Block: []unix.Signal{unix.SIGTERM}, Ignore: []unix.Signal{unix.SIGPIPE},
@@ -72,7 +74,7 @@ func TestShimSignals(t *testing.T) {
 }
 
 func TestShimCloses(t *testing.T) {
-	NeedNamespace(t)
+	fusetest.NeedNamespace(t)
 	c := probe(t, "argv")
 	c.CloseFDs = []int{0, 1, 2}
 	if r := run(t, c); r.Stdout != "" || r.Stderr != "" {

@@ -1,4 +1,4 @@
-package fusetest
+package helpertest
 
 import (
 	"encoding/json"
@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/testsys"
 )
 
@@ -43,7 +44,7 @@ type shimSpec struct {
 func (c Call) shimSpec() shimSpec {
 	s := shimSpec{
 		Prog: []byte(c.Prog), Argv: toBytes(c.argv()), Env: toBytes(c.environ()),
-		Keep: c.KeepRoot, UID: int(c.UID), GID: int(c.GID), NoGroups: Have() != Root,
+		Keep: c.KeepRoot, UID: int(c.UID), GID: int(c.GID), NoGroups: fusetest.Have() != fusetest.Root,
 		Deny: c.Deny, Hide: c.InterceptNot, Rlimits: c.Rlimits, Block: c.Block, Ignore: c.Ignore,
 		CloseFDs: c.CloseFDs, DropCaps: c.DropCaps, Umask: c.Umask, NoNewPrivs: c.NoNewPrivs,
 	}
@@ -61,7 +62,7 @@ func (s shimSpec) encode() (string, error) {
 	return string(b), nil
 }
 
-func init() { Role(shimEnv, shimMain) }
+func init() { fusetest.Role(shimEnv, shimMain) }
 
 // shimMain is the process that becomes the program of a [Call].
 func shimMain(value string) {
