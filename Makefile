@@ -13,6 +13,7 @@ ENTRY := -E fusermount_entry
 GODEBUGS := containermaxprocs=0,updatemaxprocs=0,decoratemappings=0,memprofilerate=0
 LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) -X runtime.godebugDefault=$(GODEBUGS)
 HELPER := build/fusermount3
+FUSECTL := build/fusectl
 REFERENCE ?= /bin/fusermount3
 FUZZTIME ?= 10s
 
@@ -27,8 +28,9 @@ export PREFIX SYSCONFDIR DESTDIR MODE # as they are: no name in them meets a she
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## build the helper, static and stripped, as build/fusermount3
+build: ## build the helper, static and stripped, as build/fusermount3, and fusectl
 	go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $(HELPER) ./cmd/fusermount
+	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(FUSECTL) ./cmd/fusectl
 
 demo: build ## mount a small file system as an unprivileged user, read it, unmount it
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo

@@ -39,7 +39,7 @@ func (m *mounting) stale() (bool, error) {
 	if !m.was.root || !mountopts.IsFuse(e.Type) || !known || owner != m.who.uid {
 		return false, nil
 	}
-	judged, err := connection.Judge(m.ctx, m.who.onConnections(), 0, e)
+	judged, err := connection.Judge(m.ctx, m.who.onConnections(), connection.Options{Ask: true}, e)
 	if err != nil || m.ctx.Err() != nil {
 		return false, whyEnded(m.ctx)
 	}

@@ -3,6 +3,8 @@ package conformance
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +17,24 @@ func helperProgram(t *testing.T) string {
 	program := os.Getenv("FUSERMOUNT_HELPER")
 	if program == "" {
 		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test' does")
+	}
+	return program
+}
+
+// ctl runs fusectl, which finds the helper of the call, and wants it to be prompt.
+func ctl(t *testing.T, call fusetest.Call, args ...string) fusetest.Result {
+	t.Helper()
+	call.Env = append(slices.Clone(call.Env), "FUSERMOUNT_PROG="+call.Prog)
+	call.Prog = fusetest.InstallHelper(t, fusectlProgram(t), fusetest.Plain)
+	return look(t, call, args...)
+}
+
+// fusectlProgram lies beside the helper under test.
+func fusectlProgram(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(filepath.Dir(helperProgram(t)), "fusectl")
+	if _, err := os.Stat(program); err != nil {
+		fusetest.Skip(t, "put fusectl beside the helper: 'make build' does: "+err.Error())
 	}
 	return program
 }

@@ -18,6 +18,7 @@ type session struct {
 	call    fusetest.Call
 	way     []fusetest.Denied
 	result  fusetest.Result
+	name    string // of the program that was run last, in its messages
 	servers map[string]*fusetest.Server
 }
 
@@ -61,6 +62,7 @@ func (s *session) run(args []string) error {
 	defer cancel()
 	call := s.call
 	call.Args = args
+	s.name = call.Prog
 	s.result = call.Run(ctx)
 	if s.result.Err != nil {
 		return s.result.Err
@@ -92,7 +94,7 @@ func (s *session) covered(mountpoint string) string { return mountpoint + ".kind
 // the hints among them.
 func (s *session) messages() (lines, hints []string) {
 	for line := range strings.SplitSeq(strings.TrimSuffix(s.result.Stderr, "\n"), "\n") {
-		text, ok := strings.CutPrefix(line, s.call.Prog+": ")
+		text, ok := strings.CutPrefix(line, s.name+": ")
 		if !ok {
 			text = line
 		}
