@@ -14,6 +14,7 @@ ENTRY := -E fusermount_entry
 GODEBUGS := containermaxprocs=0,updatemaxprocs=0,decoratemappings=0,memprofilerate=0
 LDFLAGS := $(strip -s -w -buildid= -X main.version=$(VERSION) -X runtime.godebugDefault=$(GODEBUGS) $(GO_LDFLAGS))
 HELPER := build/fusermount3
+FUSECTL := build/fusectl
 REFERENCE ?= /bin/fusermount3
 FUZZTIME ?= 10s
 
@@ -28,15 +29,16 @@ export PREFIX SYSCONFDIR DESTDIR MODE # by the environment, so that no shell has
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: need-go ## build the helper, static and stripped, as build/fusermount3
+build: need-go ## build the helper, static and stripped, as build/fusermount3, and build/fusectl
 	go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $(HELPER) ./cmd/fusermount
+	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(FUSECTL) ./cmd/fusectl
 
 need-go:
 	@sh testdata/need-go.sh
 
 demo: build ## mount a small file system as an unprivileged user, read it, kill its daemon, unmount it
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo
-	build/demo -helper $(HELPER) -fusectl build/fusectl
+	build/demo -helper $(HELPER) -fusectl $(FUSECTL)
 
 trace: build ## show the system calls of one mount and one unmount (needs strace)
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo

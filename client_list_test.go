@@ -116,17 +116,15 @@ func printStates(args []string) error {
 	return told.Close()
 }
 
-// A daemon that hangs is not asked by a stranger, whom that could hang for good
-// where the mount lets him in, and once by its owner, who does not see it.
+// A daemon that hangs is not asked: not by a stranger whom the mount lets in, nor by
+// its owner, who does not see the daemon's process.
 func TestListHung(t *testing.T) {
 	fusetest.NeedRoot(t)
 	fusectl(t, false)
 	for _, c := range []struct {
 		name        string
 		owner, asks uint32
-		questions   int
-		state       string
-	}{{"a stranger", 0, other, 0, "unknown"}, {"the owner", user, user, 1, "waiting"}} {
+	}{{"a stranger", 0, other}, {"the owner", user, user}} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := fusetest.Dir(t, c.owner)
 			s, err := fuseserver.Mount(dir, hello, fuseserver.MountOptions{UID: c.owner, GID: c.owner, Data: "allow_other"})
@@ -138,10 +136,10 @@ func TestListHung(t *testing.T) {
 			s.Hang()
 			defer s.Resume()
 			before := len(s.Asked())
-			if told := toldBy(t, jobCall(t, c.asks, "lists", dir)); told != strings.Repeat(c.state+"\n", 3) {
+			if told := toldBy(t, jobCall(t, c.asks, "lists", dir)); told != strings.Repeat("unknown\n", 3) {
 				t.Errorf("told %q", told)
 			}
-			if asked := s.Asked()[before:]; len(asked) != c.questions {
+			if asked := s.Asked()[before:]; len(asked) != 0 {
 				t.Errorf("asked %v", asked)
 			}
 		})

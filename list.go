@@ -121,14 +121,11 @@ const hungAfter = 3 * time.Second
 // /sys/fs/fuse/connections, and root (CAP_SYS_ADMIN) everywhere. Otherwise the
 // processes that this one may look into are searched for one that holds the device
 // (the kernel has to tell which device it is: 6.18 does, 6.12 does not). If there is
-// none, the daemon itself is asked, for the caller's own mounts and, by root, for all
-// if all processes were seen.
+// none, the state is not known: no daemon is asked, since one that hangs would keep
+// this process from ending, even by SIGKILL.
 //
 // Without waiting requests, Daemons returns at once. With some, it looks for up to
-// three seconds before it calls a daemon hung. A question to a daemon that could not
-// be seen, such as one in another PID namespace, is waited for one second, and once:
-// if that daemon hangs, a thread of this process waits, which not even SIGKILL ends,
-// until the daemon answers or its mount is aborted.
+// three seconds before it calls a daemon hung.
 //
 // If ctx ends first, the error is its cause in an [*Error], and the result is what
 // was found out by then.
@@ -137,7 +134,7 @@ func Daemons(ctx context.Context, mounts ...MountInfo) ([]Daemon, error) {
 	for i, m := range mounts {
 		entries[i] = m.entry
 	}
-	judged, err := connection.Judge(ctx, currentCaller().onConnections(), hungAfter, entries...)
+	judged, err := connection.Judge(ctx, currentCaller().onConnections(), connection.Options{Patience: hungAfter}, entries...)
 	daemons := make([]Daemon, len(judged))
 	for i, d := range judged {
 		daemons[i] = Daemon{State: daemonState(d.State), Waiting: -1, PIDs: d.PIDs, Stopped: d.Stopped, Blocked: d.Blocked}

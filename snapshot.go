@@ -132,7 +132,7 @@ func (s *spec) isStale(ctx context.Context, at snapshot) (bool, error) {
 	if !at.root || !mountopts.IsFuse(e.Type) || !known || owner != s.user.uid {
 		return false, nil
 	}
-	judged, err := connection.Judge(ctx, s.user.onConnections(), 0, e)
+	judged, err := connection.Judge(ctx, s.user.onConnections(), connection.Options{Ask: true}, e)
 	if err != nil || ctx.Err() != nil {
 		return false, fuseerr.Context(ctx)
 	}

@@ -15,7 +15,9 @@ import (
 
 // devices are the fuse devices that processes hold, as far as this one may see.
 type devices struct {
-	of map[uint32][]int // processes, by the number of the connection
+	// of are processes by the number of the connection. A device whose connection has
+	// ended keeps the number, which may be another's by now.
+	of map[uint32][]int
 	// nameless are processes with a device of which the kernel does not tell the
 	// connection: on older kernels, or because it is not mounted yet.
 	nameless []int

@@ -56,6 +56,18 @@ type Caller struct {
 	Admin bool
 }
 
+// Options of Judge.
+type Options struct {
+	// Patience is how long a connection with waiting requests is looked at before its
+	// daemon is called hung.
+	Patience time.Duration
+	// Ask says that a daemon may be asked, if nothing else tells: one that would have
+	// been seen among the processes that hold devices, and is not there. That is
+	// bounded by askLimit, but if that daemon hangs all the same, a thread waits until
+	// it answers, and keeps this process from ending, even by SIGKILL.
+	Ask bool
+}
+
 // A connection with requests that wait is looked at each lookEvery. For settleTime it
 // may become idle. From then on the daemon has to make progress within patience, or
 // within stopTime if it is stopped.
@@ -65,19 +77,17 @@ const (
 	stopTime   = time.Second
 )
 
-// Judge finds out what is known of the daemons of mounts. It does not ask a daemon
-// while anything else tells: the control files first, then the processes that hold
-// devices. Only a daemon that would be among these and is not there is asked, which
-// is bounded by askLimit.
+// Judge finds out what is known of the daemons of mounts: from the control files, then
+// from the processes that hold devices.
 //
-// It takes up to patience if requests wait for a daemon, and settleTime if the daemon
+// It takes up to o.Patience if requests wait for a daemon, and settleTime if the daemon
 // makes progress. When ctx ends first, what is known by then is returned with its
 // error.
-func Judge(ctx context.Context, who Caller, patience time.Duration, mounts ...mtab.Entry) ([]Daemon, error) {
+func Judge(ctx context.Context, who Caller, o Options, mounts ...mtab.Entry) ([]Daemon, error) {
 	if len(mounts) == 0 {
 		return nil, nil
 	}
-	j := &judge{ctx: ctx, who: who, connections: map[uint32]*subject{}}
+	j := &judge{ctx: ctx, who: who, mayAsk: o.Ask, connections: map[uint32]*subject{}}
 	if control, err := OpenAs(who); err == nil {
 		j.control, j.controlled = control, true
 		defer control.Close() // O_PATH: nothing can fail
@@ -87,11 +97,11 @@ func Judge(ctx context.Context, who Caller, patience time.Duration, mounts ...mt
 			j.connections[e.Connection()] = j.first(e)
 		}
 	}
-	err := j.watch(patience)
+	err := j.watch(o.Patience)
 	daemons := make([]Daemon, len(mounts))
 	for i, e := range mounts {
 		s := j.connections[e.Connection()]
-		if patience > 0 && s.State != Dead {
+		if o.Patience > 0 && s.State != Dead {
 			s.PIDs = slices.Clone(j.processes().of[s.number])
 			s.Stopped, s.Blocked = conditions(s.PIDs)
 		}
@@ -103,6 +113,7 @@ func Judge(ctx context.Context, who Caller, patience time.Duration, mounts ...mt
 type judge struct {
 	ctx         context.Context
 	who         Caller
+	mayAsk      bool
 	control     Dir
 	controlled  bool // control is open
 	devices     *devices
@@ -136,7 +147,7 @@ func (j *judge) first(e mtab.Entry) *subject {
 	switch {
 	case len(d.of[s.number]) > 0:
 		s.State = Alive
-	case len(d.nameless) > 0 && len(d.of) == 0, !d.sees(e, j.who):
+	case !j.mayAsk, len(d.nameless) > 0 && len(d.of) == 0, !d.sees(e, j.who):
 	default:
 		s.State = j.ask(e)
 	}

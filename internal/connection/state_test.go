@@ -24,7 +24,7 @@ func judged(t *testing.T, patience time.Duration, dir string) (d Daemon, took ti
 		t.Fatal(err)
 	}
 	start := time.Now()
-	daemons, err := Judge(t.Context(), Caller{Admin: true}, patience, e)
+	daemons, err := Judge(t.Context(), Caller{Admin: true}, Options{Patience: patience}, e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestJudge(t *testing.T) {
 	if d.State != Alive || !d.Counted || d.Waiting != 0 || d.Stopped || d.Blocked || took > time.Minute {
 		t.Errorf("%+v after %v", d, took)
 	}
-	if known := namesDevices(s); known && !slices.Equal(d.PIDs, []int{s.Pid()}) {
+	if known := namesDevices(s); known && !slices.Contains(d.PIDs, s.Pid()) {
 		t.Errorf("%+v; the daemon is %d", d, s.Pid())
 	}
 
@@ -64,7 +64,12 @@ func TestJudge(t *testing.T) {
 		t.Errorf("without patience: %+v after %v", d, took)
 	}
 	const patience = 1500 * time.Millisecond
-	if d, took = judged(t, patience, dir); d.State != Hung || d.Waiting != 1 || d.Stopped || took < patience {
+	for range 5 { // an old device of another process may have the same number
+		if d, took = judged(t, patience, dir); d.State == Hung {
+			break
+		}
+	}
+	if d.State != Hung || d.Waiting != 1 || d.Stopped || took < patience {
 		t.Errorf("%+v after %v", d, took)
 	}
 	s.Resume()
@@ -160,7 +165,7 @@ func TestJudgeForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = fusetest.AsUser(stranger, stranger, func() error {
-		daemons, err := Judge(t.Context(), Caller{UID: stranger}, time.Hour, e)
+		daemons, err := Judge(t.Context(), Caller{UID: stranger}, Options{Patience: time.Hour, Ask: true}, e)
 		if err == nil && (daemons[0].State != Unknown || daemons[0].Counted) {
 			t.Errorf("%+v", daemons[0])
 		}
@@ -187,7 +192,7 @@ func TestJudgeCanceled(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	daemons, err := Judge(ctx, Caller{Admin: true}, time.Hour, e)
+	daemons, err := Judge(ctx, Caller{Admin: true}, Options{Patience: time.Hour}, e)
 	if !errors.Is(err, context.Canceled) || len(daemons) != 1 || daemons[0].State != Waiting {
 		t.Errorf("%+v, %v", daemons, err)
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // Who waits for a hung daemon is let go, and the mount is gone.
-func portTestAbort(t *testing.T) {
+func TestAbort(t *testing.T) {
 	for read, deny := range waysToRead {
 		t.Run(read, func(t *testing.T) {
 			call, _ := asUser(t)
@@ -26,7 +26,7 @@ func portTestAbort(t *testing.T) {
 			beside, other := serveMount(t, call, "")
 			answer := hang(t, mountpoint, s)
 			call.Deny = deny
-			if r := look(t, call, "--abort", mountpoint); r.Exit != 0 || r.Stderr != "" || r.Stdout != "" {
+			if r := ctl(t, call, "abort", mountpoint); r.Exit != 0 || r.Stderr != "" || r.Stdout != "" {
 				t.Fatalf("exit %d, %q, %q", r.Exit, r.Stdout, r.Stderr)
 			}
 			wantNothing(t, mountpoint)
@@ -75,7 +75,7 @@ func wantAlive(t *testing.T, mountpoint string) {
 }
 
 // What -u -z would refuse is refused before the connection is cut off.
-func portTestAbortRefused(t *testing.T) {
+func TestAbortRefused(t *testing.T) {
 	call, _ := asUser(t)
 	fusetest.Control(t)
 	theirs := call
@@ -92,7 +92,7 @@ func portTestAbortRefused(t *testing.T) {
 		"not FUSE":       {call, "/proc", "entry for /proc not found in /etc/mtab", "of type proc"},
 		"no mount":       {call, mountpoint + "/nosuch", "entry for " + mountpoint + "/nosuch not found", ""},
 	} {
-		r := look(t, c.call, "--abort", c.mountpoint)
+		r := ctl(t, c.call, "abort", c.mountpoint)
 		if r.Exit != 1 || !strings.Contains(r.Stderr, c.text) || !strings.Contains(r.Stderr, c.hint) {
 			t.Errorf("%s: exit %d, %q", name, r.Exit, r.Stderr)
 		}
@@ -100,7 +100,7 @@ func portTestAbortRefused(t *testing.T) {
 	if err := unix.Mount("/etc/passwd", mountpoint+"/hello", "", unix.MS_BIND, ""); err != nil {
 		t.Fatal(err)
 	}
-	if r := look(t, call, "--abort", mountpoint); r.Exit != 1 || !strings.Contains(r.Stderr, "that is not yours lies inside") {
+	if r := ctl(t, call, "abort", mountpoint); r.Exit != 1 || !strings.Contains(r.Stderr, "that is not yours lies inside") {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
 	if err := unix.Unmount(mountpoint+"/hello", unix.UMOUNT_NOFOLLOW); err != nil {
@@ -109,7 +109,7 @@ func portTestAbortRefused(t *testing.T) {
 	wantAlive(t, mountpoint)
 	root := call
 	root.KeepRoot = true
-	if r := look(t, root, "--abort", mountpoint); r.Exit != 0 || r.Stderr != "" {
+	if r := ctl(t, root, "abort", mountpoint); r.Exit != 0 || r.Stderr != "" {
 		t.Errorf("root: exit %d, %q", r.Exit, r.Stderr)
 	}
 	wantNothing(t, mountpoint)
@@ -117,10 +117,10 @@ func portTestAbortRefused(t *testing.T) {
 }
 
 // Without fusectl nothing is done, and the words say what would help.
-func portTestAbortWithoutFusectl(t *testing.T) {
+func TestAbortWithoutFusectl(t *testing.T) {
 	call, _ := asUser(t)
 	mountpoint, _ := serveMount(t, call, "")
-	r := look(t, call, "--abort", mountpoint)
+	r := ctl(t, call, "abort", mountpoint)
 	if r.Exit != 1 || !strings.Contains(r.Stderr, "failed to abort the connection of "+mountpoint+": fusectl is not mounted at /sys/fs/fuse/connections\n") {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
@@ -130,14 +130,14 @@ func portTestAbortWithoutFusectl(t *testing.T) {
 
 // A dead one can be aborted, too, and a file system on a block device, whose
 // number is not its minor alone.
-func portTestAbortOthers(t *testing.T) {
+func TestAbortOthers(t *testing.T) {
 	call, _ := asUser(t)
 	fusetest.Control(t)
 	mountpoint, s := serveMount(t, call, "")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if r := look(t, call, "--abort", mountpoint); r.Exit != 0 || r.Stderr != "" {
+	if r := ctl(t, call, "abort", mountpoint); r.Exit != 0 || r.Stderr != "" {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
 	wantNothing(t, mountpoint)
@@ -159,7 +159,7 @@ func portTestAbortOthers(t *testing.T) {
 	root := call
 	root.KeepRoot, root.UID, root.GID = true, 0, 0
 	mountpoint, s = serveMount(t, root, "blkdev,fsname="+device)
-	if r := look(t, root, "--abort", mountpoint); r.Exit != 0 || r.Stderr != "" {
+	if r := ctl(t, root, "abort", mountpoint); r.Exit != 0 || r.Stderr != "" {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
 	wantNothing(t, mountpoint)

@@ -11,8 +11,9 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// What --check says of a mountpoint is what mounting says.
-func portTestCheckMountpoint(t *testing.T) {
+// What check says of a mountpoint is what mounting says. A link is followed, as by the
+// client, and not as by the helper.
+func TestCheckMountpoint(t *testing.T) {
 	call, home := asUser(t)
 	makePlaces(t, home)
 	for path, want := range map[string]string{
@@ -22,7 +23,6 @@ func portTestCheckMountpoint(t *testing.T) {
 		"theirs":     "user has no write access to mountpoint",
 		"sticky":     "not owned by user",
 		"fifo":       "is not a directory or a regular file",
-		"link":       "is not a directory or a regular file",
 		"nosuch":     "No such file or directory",
 		"nosuch/x":   "No such file or directory",
 		"file/x":     "Not a directory",
@@ -45,7 +45,9 @@ func portTestCheckMountpoint(t *testing.T) {
 			t.Errorf("%s: mounting says %q", path, first)
 		}
 	}
-	lines := findings(t, call, "/proc/self/fd")
+	lines := findings(t, call, filepath.Join(home, "link"))
+	wantFinding(t, lines, "ok mountpoint "+filepath.Join(home, "link")+" is a link to "+filepath.Join(home, "own")+", which can be mounted over", "")
+	lines = findings(t, call, "/proc/self/fd")
 	wantFinding(t, lines, "fail mountpoint mounting over filesystem type 0x00009fa0 is forbidden (proc)", "-> choose a directory on an ordinary file system")
 }
 
@@ -77,7 +79,7 @@ func makePlaces(t *testing.T, home string) {
 }
 
 // What is mounted there already, alive or not, whoever's; and what lies inside.
-func portTestCheckMounted(t *testing.T) {
+func TestCheckMounted(t *testing.T) {
 	call, _ := asUser(t)
 	fusetest.Control(t)
 	theirs := call
@@ -89,21 +91,16 @@ func portTestCheckMounted(t *testing.T) {
 	if err := gone.Close(); err != nil {
 		t.Fatal(err)
 	}
-	hung, stuck := serveMount(t, call, "")
-	hang(t, hung, stuck)
 	lines := findings(t, call)
 	wantFinding(t, lines, "warn mount "+dead, "whose daemon is gone -> fusermount3 -u "+dead)
-	wantFinding(t, lines, "warn mount "+hung, "whose daemon does not answer (requests waiting: 1) -> fusermount3 --abort "+hung)
-	wantOnly(t, lines, "warn mount", "warn mount")
+	wantOnly(t, lines, "warn mount")
 	for _, c := range []struct{ path, want string }{
 		{alive, "ok mountpoint " + alive + " is a mount of type fuse.demo whose daemon is alive"},
 		{dead, "fail mountpoint " + dead + " is a mount of type fuse.demo whose daemon is gone -> fusermount3 -u " + dead},
-		{hung, "fail mountpoint " + hung + " is a mount of type fuse whose daemon does not answer (requests waiting: 1) -> fusermount3 --abort " + hung},
-		{other, "fail mountpoint " + other + " is a FUSE mount of uid 4343"},
+		{other, "fail mountpoint " + other + " is a FUSE mount of user 4343"},
 		{alive + "/hello", "warn mountpoint " + alive + "/hello lies inside the FUSE mount " + alive + " and was not looked at"},
-		{other + "/x", "fail mountpoint " + other + "/x lies inside the FUSE mount " + other + " of uid 4343"},
+		{other + "/x", "fail mountpoint " + other + "/x lies inside the FUSE mount " + other + " of user 4343"},
 		{dead + "/x/y", "fail mountpoint " + dead + "/x/y lies inside: " + dead + " is a mount of type fuse.demo whose daemon is gone -> fusermount3 -u " + dead},
-		{hung + "/x", "fail mountpoint " + hung + "/x lies inside: " + hung + " is a mount of type fuse whose daemon does not answer"},
 	} {
 		wantFinding(t, findings(t, call, c.path), c.want, "")
 	}
@@ -114,35 +111,56 @@ func portTestCheckMounted(t *testing.T) {
 	}
 }
 
+// A mount that hangs is named with who uses it, and as a mount of the system.
+func TestCheckHung(t *testing.T) {
+	call, _ := asUser(t)
+	fusetest.Control(t)
+	hung, stuck := serveMount(t, call, "")
+	holder(t, alice, "cd "+hung)
+	hang(t, hung, stuck)
+	before := len(stuck.Asked())
+	const lost = "; what was not yet written is lost"
+	wantFinding(t, findings(t, call), "warn mount "+hung, "whose daemon does not answer (requests waiting: 1) -> fusectl abort "+hung+" ends the connection"+lost)
+	for path, want := range map[string]string{
+		hung:        "fail mountpoint " + hung + " is a mount of type fuse whose daemon does not answer (requests waiting: 1); used by",
+		hung + "/x": "fail mountpoint " + hung + "/x lies inside: " + hung + " is a mount of type fuse whose daemon does not answer",
+	} {
+		wantFinding(t, singleBlanks(ctl(t, call, "check", path).Stdout), want, "fusectl abort "+hung+" ends the connection"+lost)
+	}
+	if asked := stuck.Asked(); len(asked) != before {
+		t.Errorf("the daemon was asked: %v", asked)
+	}
+}
+
 // In a user namespace, where the setuid bit counts for nothing, and where the
 // mounts belong to an outer one.
-func portTestCheckNamespaces(t *testing.T) {
+func TestCheckNamespaces(t *testing.T) {
 	call, mountpoint := asUser(t)
 	unshare := func(flags ...string) []string {
 		inside := call
-		inside.Prog, inside.Env = "/usr/bin/unshare", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-		r := look(t, inside, append(flags, call.Prog, "--check", mountpoint)...)
+		inside.Prog, inside.Env = "/usr/bin/unshare", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "FUSERMOUNT_PROG=" + call.Prog}
+		r := look(t, inside, append(flags, fusetest.InstallHelper(t, fusectlProgram(t), fusetest.Plain), "check", mountpoint)...)
 		if strings.Contains(r.Stderr, "unshare failed") {
 			fusetest.Skip(t, "allow users to create user namespaces")
 		}
-		return singleBlanks(r.Stdout)
+		lines := singleBlanks(r.Stdout)
+		return lines[:max(len(lines)-1, 0)] // without the closing line
 	}
 	lines := unshare("-Ur")
 	wantFinding(t, lines, "fail namespace you are in a user namespace (uid_map 0 4242 1), and the mounts belong to an outer one", "unshare -Urm")
 	wantOnly(t, lines, "fail namespace")
 	lines = unshare("-Um", "--map-user=4242", "--map-group=4242")
-	wantFinding(t, lines, "fail program", "has the setuid bit, but its owner is uid 65534 here")
-	wantFinding(t, lines, "fail privilege CAP_SYS_ADMIN is not there -> the setuid bit had no effect", "")
+	wantFinding(t, lines, "fail program", "is set-user-ID, but its owner is uid 65534 in this user namespace")
 	lines = unshare("-Urm")
-	wantFinding(t, lines, "ok namespace a user namespace (uid_map 0 4242 1)", "")
+	wantFinding(t, lines, "ok namespace a user namespace with mounts of its own (uid_map 0 4242 1)", "")
 	wantFinding(t, lines, "ok privilege you have CAP_SYS_ADMIN", "")
 	wantOnly(t, lines)
 }
 
 // The signs of a container are told.
-func portTestCheckContainer(t *testing.T) {
+func TestCheckContainer(t *testing.T) {
 	call, _ := asUser(t)
 	writeFile(t, "/run/systemd/container", "systemd-nspawn\n")
 	t.Cleanup(func() { _ = os.RemoveAll("/run/systemd") })
-	wantFinding(t, findings(t, call), "ok container it seems that this is one (systemd-nspawn)", "")
+	wantFinding(t, findings(t, call), "ok container this seems to be one (systemd-nspawn)", "")
 }

@@ -15,15 +15,17 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// findings gives what --check says, a line for each finding, with single blanks.
+// findings gives what check prints, a line for each finding, with single blanks.
 // Both forms have to say the same.
 func findings(t *testing.T, call helpertest.Call, args ...string) []string {
 	t.Helper()
-	r := look(t, call, append([]string{"--check"}, args...)...)
+	r := ctl(t, call, append([]string{"check"}, args...)...)
 	if r.Stderr != "" {
 		t.Fatalf("exit %d: %s", r.Exit, r.Stderr)
 	}
 	lines := singleBlanks(r.Stdout)
+	closing := lines[len(lines)-1]
+	lines = lines[:len(lines)-1]
 	failed := slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, "fail ") })
 	if failed != (r.Exit == 1) || r.Exit > 1 {
 		t.Errorf("exit %d: %s", r.Exit, r.Stdout)
@@ -31,13 +33,14 @@ func findings(t *testing.T, call helpertest.Call, args ...string) []string {
 	var document struct {
 		Version  int
 		OK       bool
+		Summary  string
 		Findings []struct {
 			Level, Subject, Text string
 			Next                 *string
 		}
 	}
-	r = look(t, call, append([]string{"--check", "--json"}, args...)...)
-	if err := json.Unmarshal([]byte(r.Stdout), &document); err != nil || document.Version != 1 || document.OK == failed || (r.Exit == 1) != failed {
+	r = ctl(t, call, append([]string{"check", "--json"}, args...)...)
+	if err := json.Unmarshal([]byte(r.Stdout), &document); err != nil || document.Version != 1 || document.OK == failed || document.Summary != closing || (r.Exit == 1) != failed {
 		t.Fatalf("exit %d, %v: %s", r.Exit, err, r.Stdout)
 	}
 	for i, f := range document.Findings {
@@ -76,7 +79,7 @@ func wantOnly(t *testing.T, lines []string, bad ...string) {
 	var got []string
 	for _, line := range lines {
 		level, rest, _ := strings.Cut(line, " ")
-		if subject, _, _ := strings.Cut(rest, " "); level != "ok" && subject != "fusectl" {
+		if subject, _, _ := strings.Cut(rest, " "); level != "ok" && level != "note" && subject != "fusectl" {
 			got = append(got, level+" "+subject)
 		}
 	}
@@ -85,13 +88,13 @@ func wantOnly(t *testing.T, lines []string, bad ...string) {
 	}
 }
 
-func portTestCheckAllWell(t *testing.T) {
+func TestCheckAllWell(t *testing.T) {
 	call, mountpoint := asUser(t)
 	lines := findings(t, call, mountpoint)
 	wantOnly(t, lines)
 	wantFinding(t, lines, "ok mountpoint "+mountpoint, "a directory on tmpfs that you may write to")
 	wantFinding(t, lines, "ok mount_max", "0 FUSE file systems are mounted, and 1000 may be")
-	wantFinding(t, lines, "ok way", "new mount API")
+	wantFinding(t, lines, "ok kernel", "new mount calls (fsopen)")
 	call.Prog = fusetest.InstallHelper(t, helperProgram(t), fusetest.Setcap)
 	lines = findings(t, call, mountpoint)
 	wantOnly(t, lines)
@@ -99,7 +102,7 @@ func portTestCheckAllWell(t *testing.T) {
 }
 
 // Each way in which the program can lack its privilege is named.
-func portTestCheckPrivilege(t *testing.T) {
+func TestCheckPrivilege(t *testing.T) {
 	call, _ := asUser(t)
 	plain := fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
 	for name, c := range map[string]struct {
@@ -110,37 +113,37 @@ func portTestCheckPrivilege(t *testing.T) {
 	}{
 		"no setuid bit": {
 			func(c *helpertest.Call) { c.Prog = plain },
-			"fail program " + plain, "neither the setuid bit nor the file capability -> as root: chown root",
-			[]string{"fail program", "fail privilege"},
+			"fail program " + plain, "neither set-user-ID nor has the file capability CAP_SYS_ADMIN -> as root: chown root",
+			[]string{"fail program"},
 		},
 		"not root's": {
 			func(c *helpertest.Call) { c.Prog = ownedBy(t, c.Prog, bob) },
-			"fail program", "has the setuid bit, but its owner is uid 4343",
-			[]string{"fail program", "fail privilege"},
+			"fail program", "is set-user-ID, but its owner is uid 4343",
+			[]string{"fail program"},
 		},
 		"no_new_privs": {
 			func(c *helpertest.Call) { c.NoNewPrivs = true },
 			"fail privilege no_new_privs is set", "->",
-			[]string{"fail privilege", "fail privilege"},
+			[]string{"fail privilege"},
 		},
 		"nosuid": {
 			func(c *helpertest.Call) { c.Prog = onNosuid(t, c.Prog) },
-			"fail program it lies on a file system mounted nosuid", "mount -o remount,suid /",
-			[]string{"fail program", "fail privilege"},
+			"fail program", "lies on a file system that is mounted nosuid, which takes its rights away -> install it elsewhere, or as root: mount -o remount,suid /",
+			[]string{"fail program"},
 		},
 		"bounding set": {
 			func(c *helpertest.Call) { c.DropCaps = []int{unix.CAP_SYS_ADMIN} },
-			"fail privilege CAP_SYS_ADMIN is not there", "start the container with it",
+			"fail privilege the capability bounding set lacks CAP_SYS_ADMIN", "start the container with it",
 			[]string{"fail privilege"},
 		},
 		"a sandbox that refuses": {
 			func(c *helpertest.Call) { c.Deny = helpertest.Deny(unix.EPERM, "fsconfig", "statmount") },
-			"ok kernel", "new mount API: forbidden, statmount: forbidden",
+			"ok kernel", "new mount calls (fsopen): forbidden, statmount: forbidden",
 			[]string{"warn seccomp"},
 		},
 		"an old kernel": {
 			func(c *helpertest.Call) { c.Deny = helpertest.Deny(unix.ENOSYS, "fsconfig", "statmount", "listmount") },
-			"ok kernel", "new mount API: no, statmount: no",
+			"ok kernel", "new mount calls (fsopen): no, statmount: no",
 			[]string{"warn seccomp"},
 		},
 	} {
@@ -173,7 +176,7 @@ func ownedBy(t *testing.T, program string, uid int) string {
 	return path
 }
 
-func portTestCheckDevice(t *testing.T) {
+func TestCheckDevice(t *testing.T) {
 	for name, c := range map[string]struct {
 		device     func(t *testing.T)
 		begin, has string
@@ -199,7 +202,7 @@ func portTestCheckDevice(t *testing.T) {
 	}
 }
 
-func portTestCheckConf(t *testing.T) {
+func TestCheckConf(t *testing.T) {
 	call, _ := asUser(t)
 	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
 	for name, c := range map[string]struct {
@@ -210,27 +213,27 @@ func portTestCheckConf(t *testing.T) {
 	}{
 		"comments alone": {
 			"# x\n#user_allow_other\n", 0o644,
-			[]string{"ok fuse.conf /etc/fuse.conf sets nothing", "ok allow_other not for you: a mount with allow_other or allow_root is refused -> the administrator can take the # off line 2"},
+			[]string{"ok fuse.conf /etc/fuse.conf sets nothing", "note allow_other not for you: a mount with allow_other or allow_root is refused -> the administrator can take the # off line 2"},
 			nil,
 		},
 		"settings": {
 			"mount_max = 7\n\nuser_allow_other\n", 0o644,
-			[]string{"ok fuse.conf line 1: mount_max = 7", "ok fuse.conf line 3: user_allow_other", "ok allow_other you may", "ok mount_max 0 FUSE file systems are mounted, and 7 may be"},
+			[]string{"ok fuse.conf line 1: mount_max = 7; line 3: user_allow_other", "ok allow_other you may", "ok mount_max 0 FUSE file systems are mounted, and 7 may be"},
 			nil,
 		},
 		"slips": {
 			"user_allow_others\nmount_max = 08\n", 0o644,
-			[]string{"warn fuse.conf line 1: user_allow_others -> unknown parameter", "warn fuse.conf line 2: mount_max = 08 -> mount_max is not a number"},
-			[]string{"warn fuse.conf", "warn fuse.conf"},
+			[]string{"warn fuse.conf line 1: user_allow_others; line 2: mount_max = 08 -> line 1: unknown parameter"},
+			[]string{"warn fuse.conf"},
 		},
 		"writable for others": {
 			"user_allow_other\n", 0o666,
-			[]string{"warn fuse.conf /etc/fuse.conf ignored: it is writable for others than root; the defaults count ->", "ok allow_other not for you: a mount with allow_other or allow_root is refused -> the administrator can make /etc/fuse.conf root's"},
+			[]string{"warn fuse.conf /etc/fuse.conf ignored: it is writable for others than root; the defaults hold -> as root: chown root", "note allow_other not for you: a mount with allow_other or allow_root is refused -> the administrator can make /etc/fuse.conf owned by root"},
 			[]string{"warn fuse.conf"},
 		},
 		"closed": {
 			"user_allow_other\n", 0o600,
-			[]string{"warn fuse.conf failed to open /etc/fuse.conf: Permission denied; the defaults count ->", "ok allow_other not for you"},
+			[]string{"warn fuse.conf failed to open /etc/fuse.conf: Permission denied; the defaults hold -> as root: chmod 0644 /etc/fuse.conf", "note allow_other not for you: a mount with allow_other or allow_root is refused -> the administrator can make /etc/fuse.conf readable"},
 			[]string{"warn fuse.conf"},
 		},
 		"a control character": {
@@ -241,7 +244,7 @@ func portTestCheckConf(t *testing.T) {
 			writeFile(t, "/etc/fuse.conf", c.text)
 			chmod(t, "/etc/fuse.conf", c.mode)
 			if strings.Contains(c.text, "\x1b") {
-				r := look(t, call, "--check")
+				r := ctl(t, call, "check")
 				if !strings.Contains(r.Stdout, `line 1: \033[2J -> `) || strings.Contains(r.Stdout, "\x1b") {
 					t.Errorf("%q", r.Stdout)
 				}
@@ -256,7 +259,7 @@ func portTestCheckConf(t *testing.T) {
 	}
 }
 
-func portTestCheckMountMax(t *testing.T) {
+func TestCheckMountMax(t *testing.T) {
 	call, mountpoint := asUser(t)
 	writeFile(t, "/etc/fuse.conf", "mount_max = 2\n")
 	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
+	"github.com/go-fusermount/fusermount/internal/helper"
 )
 
 type script = testscript.TestScript
@@ -23,6 +25,7 @@ type script = testscript.TestScript
 // quotes, too.
 var commands = map[string]func(ts *script, neg bool, args []string){
 	"fm":        cmdRun,
+	"ctl":       cmdCtl,
 	"as":        cmdAs,
 	"comm":      cmdComm,
 	"cd-to":     func(ts *script, _ bool, args []string) { of(ts).call.Dir = expand(ts, args[0]) },
@@ -115,7 +118,7 @@ func cmdErr(ts *script, _ bool, args []string) {
 	lines, _ := of(ts).messages()
 	equal(ts, "messages", strings.Join(lines, "\n"), strings.Join(expandAll(ts, args), "\n"))
 	for line := range strings.SplitSeq(strings.TrimSuffix(of(ts).result.Stderr, "\n"), "\n") {
-		if !strings.HasPrefix(line, of(ts).call.Prog+": ") {
+		if !strings.HasPrefix(line, of(ts).name+": ") {
 			ts.Fatalf("a line without the program's name: %q", line)
 		}
 	}
@@ -208,6 +211,29 @@ func cmdHold(ts *script, _ bool, args []string) {
 		}
 		return err
 	}))
+}
+
+// cmdCtl: ctl ARG... runs fusectl, which finds the helper. ! ctl wants exit status 1,
+// and ctl usage ARG... exit status 2.
+func cmdCtl(ts *script, neg bool, args []string) {
+	s := of(ts)
+	helper := s.call
+	defer func() { s.call = helper }()
+	s.call.Prog = filepath.Join(filepath.Dir(os.Getenv("FUSERMOUNT_HELPER")), "fusectl")
+	s.call.Socket = helpertest.NoSocket
+	s.call.Env = append(slices.Clone(s.call.Env), "FUSERMOUNT_PROG="+helper.Prog)
+	want := 0
+	if neg {
+		want = 1
+	}
+	if len(args) > 0 && args[0] == "usage" {
+		want, args = 2, args[1:]
+	}
+	ts.Check(s.run(expandAll(ts, args)))
+	s.name = "fusectl"
+	if s.result.Exit != want {
+		ts.Fatalf("exit status %d, want %d\n%s%s", s.result.Exit, want, s.result.Stdout, s.result.Stderr)
+	}
 }
 
 // cmdDaemon: daemon hang|kill|unasked MOUNTPOINT.

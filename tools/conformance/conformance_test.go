@@ -170,6 +170,7 @@ type session struct {
 	call    helpertest.Call
 	way     []helpertest.Denied
 	result  helpertest.Result
+	name    string // of the program that was run last, in its messages
 	servers map[string]*fuseserver.Server
 }
 
@@ -211,6 +212,7 @@ func (s *session) run(args []string) error {
 	defer cancel()
 	call := s.call
 	call.Args = args
+	s.name = call.Prog
 	s.result = call.Run(ctx)
 	if s.result.Err != nil {
 		return s.result.Err
@@ -242,7 +244,7 @@ func (s *session) covered(mountpoint string) string { return mountpoint + ".kind
 // hints among them.
 func (s *session) messages() (lines, hints []string) {
 	for line := range strings.SplitSeq(strings.TrimSuffix(s.result.Stderr, "\n"), "\n") {
-		text, ok := strings.CutPrefix(line, s.call.Prog+": ")
+		text, ok := strings.CutPrefix(line, s.name+": ")
 		if !ok {
 			text = line
 		}

@@ -1,6 +1,9 @@
 package conformance
 
 import (
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +23,24 @@ var (
 	run           = helpertest.Run
 	start         = helpertest.Start
 )
+
+// ctl runs fusectl, which finds the helper of the call, and wants it to be prompt.
+func ctl(t *testing.T, call helpertest.Call, args ...string) helpertest.Result {
+	t.Helper()
+	call.Env = append(slices.Clone(call.Env), "FUSERMOUNT_PROG="+call.Prog)
+	call.Prog = fusetest.InstallHelper(t, fusectlProgram(t), fusetest.Plain)
+	return look(t, call, args...)
+}
+
+// fusectlProgram lies beside the helper under test.
+func fusectlProgram(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(filepath.Dir(helperProgram(t)), "fusectl")
+	if _, err := os.Stat(program); err != nil {
+		fusetest.Skip(t, "put fusectl beside the helper: 'make build' does: "+err.Error())
+	}
+	return program
+}
 
 // asUser prepares a call of the setuid helper by an ordinary user, and a
 // mountpoint of theirs.

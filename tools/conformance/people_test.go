@@ -15,13 +15,13 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-// What --list and --check say, and that no daemon has a part in it.
+// What fusectl prints, and that no daemon has a part in it.
 
-// blink is more than any of these may take, hung daemons or not: they look for a
-// fifth of a second, and the machine may be busy.
+// blink is more than any of these may take, hung daemons or not: they look for three
+// seconds, and the machine may be busy.
 const blink = 10 * time.Second
 
-// look runs the helper without a socket, and wants it to be prompt.
+// look runs a program without a socket, and wants it to be prompt.
 func look(t *testing.T, call helpertest.Call, args ...string) helpertest.Result {
 	t.Helper()
 	call.Socket, call.Args, call.Dir = helpertest.NoSocket, args, "/"
@@ -32,7 +32,7 @@ func look(t *testing.T, call helpertest.Call, args ...string) helpertest.Result 
 	return r
 }
 
-// listedMount is what the JSON of --list has of a mount.
+// listedMount is what the JSON of the list has of a mount.
 type listedMount struct {
 	Mountpoint string
 	SourceHex  string `json:"source_hex"`
@@ -42,16 +42,19 @@ type listedMount struct {
 	OwnerName  *string  `json:"owner_name"`
 	Options    []string `json:"options"`
 	FSOptions  []string `json:"fs_options"`
-	MountID    int      `json:"mount_id"`
+	MountID    uint64   `json:"mount_id"`
 	Connection int
 	State      string
 	Waiting    *int
+	PIDs       []int
+	Stopped    bool
+	Blocked    bool
 }
 
 // listJSON gives the mounts by their mountpoints.
 func listJSON(t *testing.T, call helpertest.Call) map[string]listedMount {
 	t.Helper()
-	r := look(t, call, "--list", "--json")
+	r := ctl(t, call, "list", "--json")
 	var document struct {
 		Version int
 		Mounts  []listedMount
@@ -96,7 +99,7 @@ func hang(t *testing.T, mountpoint string, s *fuseserver.Server) <-chan error {
 	return got
 }
 
-func portTestList(t *testing.T) {
+func TestList(t *testing.T) {
 	addUsers(t)
 	call, _ := asUser(t)
 	theirs := call
@@ -109,26 +112,24 @@ func portTestList(t *testing.T) {
 		t.Fatal(err)
 	}
 	hang(t, stuck, hung)
-	want := map[string]string{mine: "unknown", dead: "unknown", stuck: "unknown", other: "unknown"}
-	wantStates(t, listJSON(t, call), want)
 	fusetest.Control(t)
-	want = map[string]string{mine: "alive", dead: "dead", stuck: "hung", other: "unknown"}
+	want := map[string]string{mine: "alive", dead: "dead", stuck: "hung", other: "unknown"}
 	mounts := listJSON(t, call)
 	wantStates(t, mounts, want)
 	wantRow(t, mounts[mine])
-	r := look(t, call, "--list")
+	r := ctl(t, call, "list")
 	for _, words := range []string{
-		"MOUNTPOINT SOURCE TYPE OWNER STATE ID CONN OPTIONS",
-		mine + ` a\033[31m\342\200\256` + "\xff" + ` fuse.demo 4242(alice) alive`,
-		dead + " /dev/fuse fuse 4242(alice) dead",
-		other + " /dev/fuse fuse 4343(bob) unknown",
+		"MOUNTPOINT STATE TYPE SOURCE OWNER ID CONN OPTIONS",
+		mine + ` alive fuse.demo a\033[31m\342\200\256` + "\xff" + ` 4242(alice) `,
+		dead + " dead fuse /dev/fuse 4242(alice) ",
+		other + " unknown fuse /dev/fuse 4343(bob) ",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(r.Stdout), " "), words) {
 			t.Errorf("no %q in\n%s", words, r.Stdout)
 		}
 	}
-	wantHint(t, r, "'fusermount3 -u MOUNTPOINT' takes the mount away")
-	wantHint(t, r, "'fusermount3 --abort MOUNTPOINT' ends its connection")
+	wantHint(t, r, "'fusermount3 -u MOUNTPOINT' unmounts it")
+	wantHint(t, r, "'fusectl check MOUNTPOINT' says why")
 	root := call
 	root.KeepRoot = true
 	want[other] = "alive"
@@ -160,7 +161,7 @@ func wantStates(t *testing.T, got map[string]listedMount, want map[string]string
 func wantRow(t *testing.T, m listedMount) {
 	t.Helper()
 	line, found := fusetest.FindMount(t, m.Mountpoint)
-	if !found || m.SourceHex != "611b5b33316de280aeff" || m.Type != line.FSType || m.MountID != line.ID ||
+	if !found || m.SourceHex != "611b5b33316de280aeff" || m.Type != line.FSType || m.MountID == 0 ||
 		m.Owner == nil || *m.Owner != alice || m.OwnerName == nil || *m.OwnerName != "alice" ||
 		strings.Join(m.Options, ",") != line.Options || strings.Join(m.FSOptions, ",") != line.SuperOptions {
 		t.Errorf("%+v\n%+v", m, line)
@@ -178,17 +179,17 @@ func jsonNumber(n int) string {
 
 // While the kernel waits for a daemon's INIT, before there is a mount at all,
 // nobody has to wait with it.
-func portTestListDuringSyncInit(t *testing.T) {
+func TestListDuringSyncInit(t *testing.T) {
 	call, mountpoint := syncCall(t, "")
 	fusetest.Control(t)
 	s := startSync(t, call, mountpoint)
 	s.serve(t, fuseserver.Options{HangBeforeInit: true})
 	s.answer(t)
 	s.waitCreating(t)
-	if r := look(t, call, "--list"); r.Exit != 0 {
-		t.Errorf("exit %d: %s", r.Exit, r.Stderr)
+	if r := ctl(t, call, "list"); r.Exit != 1 || r.Stdout+r.Stderr != "" { // nothing is mounted
+		t.Errorf("exit %d: %s%s", r.Exit, r.Stdout, r.Stderr)
 	}
-	if r := look(t, call, "--check", mountpoint); r.Exit != 0 {
+	if r := ctl(t, call, "check", mountpoint); r.Exit != 0 {
 		t.Errorf("exit %d: %s%s", r.Exit, r.Stdout, r.Stderr)
 	}
 	if err := s.server.Close(); err != nil {
@@ -201,22 +202,24 @@ func portTestListDuringSyncInit(t *testing.T) {
 }
 
 // A hung daemon delays neither the unmount nor what tells of it.
-func portTestHungDaemonDelaysNobody(t *testing.T) {
+func TestHungDaemonDelaysNobody(t *testing.T) {
 	call, _ := asUser(t)
 	fusetest.Control(t)
 	mountpoint, s := serveMount(t, call, "default_permissions")
 	answer := hang(t, mountpoint, s)
 	for _, args := range [][]string{
-		{"--list"},
-		{"--list", "--json"},
-		{"--check"},
-		{"--check", mountpoint},
-		{"--check", mountpoint + "/absent/x"},
-		{"-u", mountpoint},
-		{"-u", "-z", mountpoint},
+		{"list"},
+		{"list", "--json"},
+		{"list", mountpoint},
+		{"list", mountpoint + "/absent/x"},
+		{"check"},
+		{"check", mountpoint},
+		{"check", mountpoint + "/absent/x"},
 	} {
-		look(t, call, args...)
+		ctl(t, call, args...)
 	}
+	look(t, call, "-u", mountpoint)
+	look(t, call, "-u", "-z", mountpoint)
 	wantNothing(t, mountpoint)
 	if asked := s.Asked(); len(asked) != 1 {
 		t.Errorf("the daemon was asked: %v", asked)
