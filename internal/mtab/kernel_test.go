@@ -128,7 +128,7 @@ func fsOptions(e Entry) string {
 }
 
 // Whatever state its daemon is in, a mount is known, and the daemon not asked.
-func TestOfStates(t *testing.T) {
+func TestByFDStates(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedRoot(t)
 	for name, change := range map[string]func(*fuseserver.Server) error{
@@ -188,7 +188,7 @@ func wantLine(t *testing.T, e Entry, dir string) {
 }
 
 // Root may not look into another's mount, and yet knows it.
-func TestOfAnothersMount(t *testing.T) {
+func TestByFDOfAnotherUser(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedRoot(t)
 	dir := fusetest.Dir(t, owner)
@@ -240,7 +240,7 @@ func TestIsRoot(t *testing.T) {
 
 // By its name a mount is found as by a descriptor, by its owner and by root, and
 // no daemon is asked.
-func TestAt(t *testing.T) {
+func TestByPath(t *testing.T) {
 	fusetest.NeedRoot(t)
 	dir := fusetest.Dir(t, owner)
 	must(t, os.Symlink(dir, dir+".link"))

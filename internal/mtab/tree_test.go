@@ -41,7 +41,7 @@ func insideBoth(t *testing.T, dir string) (byID, byText []string) {
 	return byID, byText
 }
 
-func TestInside(t *testing.T) {
+func TestDescendants(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
@@ -75,7 +75,7 @@ func TestInside(t *testing.T) {
 }
 
 // More mounts than one answer of listmount holds.
-func TestInsideMany(t *testing.T) {
+func TestDescendantsMany(t *testing.T) {
 	needStatmount(t)
 	const many = 600
 	dir := fusetest.Dir(t, 0)
