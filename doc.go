@@ -45,10 +45,11 @@
 // Replace the library's helper search, socketpair and mount(2) with one call of [Mount],
 // and its exec of "fusermount3 -u" with [Mounted.Unmount] or [Unmount]:
 //
-//   - The device is in blocking mode and belongs to the [Mounted]; see [Mounted.File]
-//     and, for libraries that take over a number, [Mounted.TakeFd].
+//   - The device is in blocking mode and belongs to the [Mounted]; see [Mounted.File],
+//     [Mounted.TakeFile] and, for libraries that take over a number, [Mounted.TakeFd].
+//     Close unmounts in each case, unless [Mounted.Detach] was called.
 //   - With [Options.SyncInit] the device comes before the mount, on kernels that can do
-//     that, and an error of the daemon's start is an error of Mount.
+//     that, and an error of the daemon at its start is an error of Mount.
 //   - A read of the device gives ENODEV when the mount has ended, however it ended.
 //     [Mounted.Done] tells the same of the mount table.
 //   - [Options] are typed. Commas and backslashes in names need no care.
@@ -56,8 +57,8 @@
 //
 // Offer at least two entry points: a file or a descriptor to serve, so that users of the
 // library can call this package themselves, and the mountpoint "/dev/fd/N" for a device
-// that another process has opened and mounted, which [Mount] also takes over in this
-// form. The module's directory examples has the same file system on three libraries.
+// that another process has opened and mounted, which [Adopt] takes over. The module's
+// directory examples has the same file system on three libraries.
 //
 // # Waits and leaks
 //
@@ -87,14 +88,14 @@
 //
 // # Errors
 //
-// All errors of [Mount], of both Unmount and both Abort, and of [List] are an [*Error],
+// All errors of [Mount], of [Adopt], of both Unmount and both Abort, and of [List] are an [*Error],
 // which has the helper's exit status and messages, and answers errors.Is for what went
 // wrong: fs.ErrPermission, fs.ErrNotExist, unix.EBUSY and whatever else an errno says, the
 // context's error and its cause, and the kinds of this package: [ErrHelperNotFound],
 // [ErrNotMounted], [ErrAllowOther] and so on. The others are smaller: [FindHelper] returns
 // a [*HelperNotFoundError], [Mounted.Wait] the context's error or fs.ErrClosed,
-// [Mounted.TakeFd] fs.ErrClosed or the kernel's, and [Mounted.Close] may join an [*Error]
-// with that of closing the device.
+// [Mounted.TakeFile] and [Mounted.TakeFd] fs.ErrClosed or the kernel's, and
+// [Mounted.Close] may join an [*Error] with that of closing the device.
 //
 // # Threads
 //

@@ -24,13 +24,6 @@ import (
 //
 // [Options.Method] says whether this process mounts or a helper.
 //
-// A mountpoint /dev/fd/N stands for a device that another process opened and mounted:
-// descriptor N is taken over, under a number of the Mounted's own, and nothing is
-// mounted. Of the options only SyncInit and Logger count then; without SyncInit a device
-// that is not mounted is an ErrNotMounted, and a mount that comes only after SyncInit has
-// returned is not known to the Mounted (see [Mounted.ID]). N is closed when Mount has
-// succeeded. After any error it is still the caller's, and open.
-//
 // The caller serves the device at once: until then any access to the mountpoint blocks,
 // also one of this process. Mount itself does not access it.
 //
@@ -41,16 +34,21 @@ import (
 func Mount(ctx context.Context, mountpoint string, opts *Options) (*Mounted, error) {
 	s, err := opts.spec()
 	if err != nil {
-		return nil, &Error{Op: "mount", Path: mountpoint, Err: err}
-	}
-	made, at, err := s.mount(ctx, mountpoint)
-	switch {
-	case err != nil && s.refused:
-		return nil, &Error{Op: "mount", Path: mountpoint, Err: err}
-	case err != nil:
 		return nil, newError("mount", mountpoint, err)
 	}
-	return newMounted(s, at, made), nil
+	made, at, err := s.mount(ctx, mountpoint)
+	return s.result(mountpoint, at, made, err)
+}
+
+// result is what Mount and Adopt return.
+func (s *spec) result(path string, at snapshot, m *made, err error) (*Mounted, error) {
+	switch {
+	case err != nil && s.refused: // no fault of a helper, whatever SyncInit has run
+		return nil, &Error{Op: "mount", Path: path, Err: err}
+	case err != nil:
+		return nil, newError("mount", path, err)
+	}
+	return newMounted(s, at, m), nil
 }
 
 // way is a way to get a mounted device. If it fails it leaves nothing behind.
@@ -76,13 +74,6 @@ type made struct {
 
 // mount takes the first way that is not closed to this process.
 func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, error) {
-	if device, ok, err := parseAdopted(mountpoint); err != nil {
-		return nil, snapshot{}, err
-	} else if ok {
-		at := snapshot{path: mountpoint}
-		m, err := adoptWay{device}.mount(ctx, s, at)
-		return m, at, err
-	}
 	if mountpoint == "" { // a helper would not say what is missing
 		return nil, snapshot{}, wrap("the mountpoint is empty", unix.ENOENT)
 	}

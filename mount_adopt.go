@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -16,30 +15,27 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 )
 
-// adoptedPrefix begins a mountpoint that stands for a descriptor, as libfuse,
-// hanwen/go-fuse and jacobsa/fuse know it.
-const adoptedPrefix = "/dev/fd/"
-
-// parseAdopted returns the descriptor that a mountpoint stands for.
-func parseAdopted(mountpoint string) (device int, ok bool, err error) {
-	number, ok := strings.CutPrefix(mountpoint, adoptedPrefix)
-	if !ok {
-		return -1, false, nil
-	}
-	n, err := strconv.ParseUint(number, 10, 31)
+// Adopt makes a Mounted of descriptor fd, a fuse device that another process has opened
+// and mounted and that this process has inherited or received. Libraries that know a
+// mountpoint "/dev/fd/N" for this call Adopt with N.
+//
+// The Mounted gets a descriptor of its own, and fd is closed when Adopt has succeeded.
+// After any error fd is still the caller's, and open. Of the options only SyncInit and
+// Logger count; without SyncInit a device that is not mounted is an ErrNotMounted, and a
+// mount that comes only after SyncInit has returned is not known to the Mounted (see
+// [Mounted.ID]). Close leaves an adopted mount alone, as after [Mounted.Detach]. The
+// error is an [*Error], with "/dev/fd/N" as its path.
+func Adopt(ctx context.Context, fd int, opts *Options) (*Mounted, error) {
+	at := snapshot{path: "/dev/fd/" + strconv.Itoa(fd)}
+	s, err := opts.spec()
 	if err != nil {
-		return -1, false, wrap("after "+adoptedPrefix+" a mountpoint has the number of a descriptor", unix.EINVAL)
+		return nil, newError("mount", at.path, err)
 	}
-	if _, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err != nil {
-		return -1, false, wrap("descriptor "+number+" is not open", err)
-	}
-	if !fusedev.Is(int(n)) {
-		return -1, false, wrap("descriptor "+number+" is not the fuse device", ErrNoDevice, unix.EINVAL)
-	}
-	return int(n), true, nil
+	m, err := adoptWay{fd}.mount(ctx, s, at)
+	return s.result(at.path, at, m, err)
 }
 
-// adoptWay takes over a device that another process has mounted.
+// adoptWay takes over a device.
 type adoptWay struct{ device int }
 
 // mount works on a copy, so that the descriptor stays the caller's after any error: the
@@ -72,14 +68,21 @@ func (w adoptWay) mount(ctx context.Context, s *spec, _ snapshot) (*made, error)
 	return m, nil
 }
 
-// check wants the device to be mounted. With SyncInit that may still come.
+// check wants fd to be the fuse device, and mounted; with SyncInit the mount may still
+// come.
 func (w adoptWay) check(ctx context.Context, s *spec) error {
+	if _, err := unix.FcntlInt(uintptr(w.device), unix.F_GETFD, 0); err != nil {
+		return wrap("the descriptor is not open", err)
+	}
+	if !fusedev.Is(w.device) {
+		return wrap("the descriptor is not the fuse device", ErrNoDevice, unix.EINVAL)
+	}
 	if s.SyncInit != nil {
 		return fuseerr.Context(ctx)
 	}
 	mounted, err := cancelable.Run(ctx, func() (bool, error) { return fusedev.IsMounted(w.device), nil }, nil)
 	if err == nil && !mounted {
-		err = wrap("descriptor "+strconv.Itoa(w.device)+" is not mounted", ErrNotMounted)
+		err = wrap("the device is not mounted", ErrNotMounted)
 	}
 	return err
 }

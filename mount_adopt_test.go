@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"testing"
@@ -24,7 +25,7 @@ func TestAdopt(t *testing.T) {
 	check := wantNoLeak(t)
 	device := openForOther(t, dir)
 	called := 0
-	m, err := fusermount.Mount(within(t), fmt.Sprintf("/dev/fd/%d", device), &fusermount.Options{
+	m, err := fusermount.Adopt(within(t), device, &fusermount.Options{
 		SyncInit: func(f *os.File) error {
 			called++
 			_, err := handOn(f, fuseserver.Options{})
@@ -34,9 +35,9 @@ func TestAdopt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	flags, err := unix.FcntlInt(uintptr(m.Fd()), unix.F_GETFD, 0)
-	if err != nil || flags&unix.FD_CLOEXEC == 0 || m.Fd() == device || called != 1 || m.Info().SyncInit || m.Info().Direct {
-		t.Errorf("flags %x, %v, descriptor %d, called %d times", flags, err, m.Fd(), called)
+	flags, err := unix.FcntlInt(m.File().Fd(), unix.F_GETFD, 0)
+	if err != nil || flags&unix.FD_CLOEXEC == 0 || int(m.File().Fd()) == device || called != 1 || m.Info().SyncInit || m.Info().Direct {
+		t.Errorf("flags %x, %v, descriptor %d, called %d times", flags, err, m.File().Fd(), called)
 	}
 	if _, err := unix.FcntlInt(uintptr(device), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) {
 		t.Errorf("the descriptor: %v", err)
@@ -59,7 +60,7 @@ func TestAdopt(t *testing.T) {
 func TestAdoptUnmount(t *testing.T) {
 	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
-	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", openForOther(t, dir)), nil)
+	m := adoptIn(t, openForOther(t, dir), nil)
 	if err := m.Unmount(within(t), nil); err != nil {
 		t.Error(err)
 	}
@@ -81,7 +82,7 @@ func TestAdoptUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	mountAs(t, 0, dir, nil)
-	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", device), nil)
+	m := adoptIn(t, device, nil)
 	if m.ID() != 0 || m.Info().Connection != 0 {
 		t.Errorf("id %d, connection %d", m.ID(), m.Info().Connection)
 	}
@@ -121,7 +122,7 @@ func TestAdoptFails(t *testing.T) {
 		"ended, 2": {ended, device, func(*os.File) error { return nil }, context.Canceled},
 		"SyncInit": {t.Context(), device, func(*os.File) error { return reason }, reason},
 	} {
-		_, err := fusermount.Mount(c.ctx, fmt.Sprintf("/dev/fd/%d", c.device), &fusermount.Options{SyncInit: c.syncInit})
+		_, err := fusermount.Adopt(c.ctx, c.device, &fusermount.Options{SyncInit: c.syncInit})
 		wantError(t, err, c.want)
 		flags, err := unix.FcntlInt(uintptr(c.device), unix.F_GETFD, 0)
 		if err != nil || c.device == gone && flags&unix.FD_CLOEXEC != 0 {
@@ -130,7 +131,7 @@ func TestAdoptFails(t *testing.T) {
 	}
 	check()
 	early := openDevice()
-	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", early), &fusermount.Options{SyncInit: func(*os.File) error { return nil }})
+	m := adoptIn(t, early, &fusermount.Options{SyncInit: func(*os.File) error { return nil }})
 	if m.ID() != 0 {
 		t.Errorf("id %d", m.ID())
 	}
@@ -144,13 +145,12 @@ func TestAdoptLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	reason := errors.New("the reason")
-	path := fmt.Sprintf("/dev/fd/%d", device)
-	_, err := fusermount.Mount(within(t), path, &fusermount.Options{SyncInit: func(*os.File) error { return reason }})
+	_, err := fusermount.Adopt(within(t), device, &fusermount.Options{SyncInit: func(*os.File) error { return reason }})
 	wantError(t, err, reason)
 	if flags, err := unix.FcntlInt(uintptr(device), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
 		t.Errorf("flags %x, %v", flags, err)
 	}
-	m := mountAs(t, 0, path, &fusermount.Options{SyncInit: func(f *os.File) error {
+	m := adoptIn(t, device, &fusermount.Options{SyncInit: func(f *os.File) error {
 		return unix.Mount("other", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", f.Fd()))
 	}})
 	if info, _ := infoOf(t, 0, dir); m.ID() != info.ID || m.Mountpoint() != dir {
@@ -177,18 +177,15 @@ func TestAdoptNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	for path, kind := range map[string]error{
-		"/dev/fd/":                           unix.EINVAL,
-		"/dev/fd/x":                          unix.EINVAL,
-		"/dev/fd/-1":                         unix.EINVAL,
-		"/dev/fd/999":                        unix.EBADF,
-		fmt.Sprintf("/dev/fd/%d", null.Fd()): fusermount.ErrNoDevice,
-	} {
-		_, err := fusermount.Mount(within(t), path, nil)
-		if e := wantError(t, err, kind); errors.Is(e, fs.ErrNotExist) {
-			t.Error(e)
+	for fd, kind := range map[int]error{-1: unix.EBADF, 999: unix.EBADF, int(null.Fd()): fusermount.ErrNoDevice} {
+		_, err := fusermount.Adopt(within(t), fd, nil)
+		if e := wantError(t, err, kind); errors.Is(e, fs.ErrNotExist) || e.Path != fmt.Sprintf("/dev/fd/%d", fd) {
+			t.Errorf("%+v", e)
 		}
 	}
+	// To Mount that path is a mountpoint like any other.
+	_, err = fusermount.Mount(within(t), fmt.Sprintf("/dev/fd/%d", null.Fd()), nil)
+	wantError(t, err, unix.ENOTDIR)
 	if _, err := null.Stat(); err != nil {
 		t.Errorf("what was refused is closed: %v", err)
 	}
@@ -198,18 +195,19 @@ func TestAdoptNothing(t *testing.T) {
 func TestTakeFd(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, nil)
-		old := m.Fd()
+		old := int(m.File().Fd())
 		fd, err := m.TakeFd()
 		if err != nil {
 			t.Fatal(err)
 		}
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || flags&unix.FD_CLOEXEC == 0 || m.File() != nil || m.Fd() != -1 || fd == old {
+		if err != nil || flags&unix.FD_CLOEXEC == 0 || m.File() != nil || fd == old {
 			t.Errorf("descriptor %d, before %d, flags %x, %v", fd, old, flags, err)
 		}
 		if _, err := m.TakeFd(); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("twice: %v", err)
 		}
+		m.Detach()
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
@@ -221,6 +219,54 @@ func TestTakeFd(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TakeFile hands over the very file, and Close still unmounts.
+func TestTakeFile(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		for _, take := range []func(m *fusermount.Mounted) (io.Closer, error){
+			func(m *fusermount.Mounted) (io.Closer, error) { return m.TakeFile() },
+			func(m *fusermount.Mounted) (io.Closer, error) {
+				fd, err := m.TakeFd()
+				return os.NewFile(uintptr(fd), "device"), err
+			},
+		} {
+			m, dir := w.mount(t, nil)
+			old := m.File()
+			f, err := take(m)
+			if err != nil || m.File() != nil {
+				t.Fatalf("%v, and left is %v", err, m.File())
+			}
+			if file, err := m.TakeFile(); file != nil || !errors.Is(err, fs.ErrClosed) {
+				t.Errorf("twice: %v", err)
+			}
+			if err := as(w.uid, m.Close); err != nil {
+				t.Error(err)
+			}
+			wantNothing(t, dir)
+			if err := f.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := old.Close(); !errors.Is(err, fs.ErrClosed) { // taken or not
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// adoptIn adopts a device, and closes the Mounted at the test's end.
+func adoptIn(t *testing.T, fd int, o *fusermount.Options) *fusermount.Mounted {
+	t.Helper()
+	m, err := fusermount.Adopt(within(t), fd, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return m
 }
 
 // openForOther opens a device and mounts it, as a process that hands it on would:

@@ -28,7 +28,6 @@ type Mounted struct {
 	known   bool           // there is an entry
 	options UnmountOptions // of the mount
 	info    MountedInfo
-	adopted bool
 	// foreignNamespace says that the mount lies in another mount namespace, and
 	// unmountedThere that it was unmounted there.
 	foreignNamespace bool
@@ -42,6 +41,7 @@ type Mounted struct {
 	file      *os.File         // nil once it was taken
 	watcher   *helperproc.Proc // the helper that stays for AutoUnmount
 	closed    bool
+	detached  bool   // Close leaves the mount alone
 	stopWatch func() // of Done; nil before
 }
 
@@ -71,14 +71,14 @@ func newMounted(s *spec, at snapshot, m *made) *Mounted {
 		info: MountedInfo{
 			Connection: m.entry.Connection(), Direct: m.direct, SyncInit: m.syncInit, Warnings: m.warnings,
 		},
-		adopted: m.adopted, foreignNamespace: m.foreignNamespace, leaving: m.leaving,
+		detached: m.adopted, foreignNamespace: m.foreignNamespace, leaving: m.leaving,
 		file: m.file, watcher: m.watcher, gone: make(chan struct{}),
 	}
 }
 
 // File returns the device. It stays m's: Close closes it, so its reader must not
 // close it, and must not use it after Close: end the loop that reads it first.
-// It is nil after [Mounted.TakeFd].
+// It is nil after [Mounted.TakeFile] and [Mounted.TakeFd].
 //
 // The device is in blocking mode and not known to the Go runtime's poller, so a read
 // occupies a thread. Before there is a mount the kernel lets a poll wait, even one of the
@@ -93,24 +93,22 @@ func (m *Mounted) File() *os.File {
 	return m.file
 }
 
-// Fd returns the number of File's descriptor, which stays m's, or -1 after
-// [Mounted.TakeFd].
-func (m *Mounted) Fd() int {
+// TakeFile hands the device over: the caller owns the file, which is the one of
+// [Mounted.File], and has to close it; m has none any more.
+func (m *Mounted) TakeFile() (*os.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.file == nil {
-		return -1
+	if m.closed || m.file == nil {
+		return nil, fs.ErrClosed
 	}
-	return int(m.file.Fd()) // nothing closes it while mu is locked
+	file := m.file
+	m.file = nil
+	return file, nil
 }
 
-// TakeFd hands the device over: the caller owns the returned descriptor, which is
-// close-on-exec, and has to close it; m has none any more. This is for libraries that
-// take over a number, as those do that mount on "/dev/fd/N". The number is not File's:
-// that one is closed.
-//
-// Close then leaves the mount alone. It still ends the helper that stays for AutoUnmount,
-// and with it the watch: keep m open as long as that is wanted.
+// TakeFd is TakeFile for libraries that take over the number of a descriptor and close
+// that, as those do that mount on "/dev/fd/N". The number is not File's, since the file
+// would close it once more; it is close-on-exec. File is closed.
 func (m *Mounted) TakeFd() (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -124,6 +122,15 @@ func (m *Mounted) TakeFd() (int, error) {
 	err = m.file.Close()
 	m.file = nil
 	return fd, err
+}
+
+// Detach has Close leave the mount alone, as for a device that another process goes on to
+// serve. Close still ends the helper that stays for AutoUnmount, and with it the watch:
+// keep m open as long as that is wanted.
+func (m *Mounted) Detach() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.detached = true
 }
 
 // ID returns the kernel's id of the mount: the unique one, which is never used again,
@@ -207,26 +214,25 @@ func (m *Mounted) endHelpers() {
 // closeTimeout bounds the unmount in Close.
 const closeTimeout = 10 * time.Second
 
-// Close gives everything back: the device, unless it was taken, and the helper that stays
-// for AutoUnmount or has not ended yet, which is waited for. If the device is still m's,
-// the mount is unmounted first, lazily, since nothing could serve it any more; that takes
-// at most ten seconds. An adopted mount is not unmounted. When the unmount fails, as where
-// another mount lies on top, the device is closed all the same: the mount is dead then,
-// and stays until [Mounted.Unmount] is called.
+// Close unmounts, and gives everything back: the device, unless it was taken, and the
+// helper that stays for AutoUnmount or has not ended yet, which is waited for. The unmount
+// is lazy and takes at most ten seconds; there is none after [Mounted.Detach] and for an
+// adopted mount. When it fails, as where another mount lies on top, the device is closed
+// all the same: the mount is dead then, and stays until [Mounted.Unmount] is called.
 //
 // A read of the device that is under way does not end by this but by the end of the
 // mount: wait for the loop that reads before Close. More calls do nothing.
 func (m *Mounted) Close() error {
 	m.mu.Lock()
-	file := m.file
-	first := !m.closed
+	file, first, detached := m.file, !m.closed, m.detached
 	m.closed, m.file = true, nil
 	m.mu.Unlock()
 	if !first {
 		return nil
 	}
 	var err error
-	if file != nil && !m.adopted {
+	// A mount that is gone needs no helper, which may be gone as well.
+	if mayExist := m.known && !isGone(m.entry) || m.foreignNamespace; mayExist && !detached {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		if err = m.Unmount(ctx, &UnmountOptions{Policy: UnmountLazy}); errors.Is(err, ErrNotMounted) {

@@ -5,7 +5,6 @@ package fusermount_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -122,6 +121,7 @@ func TestWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
+	m.Detach()
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
@@ -161,7 +161,7 @@ func TestWaitUnknown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := mountAs(t, 0, fmt.Sprintf("/dev/fd/%d", device), nil)
+	m := adoptIn(t, device, nil)
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
@@ -185,7 +185,7 @@ func TestClose(t *testing.T) {
 		if _, err := m.TakeFd(); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("TakeFd: %v", err)
 		}
-		if m.File() != nil || m.Fd() != -1 || m.Close() != nil {
+		if m.File() != nil || m.Close() != nil {
 			t.Error("closed, and has a device")
 		}
 	})
@@ -289,13 +289,13 @@ func TestAutoUnmountLives(t *testing.T) {
 	})
 }
 
-// Close ends the watch, also where the device was taken; the mount stays with
-// whoever serves it.
+// Close ends the watch, also where the device was taken; a detached mount stays.
 func TestAutoUnmountTaken(t *testing.T) {
 	autoWays(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, func(o *fusermount.Options) { o.AutoUnmount = true })
 		eventually(t, "one helper watches", func() bool { return len(watchers(t, w.o.Helper)) == 1 })
 		serve(t, m, fuseserver.Options{})
+		m.Detach()
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
@@ -390,8 +390,8 @@ func TestAutoUnmountFails(t *testing.T) {
 func TestZeroValues(t *testing.T) {
 	m := new(fusermount.Mounted)
 	wantError(t, m.Unmount(within(t), nil), fusermount.ErrNotMounted)
-	if m.ID() != 0 || m.File() != nil || m.Fd() != -1 || m.Info().Direct {
-		t.Errorf("%d, %v, %d, %+v", m.ID(), m.File(), m.Fd(), m.Info())
+	if m.ID() != 0 || m.File() != nil || m.Info().Direct {
+		t.Errorf("%d, %v, %+v", m.ID(), m.File(), m.Info())
 	}
 	if err := m.Close(); err != nil {
 		t.Error(err)

@@ -370,7 +370,7 @@ func TestAtOnce(t *testing.T) {
 			}
 			release()
 			look := func() error {
-				m.Fd()
+				m.ID()
 				m.File()
 				m.Done()
 				return nil

@@ -16,7 +16,6 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
-	"github.com/go-fusermount/fusermount/internal/helper"
 )
 
 type script = testscript.TestScript
