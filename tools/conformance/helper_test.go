@@ -21,7 +21,6 @@ var (
 	helperProgram = helpertest.Program
 	must          = helpertest.Must
 	run           = helpertest.Run
-	start         = helpertest.Start
 )
 
 // ctl runs fusectl, which finds the helper of the call, and wants it to be prompt.

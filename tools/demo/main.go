@@ -71,6 +71,13 @@ func demo(helper, fusectl string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
+	if fusetest.Have() == fusetest.Root {
+		// Most systems have it mounted. Where that fails, the states are unknown, and
+		// fusectl says why.
+		if unix.Mount("fusectl", fusetest.ControlPath, "fusectl", 0, "") == nil {
+			defer func() { err = errors.Join(err, unix.Unmount(fusetest.ControlPath, unix.MNT_DETACH)) }()
+		}
+	}
 	dir, removeDir, err := fusetest.MakeDir(s.uid)
 	if err != nil {
 		return err
