@@ -62,7 +62,7 @@ func TestRefuses(t *testing.T) {
 		"--auto-unmount -z /m": "-z can only be used with -u",
 		"--=x": "option '--=x' is ambiguous; possibilities: '--unmount' '--lazy' '--quiet' '--help' '--version' '--options' " +
 			"'--auto-unmount' '--comm-fd' '--sync-init' '--features'",
-		// Those of fusectl, which are none of this program.
+		// Those of fusectl.
 		"--list":     "unrecognized option '--list'",
 		"--check /m": "unrecognized option '--check'",
 		"--abort /m": "unrecognized option '--abort'",

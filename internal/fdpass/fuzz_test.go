@@ -8,8 +8,8 @@ import (
 
 var digits = regexp.MustCompile(`^[0-9]+$`)
 
-// FuzzParseFD holds that a number is its digits' and nothing else: no sign,
-// blank or other base, and no number that wraps into another descriptor's.
+// FuzzParseFD checks that only decimal digits are accepted: no sign, blank or other base,
+// and no number that wraps.
 func FuzzParseFD(f *testing.F) {
 	f.Add("3")
 	f.Fuzz(func(t *testing.T, text string) {

@@ -50,7 +50,7 @@ func TestReceive(t *testing.T) {
 	}
 }
 
-// Whatever is no good is refused, and no descriptor stays open.
+// A malformed reply is refused, and no descriptor stays open.
 func TestReceiveMalformed(t *testing.T) {
 	for name, send := range map[string]func(socket int) error{
 		"no descriptor":   func(s int) error { return unix.Sendmsg(s, []byte{0}, nil, nil, 0) },
@@ -85,7 +85,7 @@ func TestReceiveMalformed(t *testing.T) {
 	}
 }
 
-// Without a free number the descriptor is lost, and that is seen.
+// Without a free number the descriptor is lost, which is an error.
 func TestReceiveTruncated(t *testing.T) {
 	a, b := pair(t, unix.SOCK_STREAM)
 	if err := Send(a, 2); err != nil {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// One number or name in two lists would make it a matter of their order.
+// No number or name is in two lists.
 func TestLists(t *testing.T) {
 	if len(others) > 64 {
 		t.Error("Set has no bit for all of the others")

@@ -133,23 +133,13 @@ func (s *Settings) apply(l *Line, text string) {
 	}
 }
 
-// number reads an integer as C's %i does: decimal, octal after 0, hexadecimal
-// after 0x. Unlike Go's own base 0 it takes no 0b, 0o or underscores.
+// number reads an integer as C's %i does: decimal, octal after 0, hexadecimal after 0x.
+// Go's base 0 has other forms besides.
 func number(text string) (int, error) {
-	digits, sign := text, ""
-	if digits != "" && (digits[0] == '-' || digits[0] == '+') {
-		digits, sign = digits[1:], digits[:1]
-	}
-	base := 10
-	switch {
-	case strings.HasPrefix(digits, "0x"), strings.HasPrefix(digits, "0X"):
-		digits, base = digits[2:], 16
-	case len(digits) > 1 && digits[0] == '0':
-		digits, base = digits[1:], 8
-	}
-	if digits == "" || digits[0] == '-' || digits[0] == '+' {
+	digits := strings.ToLower(strings.TrimLeft(text, "+-"))
+	if strings.HasPrefix(digits, "0b") || strings.ContainsAny(digits, "o_") {
 		return 0, strconv.ErrSyntax
 	}
-	n, err := strconv.ParseInt(sign+digits, base, 32)
+	n, err := strconv.ParseInt(text, 0, 32)
 	return int(n), err
 }

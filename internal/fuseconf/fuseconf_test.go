@@ -9,7 +9,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fstypes"
 )
 
-// parse gives the warnings alone.
+// parse gives only the warnings.
 func parse(text string) (s Settings, warnings []string, err error) {
 	s, err = Parse(text, func(l Line) { warnings = append(warnings, l.Warnings...) })
 	return s, warnings, err
@@ -75,7 +75,7 @@ func over(name string) fstypes.Set {
 	return s
 }
 
-// What is installed changes nothing, whichever of its lines is switched on.
+// The installed file changes nothing, and each of its commented lines is valid.
 func TestInstalledFile(t *testing.T) {
 	text, err := os.ReadFile("../../packaging/fuse.conf")
 	if err != nil {

@@ -53,9 +53,8 @@ func reference(text string) (s Settings, bad []int) {
 	return s, bad
 }
 
-// FuzzParse compares Parse with the reference: no text gives a right, or a
-// limit, that its lines do not spell out, and each line that is passed over is
-// named by its number in one short warning.
+// FuzzParse compares Parse with the reference. Each line that is ignored has one short
+// warning with its number.
 func FuzzParse(f *testing.F) {
 	f.Add("user_allow_other\nmount_max = 0x10 # sixteen\n")
 	f.Add("mount_over = 9p # WSL\nmount_over=proc\n")

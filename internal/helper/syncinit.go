@@ -19,26 +19,26 @@ import (
 // (FUSE_DEV_IOC_SYNC_INIT, Linux 6.18) creates the file system only when the daemon has
 // answered INIT.
 func (h *helper) mountSyncInit(plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
-	// The socket's other end may be among them; while it is open here, the end of the
-	// caller would not show.
+	// The socket's other end may be among what was inherited. While it is open here, the
+	// end of the caller does not show.
 	if err := closeDescriptors(socket, isOwn); err != nil {
 		return err
 	}
-	prepared, err := mount.Prepare(plan, device, at)
-	if err != nil {
-		return err
-	}
-	if err := sendDevice(socket, device); err != nil {
-		return err
-	}
 	limit := syncInitLimit()
+	sent := false
+	begin := func() error {
+		if err := sendDevice(socket, device); err != nil {
+			return err
+		}
+		sent = true
+		return waitError(fdpass.WaitByte(socket, limit), "the caller did not answer")
+	}
 	wait := func(ended int) error {
 		return waitError(fdpass.WaitWhileOpen(socket, ended, limit), "the daemon did not answer the kernel")
 	}
-	var mounted *mount.Mounted
-	err = waitError(fdpass.WaitByte(socket, limit), "the caller did not answer")
-	if err == nil {
-		mounted, err = prepared.Mount(wait, h.reauthorize(at, device))
+	mounted, err := mount.MountSyncInit(plan, device, at, begin, wait, h.reauthorize(at, device))
+	if err != nil && !sent {
+		return err // and no status: the caller has not even the device
 	}
 	if err != nil {
 		// Before the status is sent: the caller could then kill this process, and keep a

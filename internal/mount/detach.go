@@ -189,7 +189,17 @@ func (t *Target) unmount(lazy bool) error {
 	if err := t.place.lookUp(func() error { return unix.Fchdir(t.place.parent) }); err != nil {
 		return err
 	}
-	if err := t.verifyAgain(); err != nil {
+	// Look once more at what lies at the name.
+	again, err := t.place.targetOf(t.entry)
+	switch {
+	case errors.Is(err, ErrCovered):
+		return unix.EINVAL
+	case err != nil:
+		return err
+	case again.entry.Parent != t.entry.Parent:
+		return errors.Join(unix.EINVAL, again.Close())
+	}
+	if err := again.Close(); err != nil {
 		return err
 	}
 	umount := func() error { return umountName(t.place.name, flags) }
@@ -197,30 +207,11 @@ func (t *Target) unmount(lazy bool) error {
 		return holdOnSuccess(umount)
 	}
 	// A signal that ends the process right after this leaves the mount's line in a table.
-	err := signals.Through(umount)
+	err = signals.Through(umount)
 	if err == nil {
 		_ = signals.Hold() // the mount is gone, held or not
 	}
 	return err
-}
-
-// verifyAgain looks once more at what lies at the name.
-func (t *Target) verifyAgain() error {
-	again, err := t.place.targetOf(t.entry)
-	if errors.Is(err, ErrCovered) {
-		return unix.EINVAL
-	}
-	if err != nil {
-		return err
-	}
-	moved := again.entry.Parent != t.entry.Parent
-	if err := again.Close(); err != nil {
-		return err
-	}
-	if moved {
-		return unix.EINVAL
-	}
-	return nil
 }
 
 // Record is what the tables of user space keep of the mount.

@@ -14,14 +14,14 @@ import (
 	"github.com/go-fusermount/fusermount/internal/policy"
 )
 
-// plainData is all that mount(2) may ever get as its data: the kernel cuts it
-// at each comma, whatever stands before the comma.
+// plainData is all that mount(2) may get as its data: the kernel splits it at each comma,
+// whatever precedes it.
 var plainData = regexp.MustCompile(`^fd=7,rootmode=40000,user_id=[0-9]+,group_id=[0-9]+` +
 	`(,max_read=[0-9]+)?(,blksize=[0-9]+)?(,allow_other)?(,default_permissions)?$`)
 
-// FuzzParams follows an option list to the last step before the kernel, in both
-// ways to mount. Nothing of its text gets there but the source and the subtype,
-// each as a value by itself (CVE-2018-10906).
+// FuzzParams follows an option list to the last step before the kernel, for both ways to
+// mount. Of its text only the source and the subtype get there, each as one value
+// (CVE-2018-10906).
 func FuzzParams(f *testing.F) {
 	f.Add(`ro,fsname=x\,allow_other,max_read=5`, uint32(1000), uint32(100), true)
 	f.Fuzz(func(t *testing.T, options string, uid, gid uint32, allowOther bool) {
@@ -55,8 +55,8 @@ func FuzzParams(f *testing.F) {
 	})
 }
 
-// wantPairs wants each key of fsconfig once, and plain numbers but for the
-// two names.
+// wantPairs checks that each key of fsconfig comes once, with a plain number except for
+// the two names.
 func wantPairs(t *testing.T, params fsparam.Params) {
 	t.Helper()
 	keys := map[string]bool{}
@@ -85,8 +85,7 @@ func wantPairs(t *testing.T, params fsparam.Params) {
 	}
 }
 
-// FuzzSplit holds that a path is its parent and one name, and nothing is lost
-// or added on the way.
+// FuzzSplit checks that a path is its parent and one name, with nothing lost or added.
 func FuzzSplit(f *testing.F) {
 	f.Add("/a//b/")
 	f.Fuzz(func(t *testing.T, path string) {
@@ -113,8 +112,7 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// FuzzContextLog holds that what a context says is read to its end, and that
-// there is an end to it.
+// FuzzContextLog checks that the messages of a context are read to their end, and bounded.
 func FuzzContextLog(f *testing.F) {
 	f.Add("e fuse: Bad value for 'fd'\n", "w x", 2)
 	f.Fuzz(func(t *testing.T, first, more string, n int) {

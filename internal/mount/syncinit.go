@@ -15,17 +15,15 @@ import (
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// Prepared is a file system that is described to the kernel, and not yet created: the
-// first half of sync-init.
-type Prepared struct {
-	params  fsparam.Params
-	context int
-	at      *Mountpoint
-}
-
-// Prepare describes a mount by plan, with the new mount API: no other can be held in
-// between. What that API cannot do fails here.
-func Prepare(plan policy.Plan, d *Device, at *Mountpoint) (*Prepared, error) {
+// MountSyncInit is Mount for sync-init: begin is called when the file system is described
+// to the kernel, and not yet created. The creation waits for the daemon if the device was
+// asked to; meanwhile wait is called with a descriptor that becomes readable when it has
+// ended, and an error of wait breaks it off. What the new mount API cannot do fails before
+// begin: mount(2) cannot be split.
+func MountSyncInit(
+	plan policy.Plan, d *Device, at *Mountpoint,
+	begin func() error, wait func(ended int) error, last func() error,
+) (*Mounted, error) {
 	t, held, err := at.terms(plan)
 	switch {
 	case err != nil:
@@ -35,39 +33,38 @@ func Prepare(plan policy.Plan, d *Device, at *Mountpoint) (*Prepared, error) {
 	case !t.Fits():
 		return nil, &MountError{Errno: unix.ENAMETOOLONG}
 	}
+	fd, err := mountByChild(t, d, at, begin, wait, last)
+	if err != nil {
+		return nil, err
+	}
+	return confirm(&Mounted{fd: fd, place: at.place}, t, at)
+}
+
+func mountByChild(
+	t fsparam.Params, d *Device, at *Mountpoint,
+	begin func() error, wait func(ended int) error, last func() error,
+) (int, error) {
 	context, err := openContext(t, d)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
-	return &Prepared{params: t, context: context, at: at}, nil
-}
-
-// Mount creates the file system, which waits for its daemon if the device was asked to,
-// and attaches it. Meanwhile wait is called with a descriptor that becomes readable when
-// the creation has ended; an error of wait breaks it off. last is that of [Mount]. p must
-// not be used again.
-func (p *Prepared) Mount(wait func(ended int) error, last func() error) (*Mounted, error) {
-	fd, err := p.mount(wait, last)
-	_ = unix.Close(p.context) // it changes nothing about what was done
-	if err != nil {
-		return nil, err
+	defer unix.Close(context)
+	if err := begin(); err != nil {
+		return -1, err
 	}
-	return confirm(&Mounted{fd: fd, place: p.at.place}, p.params, p.at)
-}
-
-func (p *Prepared) mount(wait func(ended int) error, last func() error) (fd int, err error) {
-	c, err := fsconfigCreateApart(p.context)
+	c, err := fsconfigCreateApart(context)
 	if err != nil {
 		return -1, &MountError{Errno: err}
 	}
 	gaveUp := wait(c.fd)
-	if err := c.end(gaveUp != nil); gaveUp == nil && err != nil {
-		return -1, &MountError{Errno: err, Message: fsparam.Messages(p.context)}
-	}
-	if gaveUp != nil {
+	err = c.end(gaveUp != nil)
+	switch {
+	case gaveUp != nil:
 		return -1, gaveUp
+	case err != nil:
+		return -1, &MountError{Errno: err, Message: fsparam.Messages(context)}
 	}
-	return attach(p.context, p.params, p.at, last)
+	return attach(context, t, at, last)
 }
 
 // child is a process that makes one system call and exits with its error.

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// The reference below reads a list as the documentation says it, in another
-// way than Parse does, and fuzzing compares the two: an escape that hides an
-// option, or makes one, is a difference (CVE-2018-10906).
+// The reference below parses a list by the documentation, in another way than Parse.
+// Fuzzing compares the two: an escape that hides or makes an option is a difference
+// (CVE-2018-10906).
 
 // oneElement matches an element and the comma behind it. In fsname= and
 // subtype= a backslash takes the next character along; anywhere else it is an
@@ -37,7 +37,7 @@ var (
 		`(fsname|subtype)=.+|(max_read|blksize)=[0-9]+|(fd|rootmode|user_id|group_id)=.*)$`)
 )
 
-// reference reads a list; ok is false where it has to be refused.
+// reference parses a list; ok is false where it has to be refused.
 func reference(list string) (o Options, ok bool) {
 	all := elements(list)
 	on := func(name string, opposites ...string) bool {
@@ -95,9 +95,9 @@ func tooBig(e string) bool {
 	return (name == "max_read" || name == "blksize") && err != nil
 }
 
-// FuzzParse compares Parse with the reference, and holds that what it read can
-// be written and read again. Where the list is refused the error names one of
-// its elements, and is not much longer than the list.
+// FuzzParse compares Parse with the reference, and checks that the result can be written
+// and parsed again. The error of a refused list names one of its elements, and is not much
+// longer than the list.
 func FuzzParse(f *testing.F) {
 	f.Add("ro,fsname=a\\,b,subtype=x,max_read=1,x-y=z")
 	f.Fuzz(func(t *testing.T, list string) {
@@ -135,8 +135,8 @@ func wantNamed(t *testing.T, list string, err error) {
 	}
 }
 
-// FuzzEscape holds that a value survives as what it is, whatever stands around
-// it: it neither makes an option nor hides one.
+// FuzzEscape checks that a value is read back, whatever surrounds it: it neither makes an
+// option nor hides one.
 func FuzzEscape(f *testing.F) {
 	f.Add(`a\,allow_other,`)
 	f.Fuzz(func(t *testing.T, value string) {

@@ -49,7 +49,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// Lists add up, and none reaches into the next.
+// Lists add up, and none continues in the next.
 func TestParseLists(t *testing.T) {
 	want := Options{FSName: `a\`, Subtype: `b\`, ReadOnly: true, NoExec: true}
 	if o, err := Parse(`fsname=a\`, "ro", "", `noexec,subtype=b\`, "rw,ro"); err != nil || !reflect.DeepEqual(o, want) {
@@ -99,7 +99,7 @@ func TestParseBadValue(t *testing.T) {
 	}
 }
 
-// An escape never makes an option of what stood in a value, nor hides one.
+// An escape never makes an option of a part of a value, nor hides one.
 func TestEscapesDoNotSmuggle(t *testing.T) {
 	for _, list := range []string{
 		`fsname=a\,allow_other`, `fsname=a\\\,allow_other`, `subtype=\,allow_other`,

@@ -79,26 +79,22 @@ var ignored = []string{"norelatime", "nostrictatime", "nonempty"}
 
 var obsolete = []string{"large_read"}
 
-// strs and numbers are the options of the form NAME=VALUE.
-var (
-	strs = []struct {
-		name  string
-		field func(*Options) *string
-	}{
-		{"fsname", func(o *Options) *string { return &o.FSName }},
-		{"subtype", func(o *Options) *string { return &o.Subtype }},
-	}
-	numbers = []struct {
-		name  string
-		field func(*Options) *Number
-	}{
-		{"max_read", func(o *Options) *Number { return &o.MaxRead }},
-		{"blksize", func(o *Options) *Number { return &o.BlkSize }},
-	}
-)
-
-// dropped are those that the helper sets itself, whatever value is given.
-var dropped = []string{"fd", "rootmode", "user_id", "group_id"}
+// values are the options of the form NAME=VALUE. Those without a field are set by the
+// helper itself, whatever value is given.
+var values = []struct {
+	name   string
+	text   func(*Options) *string
+	number func(*Options) *Number
+}{
+	{"fsname", func(o *Options) *string { return &o.FSName }, nil},
+	{"subtype", func(o *Options) *string { return &o.Subtype }, nil},
+	{"max_read", nil, func(o *Options) *Number { return &o.MaxRead }},
+	{"blksize", nil, func(o *Options) *Number { return &o.BlkSize }},
+	{"fd", nil, nil},
+	{"rootmode", nil, nil},
+	{"user_id", nil, nil},
+	{"group_id", nil, nil},
+}
 
 // Names are the options that Parse knows, those with a value with = at the end; x-* is
 // not among them. Documents and completions are compared with it.
@@ -110,14 +106,8 @@ func Names() (names []string) {
 		}
 	}
 	names = append(append(names, ignored...), obsolete...)
-	for _, s := range strs {
-		names = append(names, s.name+"=")
-	}
-	for _, n := range numbers {
-		names = append(names, n.name+"=")
-	}
-	for _, name := range dropped {
-		names = append(names, name+"=")
+	for _, v := range values {
+		names = append(names, v.name+"=")
 	}
 	return names
 }
@@ -131,14 +121,12 @@ func (o Options) String() string {
 			out = append(out, f.on)
 		}
 	}
-	for _, s := range strs {
-		if text := *s.field(&o); text != "" {
-			out = append(out, s.name+"="+Escape(text))
+	for _, v := range values {
+		if v.text != nil && *v.text(&o) != "" {
+			out = append(out, v.name+"="+Escape(*v.text(&o)))
 		}
-	}
-	for _, n := range numbers {
-		if number := *n.field(&o); number.Given {
-			out = append(out, n.name+"="+strconv.FormatUint(uint64(number.Value), 10))
+		if v.number != nil && v.number(&o).Given {
+			out = append(out, v.name+"="+strconv.FormatUint(uint64(v.number(&o).Value), 10))
 		}
 	}
 	out = append(out, o.Userspace...)

@@ -60,19 +60,18 @@ func (o *Options) apply(e element) (err error) {
 		o.Userspace = append(o.Userspace, e.raw)
 		return nil
 	case e.hasValue:
-		found = slices.Contains(dropped, e.name)
-		for _, s := range strs {
-			if s.name == e.name {
-				found, *s.field(o) = true, e.value
-				if e.value == "" {
-					err = errEmptyValue
-				}
+		for _, v := range values {
+			if v.name != e.name {
+				continue
 			}
-		}
-		for _, n := range numbers {
-			if n.name == e.name {
-				found = true
-				*n.field(o), err = parseNumber(e.value)
+			found = true
+			switch {
+			case v.text != nil && e.value == "":
+				err = errEmptyValue
+			case v.text != nil:
+				*v.text(o) = e.value
+			case v.number != nil:
+				*v.number(o), err = parseNumber(e.value)
 			}
 		}
 	case slices.Contains(obsolete, e.name):

@@ -36,7 +36,7 @@ func editTables() error {
 	return nil
 }
 
-// Many at the same time lose nothing of each other's.
+// Concurrent edits lose nothing.
 func TestTablesConcurrent(t *testing.T) {
 	twoTables(t)
 	var writers []*helperProcess

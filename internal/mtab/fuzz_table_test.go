@@ -23,7 +23,7 @@ func unmangled(s string) string {
 	})
 }
 
-// FuzzEscape holds that a field comes back as it was, and never ends early.
+// FuzzEscape checks that a field is read back as it was, and never ends early.
 func FuzzEscape(f *testing.F) {
 	f.Add("a b\t\n\\#\\040")
 	f.Fuzz(func(t *testing.T, s string) {
@@ -68,10 +68,9 @@ var userTables = map[string]table{
 	}},
 }
 
-// FuzzTables holds, whatever stood in a table before and whatever the names
-// are: a mount is one line more (CVE-2005-3531), from which others read its
-// names; taking it out gives back every byte; and nobody's line goes for
-// another's.
+// FuzzTables checks, for any table and any names: a mount adds one line (CVE-2005-3531),
+// from which other programs read its names; removing it restores every byte; and no other
+// line is removed instead.
 func FuzzTables(f *testing.F) {
 	f.Add("SRC=x TARGET=/y OPTS=z\n", "a b", "/m\n", "c,d", uint32(1000), uint32(100))
 	f.Fuzz(func(t *testing.T, text, source, target, option string, uid, other uint32) {
@@ -112,8 +111,8 @@ func wantFields(t *testing.T, name string, got, want []string) {
 	}
 }
 
-// FuzzRemove holds of any text that a removal takes out one whole line, which
-// names the mount, or nothing.
+// FuzzRemove checks for any text that a removal removes one whole line, which names the
+// mount, or nothing.
 func FuzzRemove(f *testing.F) {
 	f.Add("SRC=s TARGET=/m ROOT=/ ATTRS=fusermount.id=65 OPTS=x-a\ns /m fuse rw,user_id=1 0 0")
 	f.Fuzz(func(t *testing.T, text string) {

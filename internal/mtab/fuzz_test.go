@@ -21,8 +21,8 @@ func mangled(s string, hash bool) string {
 	return strings.NewReplacer(pairs...).Replace(s)
 }
 
-// FuzzMountinfo writes the line of a mount whose names a user chose, between
-// two others: each of them is read as what it is, and there is no fourth.
+// FuzzMountinfo writes the line of a mount whose names a user chose between two others:
+// all three are read back, and no fourth.
 func FuzzMountinfo(f *testing.F) {
 	f.Add("", "m", "sshfs", "src", uint64(64), uint64(43), uint32(39), uint32(1000), true, true)
 	f.Fuzz(func(t *testing.T, root, mountpoint, subtype, source string, id, parent uint64, minor, uid uint32, safe, hash bool) {
@@ -50,7 +50,7 @@ func FuzzMountinfo(f *testing.F) {
 	})
 }
 
-// FuzzMountinfoText holds that any other text is refused, or read line by line.
+// FuzzMountinfoText checks that any other text is refused, or read line by line.
 func FuzzMountinfoText(f *testing.F) {
 	f.Add("64 43 0:39 / /m rw,nosuid shared:1 - fuse.x src rw,user_id=1000\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -70,7 +70,7 @@ func FuzzMountinfoText(f *testing.F) {
 
 var firstOwner = regexp.MustCompile(`(?s)(?:^|,)user_id=([^,]*)`)
 
-// FuzzOwner holds that an owner is a whole number (CVE-2021-3995).
+// FuzzOwner checks that an owner is a whole number (CVE-2021-3995).
 func FuzzOwner(f *testing.F) {
 	f.Add("rw,user_id=1000,group_id=100")
 	f.Fuzz(func(t *testing.T, options string) {
@@ -86,7 +86,7 @@ func FuzzOwner(f *testing.F) {
 	})
 }
 
-// FuzzStatmount holds that no answer makes the reader look beyond its end.
+// FuzzStatmount checks that no answer is read beyond its end.
 func FuzzStatmount(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, answer []byte) {

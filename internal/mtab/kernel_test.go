@@ -18,7 +18,7 @@ import (
 
 const owner = 4242
 
-// needStatmount skips where the kernel has one way to read the table alone.
+// needStatmount skips where the kernel has only one way to read the table.
 func needStatmount(t *testing.T) {
 	t.Helper()
 	fusetest.NeedNamespace(t)
@@ -49,7 +49,7 @@ type views struct {
 	old              uint64
 }
 
-// look asks in both ways about what lies at path. It runs as its owner.
+// look reads in both ways what lies at path. It runs as the path's owner.
 func look(path string) (v views, err error) {
 	fd, err := openPath(path)
 	if err != nil {
@@ -78,7 +78,7 @@ func look(path string) (v views, err error) {
 	return v, err
 }
 
-// mustLook is look as a user, and wants both ways to say the same.
+// mustLook is look as a user, and checks that both ways agree.
 func mustLook(t *testing.T, uid uint32, path string) views {
 	t.Helper()
 	var v views
@@ -127,7 +127,7 @@ func fsOptions(e Entry) string {
 	return strings.TrimPrefix(strings.TrimPrefix(e.SuperOptions, "rw"), ",")
 }
 
-// Whatever state its daemon is in, a mount is known, and the daemon not asked.
+// A mount is found in whatever state its daemon is, without asking it.
 func TestByFDStates(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedRoot(t)
@@ -160,7 +160,7 @@ func TestByFDStates(t *testing.T) {
 	}
 }
 
-// wantFuse wants what the mount was made with.
+// wantFuse checks what the mount was created with.
 func wantFuse(t *testing.T, e Entry, dir string, opts fuseserver.MountOptions) {
 	t.Helper()
 	wantType, wantSource := "fuse", "fusetest"
@@ -187,7 +187,7 @@ func wantLine(t *testing.T, e Entry, dir string) {
 	}
 }
 
-// Root may not look into another's mount, and yet knows it.
+// Root may not access another user's mount, but finds it.
 func TestByFDOfAnotherUser(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedRoot(t)
@@ -219,7 +219,7 @@ func TestByFDOfAnotherUser(t *testing.T) {
 	}
 }
 
-// Only the root of a mount is one, in both ways.
+// Only the root of a mount is reported as one, in both ways.
 func TestIsRoot(t *testing.T) {
 	needStatmount(t)
 	dir := fusetest.Dir(t, 0)
@@ -238,8 +238,8 @@ func TestIsRoot(t *testing.T) {
 	}
 }
 
-// By its name a mount is found as by a descriptor, by its owner and by root, and
-// no daemon is asked.
+// By its path a mount is found as by a descriptor, by its owner and by root, and no daemon
+// is asked.
 func TestByPath(t *testing.T) {
 	fusetest.NeedRoot(t)
 	dir := fusetest.Dir(t, owner)

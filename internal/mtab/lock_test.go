@@ -14,8 +14,7 @@ import (
 // bounded is more than the two waits of one change.
 const bounded = 3 * lockWait
 
-// Locks that somebody holds for ever cost a bounded wait, and the tables stay
-// as they are.
+// The wait for a lock that is held for ever is bounded, and the tables stay unchanged.
 func TestLocksHeld(t *testing.T) {
 	twoTables(t)
 	holder := startChild(t, "hold")
@@ -40,7 +39,7 @@ func TestLocksHeld(t *testing.T) {
 	wantTables(t, utabBefore+utabLine, mtabBefore+mtabLine)
 }
 
-// A lock that is given back in time is waited for.
+// A lock that is released in time is waited for.
 func TestLocksReleased(t *testing.T) {
 	twoTables(t)
 	holder := startChild(t, "hold")
@@ -74,8 +73,7 @@ func TestLockStale(t *testing.T) {
 	}
 }
 
-// A lock's name that leads elsewhere is not followed: nothing is created there
-// and nothing is written.
+// A lock's name that is a link is not followed: nothing is created or written there.
 func TestLockIsNoFile(t *testing.T) {
 	for name, make := range map[string]func(path string) error{
 		"symlink to a file": func(path string) error { return os.Symlink("/etc/passwd", path) },
@@ -103,8 +101,8 @@ func TestLockIsNoFile(t *testing.T) {
 	}
 }
 
-// The holder removes its lock before it lets go, so that who waited for the
-// old file notices that it is not the lock any more.
+// The holder removes its lock file before it unlocks, so that a process that waited for
+// the old file notices that it is no longer the lock.
 func TestLockReplaced(t *testing.T) {
 	twoTables(t)
 	unlock, err := lockMtab()

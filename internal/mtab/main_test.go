@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(fusetest.RunTests(m))
 }
 
-// helperProcess is one of children at work.
+// helperProcess is a child that is running.
 type helperProcess struct {
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
@@ -68,8 +68,7 @@ func (p *helperProcess) release(t *testing.T) {
 	}
 }
 
-// finish waits for the end of a released child, and wants it to have nothing
-// to complain of.
+// finish waits for the end of a released child, and checks that it succeeded.
 func (p *helperProcess) finish(t *testing.T) {
 	t.Helper()
 	text, err := io.ReadAll(p.stdout)

@@ -33,8 +33,8 @@ func TestParseLine(t *testing.T) {
 	}
 }
 
-// Linux 6.12 answers without source and subtype, 6.10 without the options that
-// name the owner: that is no answer.
+// Linux 6.12 answers without source and subtype. 6.10 answers without the options that
+// name the owner, which is refused.
 func TestDecodeStatmount(t *testing.T) {
 	ne := binary.NativeEndian
 	buf := make([]byte, offStrings+64)

@@ -41,7 +41,7 @@ func noTables(t *testing.T) {
 	t.Cleanup(func() { reset(); unix.Umask(umask) })
 }
 
-// twoTables makes both.
+// twoTables creates both.
 func twoTables(t *testing.T) {
 	t.Helper()
 	noTables(t)
@@ -58,7 +58,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// wantTables wants both to have these texts, and nothing to lie beside them.
+// wantTables checks both texts, and that there are no other files.
 func wantTables(t *testing.T, utab, mtab string) {
 	t.Helper()
 	for path, want := range map[string]string{UtabPath: utab, MtabPath: mtab} {
@@ -121,7 +121,7 @@ func TestUtabNotNeeded(t *testing.T) {
 	wantTables(t, utabBefore, mtabBefore)
 }
 
-// A table that somebody has made large grows no more, and lines still go.
+// A large table does not grow any more, and lines can still be removed.
 func TestUtabFull(t *testing.T) {
 	twoTables(t)
 	large := strings.Repeat(utabBefore, maxUtab/len(utabBefore)+1)
@@ -135,7 +135,7 @@ func TestUtabFull(t *testing.T) {
 	wantTables(t, large, mtabBefore)
 }
 
-// What a killed writer left behind is replaced, and never written through.
+// What a killed writer left is replaced, and never written through.
 func TestStaleTemporary(t *testing.T) {
 	for name, leave := range map[string]func(t *testing.T, path, other string){
 		"file":      func(t *testing.T, path, _ string) { must(t, os.WriteFile(path, []byte("half a li"), 0o600)) },
@@ -179,7 +179,7 @@ func TestTemporaryInTheWay(t *testing.T) {
 	must(t, Add(record))
 }
 
-// What is no regular file is no table: it is not followed, read or replaced.
+// What is not a regular file is not a table: it is not followed, read or replaced.
 func TestTableIsNoFile(t *testing.T) {
 	for name, make := range map[string]func(path, other string) error{
 		"symlink":   func(path, other string) error { return os.Symlink(other, path) },
@@ -208,7 +208,7 @@ func TestTableIsNoFile(t *testing.T) {
 	}
 }
 
-// A link in a table's place, put there after the look, is refused, too.
+// A link that replaced a table after it was examined is refused, too.
 func TestEditFollowsNothing(t *testing.T) {
 	twoTables(t)
 	must(t, os.Rename(UtabPath, UtabPath+".real"))

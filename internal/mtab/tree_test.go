@@ -103,7 +103,7 @@ func TestCountMounts(t *testing.T) {
 	}
 }
 
-// counts asks in all three ways, and wants one answer.
+// counts counts in all three ways, and checks that they agree.
 func counts(t *testing.T) int {
 	t.Helper()
 	n, err := CountFuse()
@@ -118,8 +118,8 @@ func counts(t *testing.T) int {
 	return n
 }
 
-// File systems count once, however often they are mounted; what only sounds
-// like FUSE does not.
+// File systems count once, however often they are mounted. A type whose name only begins
+// with fuse does not count.
 func TestCountFuse(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedDevice(t)
@@ -177,7 +177,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// Every byte of a mountpoint's name comes back in both ways.
+// Every byte of a mountpoint's name is read back in both ways.
 func TestNames(t *testing.T) {
 	needStatmount(t)
 	for _, name := range []string{

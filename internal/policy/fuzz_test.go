@@ -12,7 +12,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
-// views are the kernel's own file systems: nobody but root ever mounts there.
+// views are the kernel's own file systems: only root may mount there.
 var views = []uint64{0x9FA0, 0x62656572, 0x27E0EB, 0x63677270, 0x1CD1, 0x64626720, 0x74726163, 0x6E736673}
 
 // fuzzed are facts of all kinds. Small numbers choose among what matters, so that most
@@ -32,7 +32,7 @@ func fuzzed(uid, gid, mode, owner uint32, writable, allowOther, fuseBlk bool, li
 	return f
 }
 
-// FuzzMount holds what no option text, and no facts, may ever get past.
+// FuzzMount checks what must hold for all options and facts.
 func FuzzMount(f *testing.F) {
 	f.Add("ro,allow_other,suid,dev,fsname=x\\,allow_other", uint32(1000), uint32(100), uint32(0o40755), uint32(1000), true, false, false, 10, 0, uint64(0))
 	f.Fuzz(func(t *testing.T, options string, uid, gid, mode, owner uint32, writable, allowOther, fuseBlk bool, limit, mounted int, magic uint64) {
@@ -59,8 +59,8 @@ func FuzzMount(f *testing.F) {
 	})
 }
 
-// wantOwnNumbers wants the caller's ids and the mountpoint's kind, whatever
-// the options say of them.
+// wantOwnNumbers checks that ids and mode are the caller's and the mountpoint's, whatever
+// the options say.
 func wantOwnNumbers(t *testing.T, f MountFacts, terms fsparam.Params) {
 	t.Helper()
 	if terms.UserID != f.Caller.UID || terms.GroupID != f.Caller.GID || terms.RootMode != f.Mountpoint.Mode&0o170000 {
@@ -68,7 +68,7 @@ func wantOwnNumbers(t *testing.T, f MountFacts, terms fsparam.Params) {
 	}
 }
 
-// wantHarmless wants of a user's mount what may never be missing.
+// wantHarmless checks what every user's mount must have.
 func wantHarmless(t *testing.T, f MountFacts, terms fsparam.Params) {
 	t.Helper()
 	m := f.Mountpoint
@@ -84,8 +84,8 @@ func wantHarmless(t *testing.T, f MountFacts, terms fsparam.Params) {
 	}
 }
 
-// wantTyped wants every text of the terms to be a typed value, whole: the
-// kernel is never shown a piece of the option list that nobody parsed.
+// wantTyped checks that every text in the plan is a typed value: the kernel never gets an
+// unparsed part of the option list.
 func wantTyped(t *testing.T, f MountFacts, options string, plan Plan) {
 	t.Helper()
 	o, err := mountopts.Parse(options)
@@ -121,8 +121,7 @@ func wantTyped(t *testing.T, f MountFacts, options string, plan Plan) {
 	}
 }
 
-// FuzzUnmount holds that only one's own FUSE mounts are taken away, and nobody
-// else's with them.
+// FuzzUnmount checks that callers unmount only their own FUSE mounts.
 func FuzzUnmount(f *testing.F) {
 	f.Add(uint32(1000), true, false, "fuse.sshfs", uint32(1000), true, "fuse", uint32(1000), true)
 	f.Fuzz(func(t *testing.T, uid uint32, isRoot, lazy bool, topType string, topOwner uint32, topOwned bool, inType string, inOwner uint32, inOwned bool) {

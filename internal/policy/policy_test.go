@@ -150,7 +150,7 @@ func TestMountNotices(t *testing.T) {
 	}
 }
 
-// An administrator can allow more types, and is named as the one who can.
+// An administrator can allow more types, and the hint says so.
 func TestMountOver(t *testing.T) {
 	f := good()
 	f.Mountpoint.FSType = 0x01021997
@@ -225,8 +225,7 @@ func TestUnmount(t *testing.T) {
 	}
 }
 
-// A mount goes by its name only where nothing but the caller's own could come to
-// light there.
+// A mount is unmounted by its name only where all mounts below are the caller's.
 func TestDetaches(t *testing.T) {
 	mine := Mounted{Type: "fuse", Owner: 1000, HasOwner: true}
 	theirs := Mounted{Type: "fuse", Owner: 100, HasOwner: true}

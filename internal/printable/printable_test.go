@@ -53,8 +53,8 @@ func TestShellWord(t *testing.T) {
 
 var octal = regexp.MustCompile(`\\[0-3][0-7]{2}`)
 
-// FuzzText holds that nothing is left by which a name could drive a terminal
-// or end a line, and that nothing else changes.
+// FuzzText checks that nothing is left that controls a terminal or ends a line, and that
+// nothing else changes.
 func FuzzText(f *testing.F) {
 	f.Add("\x1b[2J\n\u009b\x9bé")
 	f.Add("a\u202ebidi\u2069\u200f\u2028")

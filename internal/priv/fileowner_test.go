@@ -8,7 +8,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
-// asOwner are the ids in AsFileOwner: those of file access alone are root's.
+// asOwner are the ids in AsFileOwner: only those of file access are root's.
 func asOwner(permitted Set) map[string]string {
 	want := idle(permitted)
 	want["Uid"] = "4242 4242 4242 0"
@@ -38,7 +38,7 @@ func fileOwnerScenario(c *check) {
 	c.wantErrno("create as the user again", create(stage("mine")), unix.EACCES)
 }
 
-// closedScenario: root's ids are lent, not root's powers.
+// closedScenario: AsFileOwner has root's ids, but not root's capabilities.
 func closedScenario(c *check) {
 	c.noError("mkdir", unix.Mkdir(stage("closed"), 0o700))
 	c.noError("chown", unix.Chown(stage("closed"), 5555, 5555))

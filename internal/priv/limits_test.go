@@ -16,7 +16,7 @@ var spoiled = map[int]unix.Rlimit{
 	unix.RLIMIT_DATA:  {Cur: 8 << 30, Max: 16 << 30},
 }
 
-// spoil sets what a caller may have set to tear a table in two.
+// spoil sets what a caller may have set to interrupt the writing of a table.
 func spoil(c *check) {
 	for resource, limit := range spoiled {
 		c.noError("prlimit", unix.Prlimit(0, resource, &limit, nil))
@@ -29,7 +29,7 @@ func spoil(c *check) {
 	c.noError("sigprocmask", unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil))
 }
 
-// wantLimits wants the hard limits, and only these signals blocked.
+// wantLimits checks that limits are the hard ones, and only these signals are blocked.
 func (c *check) wantLimits(blocked ...unix.Signal) {
 	for resource, was := range spoiled {
 		want := was.Max

@@ -17,9 +17,9 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
-// Credentials can be given up once in a process's life, so each scenario runs
-// in a child: this program again, before it does anything else, on its main
-// thread (fusetest keeps the main goroutine there).
+// Credentials can be given up only once, so each scenario runs in a child: this program
+// again, before it does anything else, on its main thread (fusetest keeps the main
+// goroutine there).
 const (
 	scenarioEnv = "PRIV_TEST_SCENARIO"
 	dirEnv      = "PRIV_TEST_DIR"
@@ -61,7 +61,7 @@ func child(scenario func(*check)) int {
 	return 0
 }
 
-// A scenario stands for one way in which the helper can be started.
+// A scenario is one way in which the helper can be started.
 func TestScenarios(t *testing.T) {
 	fusetest.NeedRoot(t)
 	for name := range scenarios {
@@ -121,8 +121,7 @@ func become(c *check, keep Set) Identity {
 	return who
 }
 
-// status is the kernel's own account of this thread, which package priv does
-// not read.
+// status is /proc/thread-self/status, which package priv does not read.
 func status(c *check) map[string]string {
 	file, err := os.Open("/proc/thread-self/status")
 	if err != nil {
@@ -150,7 +149,7 @@ func (c *check) want(what string, want map[string]string) {
 
 func hex(s Set) string { return fmt.Sprintf("%016x", uint64(s)) }
 
-// idle is what lies between two brackets.
+// idle is the state between two brackets.
 func idle(permitted Set) map[string]string {
 	ids := func(id int) string { return strings.TrimSpace(strings.Repeat(strconv.Itoa(id)+" ", 4)) }
 	return map[string]string{
@@ -165,7 +164,7 @@ func dumpable() uintptr {
 	return got
 }
 
-// wantOwner wants a file of the given owner.
+// wantOwner checks a file's owner.
 func (c *check) wantOwner(path string, uid, gid uint32) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

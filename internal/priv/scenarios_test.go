@@ -95,7 +95,7 @@ func panicScenario(c *check) {
 	c.want("after a panic", idle(SysAdmin))
 }
 
-// wantMissing wants With to refuse, and not to call.
+// wantMissing checks that With refuses, and makes no call.
 func (c *check) wantMissing(caps Set) {
 	err := With(caps, func() error {
 		c.errorf("called without %s", hex(caps))
@@ -136,7 +136,7 @@ func giveUpScenario(c *check) {
 	c.noError("GiveUp", GiveUp())
 }
 
-// noWayBackScenario tries what an attacker would who runs code in the process.
+// noWayBackScenario tries what code injected into the process would try.
 func noWayBackScenario(c *check) {
 	likeUser(c)
 	become(c, SysAdmin)
@@ -149,7 +149,7 @@ func noWayBackScenario(c *check) {
 	c.want("after all that", idle(0))
 }
 
-// savedScenario: no saved id is left to return to between the brackets.
+// savedScenario: between brackets, no saved id allows a return.
 func savedScenario(c *check) {
 	likeUser(c)
 	become(c, SysAdmin|SetUID|SetGID)

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the program uses at once fits into the space that lies on the stack: more
-// rules than that would be a panic, a longer program an allocation.
+// All combinations of tasks fit into the buffer on the stack: more rules would panic, a
+// longer program would allocate.
 func TestProgramFits(t *testing.T) {
 	if !supported {
 		t.Skip("there is no list for this architecture; run on amd64, 386 or arm64")
@@ -27,8 +27,8 @@ func TestProgramFits(t *testing.T) {
 	}
 }
 
-// A filter says of every call, with each of its rules met or missed, what its lists
-// say: the kernel's verdict is tried for a few of them, by TestTo.
+// The verdict on every call, with each of its rules met or missed, is that of the lists.
+// TestTo tries some in the kernel.
 func TestProgramVerdicts(t *testing.T) {
 	if !supported {
 		t.Skip("there is no list for this architecture; run on amd64, 386 or arm64")

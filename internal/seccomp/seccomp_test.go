@@ -16,8 +16,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/entry"
 )
 
-// try is a system call whose arguments make it fail in one way where it is
-// allowed (Want), and in another where the filter stands before it (EPERM).
+// try is a system call whose arguments make it fail with Want where it is allowed, and
+// with EPERM where the filter denies it.
 type try struct {
 	name string
 	nr   uintptr
@@ -33,7 +33,7 @@ const (
 
 var always = ^Task(0)
 
-// nowhere is a path that leads nowhere.
+// nowhere is a path that does not exist.
 var nowhere = []byte("/nonexistent/x\x00")
 
 func tries() []try {
@@ -91,7 +91,7 @@ func tries() []try {
 	)
 }
 
-// notDenied stands for a call that reports no error at all.
+// notDenied is for a call that reports no error.
 const notDenied = unix.Errno(0)
 
 // combinations are those that the program uses, and each task alone.
@@ -113,8 +113,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child confines itself, and prints what each try gives, on this thread and on
-// one that existed before.
+// child installs the filter, and prints the result of each try on this thread and on one
+// that existed before.
 func child(text string) error {
 	var tasks Task
 	if _, err := fmt.Sscan(text, &tasks); err != nil {

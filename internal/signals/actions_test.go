@@ -20,8 +20,8 @@ func wantHandlers(t *testing.T, when string, want map[unix.Signal]uintptr) {
 	}
 }
 
-// ownSignals gives the test's process its signals back when the test has ended. Until
-// then none is ignored, whatever a parent of the tests ignores (nohup: SIGHUP).
+// ownSignals restores the signals of the test's process at its end. Until then none is
+// ignored, whatever a parent of the tests ignores (nohup: SIGHUP).
 func ownSignals(t *testing.T) {
 	t.Helper()
 	for _, sig := range ending {

@@ -24,7 +24,7 @@ func TestSigaction(t *testing.T) {
 	}
 }
 
-// What the kernel writes fits, and what it reads is where it looks for it.
+// The struct has the kernel's size and layout.
 func TestSigactionOfKernel(t *testing.T) {
 	type guarded struct {
 		sigaction

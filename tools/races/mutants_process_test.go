@@ -66,7 +66,7 @@ var processMutants = []mutant{
 	},
 	{
 		"to judge again in sync-init",
-		[]edit{{"internal/helper/syncinit.go", `prepared.Mount(wait, h.reauthorize(at, device))`, `prepared.Mount(wait, func() error { return nil })`}},
+		[]edit{{"internal/helper/syncinit.go", `begin, wait, h.reauthorize(at, device))`, `begin, wait, func() error { return nil })`}},
 		"conformance", "^TestSyncInitJudgedAfterInit$", "status 0, want -1",
 	},
 	{
