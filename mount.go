@@ -68,7 +68,7 @@ type made struct {
 	foreignNamespace bool
 
 	warnings []string         // of the helper
-	watcher  *helperproc.Proc // the helper that stays for AutoUnmount
+	keeper   *helperproc.Proc // the helper that stays for AutoUnmount
 	leaving  <-chan struct{}  // closed when the helper that has mounted is gone; may be nil
 }
 

@@ -153,7 +153,7 @@ func (h *helperMount) take(p *helperproc.Proc, file *os.File, device int) *made 
 	m := &made{file: file, entry: entry, foreignNamespace: !found && fusedev.IsMounted(device)}
 	if h.spec.typed.AutoUnmount {
 		p.Keep()
-		m.watcher, m.warnings = p, p.Messages()
+		m.keeper, m.warnings = p, p.Messages()
 	} else {
 		m.warnings, m.leaving = p.Dismiss(), p.Gone()
 	}
