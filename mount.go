@@ -88,7 +88,7 @@ func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, e
 	}
 	at, err := takeSnapshot(ctx, mountpoint)
 	if err == nil && s.ReplaceStale {
-		at, err = s.replaceStale(ctx, mountpoint, at)
+		at, err = at.replaceStale(ctx, s, mountpoint)
 	}
 	if err != nil {
 		return nil, at, err

@@ -30,7 +30,7 @@ func (helperWay) mount(ctx context.Context, s *spec, at snapshot) (*made, error)
 	h := &helperMount{ctx: ctx, spec: s, at: at, path: path}
 	m, err := h.mount()
 	if err != nil {
-		return nil, s.addStale(ctx, at, err)
+		return nil, at.addStale(ctx, s, err)
 	}
 	return m, nil
 }
