@@ -68,7 +68,7 @@ type made struct {
 	foreignNamespace bool
 
 	warnings []string         // of the helper
-	watcher  *helperproc.Proc // the helper that stays for AutoUnmount
+	keeper   *helperproc.Proc // the helper that stays for AutoUnmount
 	leaving  <-chan struct{}  // closed when the helper that has mounted is gone; may be nil
 }
 
@@ -88,7 +88,7 @@ func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, e
 	}
 	at, err := takeSnapshot(ctx, mountpoint)
 	if err == nil && s.ReplaceStale {
-		at, err = s.replaceStale(ctx, mountpoint, at)
+		at, err = at.replaceStale(ctx, s, mountpoint)
 	}
 	if err != nil {
 		return nil, at, err

@@ -77,7 +77,7 @@ func (m *made) watch(ctx context.Context, s *spec, path string) error {
 		return p.Fail(err)
 	}
 	p.Keep()
-	m.watcher = p
+	m.keeper = p
 	return nil
 }
 

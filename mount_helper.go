@@ -30,7 +30,7 @@ func (helperWay) mount(ctx context.Context, s *spec, at snapshot) (*made, error)
 	h := &helperMount{ctx: ctx, spec: s, at: at, path: path}
 	m, err := h.mount()
 	if err != nil {
-		return nil, s.addStale(ctx, at, err)
+		return nil, at.addStale(ctx, s, err)
 	}
 	return m, nil
 }
@@ -153,7 +153,7 @@ func (h *helperMount) take(p *helperproc.Proc, file *os.File, device int) *made 
 	m := &made{file: file, entry: entry, foreignNamespace: !found && fusedev.IsMounted(device)}
 	if h.spec.typed.AutoUnmount {
 		p.Keep()
-		m.watcher, m.warnings = p, p.Messages()
+		m.keeper, m.warnings = p, p.Messages()
 	} else {
 		m.warnings, m.leaving = p.Dismiss(), p.Gone()
 	}

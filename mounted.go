@@ -32,14 +32,15 @@ type Mounted struct {
 	// unmountedThere that it was unmounted there.
 	foreignNamespace bool
 	unmountedThere   atomic.Bool
-	leaving          <-chan struct{} // closed when the helper that has mounted is gone; may be nil
+	leaving          <-chan struct{}  // closed when the helper that has mounted is gone; may be nil
+	keeper           *helperproc.Proc // the helper that stays for AutoUnmount; may be nil
+	endOnce          sync.Once        // ends it
 
 	gone     chan struct{} // closed when the mount has gone, or with the Mounted
 	goneOnce sync.Once
 
-	mu        sync.Mutex       // of all below
-	file      *os.File         // nil once it was taken
-	watcher   *helperproc.Proc // the helper that stays for AutoUnmount
+	mu        sync.Mutex // of all below
+	file      *os.File   // nil once it was taken
 	closed    bool
 	detached  bool   // Close leaves the mount alone
 	stopWatch func() // of Done; nil before
@@ -60,20 +61,24 @@ type MountedInfo struct {
 	Warnings []string
 }
 
-// watcher tells when mounts leave the mount table.
-var watcher mtabwatch.Watcher
+// table tells when mounts leave the mount table.
+var table mtabwatch.Watcher
 
 // newMounted makes a Mounted of what is mounted now.
 func newMounted(s *spec, at snapshot, m *made) *Mounted {
 	warn(s.log(), m.warnings)
-	return &Mounted{
+	mounted := &Mounted{
 		path: at.path, entry: m.entry, known: m.entry.ID != 0, options: s.unmountOptions(UnmountFail),
 		info: MountedInfo{
 			Connection: m.entry.Connection(), Direct: m.direct, SyncInit: m.syncInit, Warnings: m.warnings,
 		},
 		detached: m.adopted, foreignNamespace: m.foreignNamespace, leaving: m.leaving,
-		file: m.file, watcher: m.watcher, gone: make(chan struct{}),
+		file: m.file, keeper: m.keeper, gone: make(chan struct{}),
 	}
+	if m.keeper != nil { // its work ends with the mount, however that ends
+		mounted.Done()
+	}
+	return mounted
 }
 
 // File returns the device. It stays m's: Close closes it, so its reader must not
@@ -195,17 +200,15 @@ func (m *Mounted) Unmount(ctx context.Context, opts *UnmountOptions) error {
 // endHelpers ends the helper that stays for AutoUnmount, since there is nothing to watch
 // any more, and waits for the end of the one that has mounted.
 func (m *Mounted) endHelpers() {
-	m.mu.Lock()
-	p := m.watcher
-	m.watcher = nil
-	m.mu.Unlock()
-	if p != nil {
-		before := len(p.Messages())
-		p.End(nil)
-		if all := p.Messages(); len(all) > before {
-			warn(logTo(m.options.Logger), all[before:])
+	m.endOnce.Do(func() {
+		if p := m.keeper; p != nil {
+			before := len(p.Messages())
+			p.End(nil)
+			if all := p.Messages(); len(all) > before {
+				warn(logTo(m.options.Logger), all[before:])
+			}
 		}
-	}
+	})
 	if m.leaving != nil {
 		<-m.leaving
 	}
@@ -258,7 +261,12 @@ func (m *Mounted) Done() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known && m.stopWatch == nil && !m.closed {
-		m.stopWatch = watcher.Add(m.entry, m.closeGone)
+		m.stopWatch = table.Add(m.entry, func() {
+			m.closeGone()
+			if m.keeper != nil {
+				go m.endHelpers() // which waits for it
+			}
+		})
 	}
 	return m.gone
 }

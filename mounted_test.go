@@ -289,6 +289,27 @@ func TestAutoUnmountLives(t *testing.T) {
 	})
 }
 
+// A helper that watches also ends when the mount is unmounted by its path.
+func TestAutoUnmountByPath(t *testing.T) {
+	autoWays(t, func(t *testing.T, w way) {
+		check := wantNoLeak(t)
+		m, dir := w.mount(t, func(o *fusermount.Options) { o.AutoUnmount = true })
+		before := count(t).descriptors
+		err := as(w.uid, func() error {
+			return fusermount.Unmount(within(t), dir, &fusermount.UnmountOptions{Helper: w.o.Helper})
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		eventually(t, "the helper ends", func() bool { return len(watchers(t, w.o.Helper)) == 0 })
+		eventually(t, "its descriptors are closed", func() bool { return count(t).descriptors < before })
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+		check()
+	})
+}
+
 // Close ends the watch, also where the device was taken; a detached mount stays.
 func TestAutoUnmountTaken(t *testing.T) {
 	autoWays(t, func(t *testing.T, w way) {

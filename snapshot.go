@@ -107,9 +107,9 @@ func byConnection(device int) (mtab.Entry, bool) {
 const maxStale = 100
 
 // replaceStale takes away the user's own dead FUSE mounts at the mountpoint.
-func (s *spec) replaceStale(ctx context.Context, mountpoint string, at snapshot) (snapshot, error) {
+func (at snapshot) replaceStale(ctx context.Context, s *spec, mountpoint string) (snapshot, error) {
 	for range maxStale {
-		if stale, err := s.isStale(ctx, at); err != nil || !stale {
+		if stale, err := at.isStale(ctx, s); err != nil || !stale {
 			return at, err
 		}
 		s.log().Debug("unmount what a dead daemon has left", "mountpoint", at.path)
@@ -126,7 +126,7 @@ func (s *spec) replaceStale(ctx context.Context, mountpoint string, at snapshot)
 }
 
 // isStale reports whether a dead mount of the user's lies at the mountpoint.
-func (s *spec) isStale(ctx context.Context, at snapshot) (bool, error) {
+func (at snapshot) isStale(ctx context.Context, s *spec) (bool, error) {
 	e := at.below
 	owner, known := e.Owner()
 	if !at.root || !mountopts.IsFuse(e.Type) || !known || owner != s.user.uid {
@@ -142,13 +142,13 @@ func (s *spec) isStale(ctx context.Context, at snapshot) (bool, error) {
 // addStale adds to a helper's refusal that a dead mount is in the way. libfuse's helper
 // looks at the mountpoint with other ids than the caller's, which FUSE does not let in,
 // so it can only say that this is forbidden.
-func (s *spec) addStale(ctx context.Context, at snapshot, err error) error {
+func (at snapshot) addStale(ctx context.Context, s *spec, err error) error {
 	var helper *helperproc.Error
 	refused := errors.Is(err, unix.EACCES) || errors.Is(err, unix.ENOTCONN)
 	if s.refused || !errors.As(err, &helper) || !refused || errors.Is(err, ErrStale) || ctx.Err() != nil {
 		return err
 	}
-	if stale, other := s.isStale(ctx, at); other != nil || !stale {
+	if stale, other := at.isStale(ctx, s); other != nil || !stale {
 		return err // that is the better error
 	}
 	return wrap(err.Error()+": "+ErrStale.Error(), err, ErrStale, unix.ENOTCONN)

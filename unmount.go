@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/cancelable"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/keylock"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/resolve"
@@ -119,7 +119,7 @@ func (u *unmounting) once(ctx context.Context) error {
 // made any more if the context has ended before.
 func (u *unmounting) directly(ctx context.Context) error {
 	_, err := cancelable.Run(ctx, func() (struct{}, error) {
-		unlock, err := unmountLocks.lock(ctx, u.entry)
+		unlock, err := u.lock(ctx)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -209,7 +209,7 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := unmountLocks.lock(ctx, u.entry)
+	unlock, err := u.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -270,12 +270,7 @@ func isGone(e mtab.Entry) bool {
 // unmountLocks has the unmounts of one mount in this process follow each other. A mount
 // is known by its id and unmounted by its path: of two at once the second would unmount
 // what lies beneath, if the first came between its check of the id and its system call.
-var unmountLocks = lockTable{locks: map[lockKey]*unmountLock{}}
-
-type lockTable struct {
-	mu    sync.Mutex
-	locks map[lockKey]*unmountLock
-}
+var unmountLocks keylock.Table[lockKey]
 
 // lockKey is a mount: its id, or its path in a foreign namespace.
 type lockKey struct {
@@ -284,59 +279,18 @@ type lockKey struct {
 	path   string
 }
 
-type unmountLock struct {
-	held  chan struct{} // has one element while the lock is held
-	users int           // of holders and waiters
-}
-
-// lock waits for the lock of a mount until the context ends. It does not wait for what
-// the kernel still does about a mount that has left the table: then the error is
-// ErrNotMounted.
-func (t *lockTable) lock(ctx context.Context, e mtab.Entry) (unlock func(), err error) {
+// lock does not wait for what the kernel still does about a mount that has left the
+// table: then the error is ErrNotMounted.
+func (u *unmounting) lock(ctx context.Context) (unlock func(), err error) {
+	e := u.entry
 	key := lockKey{id: e.ID, unique: e.Unique}
 	if e.ID == 0 {
 		key.path = e.Mountpoint
 	}
-	t.mu.Lock()
-	l := t.locks[key]
-	if l == nil {
-		l = &unmountLock{held: make(chan struct{}, 1)}
-		t.locks[key] = l
-	}
-	l.users++
-	t.mu.Unlock()
-	leave := func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if l.users--; l.users == 0 {
-			delete(t.locks, key)
+	return unmountLocks.Lock(ctx, key, func() error {
+		if e.ID != 0 && isGone(e) {
+			return ErrNotMounted
 		}
-	}
-	if err := l.acquire(ctx, e); err != nil {
-		leave()
-		return nil, err
-	}
-	return func() { <-l.held; leave() }, nil
-}
-
-func (l *unmountLock) acquire(ctx context.Context, e mtab.Entry) error {
-	if err := fuseerr.Context(ctx); err != nil {
-		return err
-	}
-	select {
-	case l.held <- struct{}{}:
 		return nil
-	default:
-	}
-	if e.ID != 0 && isGone(e) {
-		return ErrNotMounted
-	}
-	select {
-	case l.held <- struct{}{}:
-		if ctx.Err() != nil {
-			<-l.held
-		}
-	case <-ctx.Done():
-	}
-	return fuseerr.Context(ctx)
+	})
 }
