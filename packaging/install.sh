@@ -302,10 +302,10 @@ case $#:${1-} in
 	fi
 	cd "$(dirname "$0")"
 	sh ./check-helper.sh "$helper"
-	[ -f "${helper%/*}/fusectl" ] || die "there is no fusectl beside $helper"
 	{ echo "- $PREFIX/bin/fusermount3" && echo "- $PREFIX/bin/fusectl" && files && links; } | while read -r _ to; do
 		refuse_package "$DESTDIR$to" "use PREFIX=/usr/local, or install a package that 'make packages' makes"
 	done
+	[ -f "${helper%/*}/fusectl" ] || die "there is no fusectl beside $helper"
 	trap finish EXIT
 	trap 'exit 1' HUP INT TERM
 	install_all "$helper"

@@ -71,12 +71,12 @@ var processMutants = []mutant{
 	},
 	{
 		"a fuse.conf that others can write",
-		[]edit{{"internal/helper/conf.go", `case st.Mode&0o022 != 0:`, `case false:`}},
+		[]edit{{"internal/fuseconf/fuseconf.go", `case mode&0o022 != 0:`, `case false:`}},
 		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
 	},
 	{
 		"a fuse.conf of somebody else's",
-		[]edit{{"internal/helper/conf.go", `case st.Uid != 0:`, `case false:`}},
+		[]edit{{"internal/fuseconf/fuseconf.go", `case owner != 0:`, `case false:`}},
 		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
 	},
 	{
