@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the helper and what this folder holds for it, or takes it away again:
 #   sh install.sh install HELPER
+# where fusectl lies beside HELPER, or
 #   sh install.sh uninstall
 # with DESTDIR, PREFIX, SYSCONFDIR and MODE (setuid or caps) in the environment,
 # as "make install" sets them. Without root it can fill a DESTDIR.
@@ -18,10 +19,15 @@ die() { say "$*" && exit 1; }
 files() {
 	cat <<-END
 		man/fusermount3.1 $PREFIX/share/man/man1/fusermount3.1
+		man/fusectl.1 $PREFIX/share/man/man1/fusectl.1
 		man/fuse.conf.5 $PREFIX/share/man/man5/fuse.conf.5
 		completions/fusermount3.bash $PREFIX/share/bash-completion/completions/fusermount3
 		completions/_fusermount3 $PREFIX/share/zsh/site-functions/_fusermount3
 		completions/fusermount3.fish $PREFIX/share/fish/vendor_completions.d/fusermount3.fish
+		completions/fusectl.bash $PREFIX/share/bash-completion/completions/fusectl
+		completions/_fusectl $PREFIX/share/zsh/site-functions/_fusectl
+		completions/fusectl.fish $PREFIX/share/fish/vendor_completions.d/fusectl.fish
+		schema/fusectl.schema.json $PREFIX/share/fusermount/fusectl.schema.json
 		udev/60-fusermount.rules $PREFIX/lib/udev/rules.d/60-fusermount.rules
 		modules-load/fusermount.conf $PREFIX/lib/modules-load.d/fusermount.conf
 		copyright $PREFIX/share/doc/fusermount/copyright
@@ -33,7 +39,6 @@ links() {
 	cat <<-END
 		fusermount3 $PREFIX/bin/fusermount
 		fusermount3.1 $PREFIX/share/man/man1/fusermount.1
-		fusermount3 $PREFIX/share/bash-completion/completions/fusermount
 		fusermount3.fish $PREFIX/share/fish/vendor_completions.d/fusermount.fish
 	END
 }
@@ -184,6 +189,7 @@ install_all() {
 	state='no file was replaced'
 	folder "${record%/*}" # first, so that finish can write
 	put_helper "$1"
+	put 0755 "${1%/*}/fusectl" "$bin/fusectl"
 	while read -r from to; do put 0644 "$from" "$DESTDIR$to"; done <<-END
 		$(files)
 	END
@@ -209,6 +215,7 @@ uninstall_all() {
 	retire "$bin/.fusermount3.new"
 	retire_old "$bin/fusermount3"
 	retire "$bin/fusermount3"
+	remove "$bin/fusectl"
 	state="$bin/fusermount3 is removed, but not all other files are"
 	while read -r to link; do
 		[ "$(readlink "$DESTDIR$link")" != "$to" ] || remove "$DESTDIR$link"
@@ -295,9 +302,10 @@ case $#:${1-} in
 	fi
 	cd "$(dirname "$0")"
 	sh ./check-helper.sh "$helper"
-	{ echo "- $PREFIX/bin/fusermount3" && files && links; } | while read -r _ to; do
+	{ echo "- $PREFIX/bin/fusermount3" && echo "- $PREFIX/bin/fusectl" && files && links; } | while read -r _ to; do
 		refuse_package "$DESTDIR$to" "use PREFIX=/usr/local, or install a package that 'make packages' makes"
 	done
+	[ -f "${helper%/*}/fusectl" ] || die "there is no fusectl beside $helper"
 	trap finish EXIT
 	trap 'exit 1' HUP INT TERM
 	install_all "$helper"

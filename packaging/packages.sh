@@ -62,6 +62,8 @@ mkdir -p "$out"
 rm -rf "$stage"
 mkdir -p "$stage"
 cp "$helper" "$stage/fusermount3"
+cp "${helper%/*}/fusectl" "$stage/fusectl" # it lies beside the helper
+gzip -9nc packaging/man/fusectl.1 >"$stage/fusectl.1.gz"
 gzip -9nc packaging/man/fusermount3.1 >"$stage/fusermount3.1.gz"
 gzip -9nc packaging/man/fuse.conf.5 >"$stage/fuse.conf.5.gz"
 cp packaging/scripts/* "$stage/"

@@ -1,10 +1,9 @@
 # Completion of fusermount3 for bash (4.4 or later), to be installed as
-# bash-completion/completions/fusermount3, with a link fusermount where that is this
-# program, too. It runs no program, and looks at no mountpoint: the daemon behind it
+# bash-completion/completions/fusermount3. bash-completion has its own for fusermount,
+# until this one is loaded. It runs no program, and looks at no mountpoint: the daemon behind it
 # may hang.
 
-_fusermount3_flags='-u --unmount -z --lazy -q --quiet --list --check --json
-	--abort -o --options --auto-unmount --sync-init --comm-fd --features
+_fusermount3_flags='-u --unmount -z --lazy -q --quiet -o --options --auto-unmount --sync-init --comm-fd --features
 	--features=text -V --version -h --help'
 
 _fusermount3_options='ro rw nosuid suid nodev dev noexec exec sync async dirsync
@@ -149,8 +148,7 @@ _fusermount3_seen() {
 		case $word in
 		--) ended=yes ;;
 		--options | --comm-fd) wants=$word ;;
-		--unmount | --abort | --auto-unmount) mode=unmount ;;
-		--check | --list) mode=${word#--} ;;
+		--unmount | --auto-unmount) mode=unmount ;;
 		--*) ;;
 		-*)
 			[[ ${word%%o*} != *u* ]] || mode=unmount
@@ -162,8 +160,11 @@ _fusermount3_seen() {
 
 # _fusermount3_mountpoint completes the mountpoint word as the mode wants it.
 _fusermount3_mountpoint() {
-	[[ $mode != @(unmount|check) ]] || _fusermount3_unmountable
-	[[ $mode != @(mount|check) ]] || compopt -o default
+	if [[ $mode == unmount ]]; then
+		_fusermount3_unmountable
+	else
+		compopt -o default
+	fi
 }
 
 _fusermount3() {

@@ -36,10 +36,9 @@ function __fusermount3_mountpoints
     end </proc/self/mountinfo
 end
 
-# Says whether any file will do: to mount over it, or to check that.
+# Says whether any file will do: to mount over it.
 function __fusermount3_any
     not __fusermount3_mounted
-    and not __fish_contains_opt list
     and not string match -q -- '-*' (commandline -ct)
 end
 
@@ -66,20 +65,15 @@ end
 # Says whether the line is about a mount that is there: a word of it has -u, not as
 # a letter of what -o takes.
 function __fusermount3_mounted
-    string match -qr -- '^(-[^-o]*u|--(unmount|abort|auto-unmount)$)' (commandline -opc)
+    string match -qr -- '^(-[^-o]*u|--(unmount|auto-unmount)$)' (commandline -opc)
 end
 
 complete -c fusermount3 -f
 complete -c fusermount3 -n __fusermount3_mounted -k -a '(__fusermount3_mountpoints | string split0)'
-complete -c fusermount3 -n '__fish_contains_opt check' -a '(__fusermount3_mountpoints | string split0)'
 complete -c fusermount3 -n __fusermount3_any -F
 complete -c fusermount3 -s u -l unmount -d 'unmount MOUNTPOINT'
 complete -c fusermount3 -s z -l lazy -d 'with -u: detach now, clean up when no longer in use'
 complete -c fusermount3 -s q -l quiet -d 'with -u: print no errors'
-complete -c fusermount3 -l list -d 'list the FUSE file systems'
-complete -c fusermount3 -l check -d 'say what would keep you from mounting, or is wrong'
-complete -c fusermount3 -l json -d 'with --list and --check: for programs'
-complete -c fusermount3 -l abort -d 'cut off a hung daemon, and unmount'
 complete -c fusermount3 -s o -l options -x -a '(__fish_complete_list , __fusermount3_options)' -d 'mount options'
 complete -c fusermount3 -l auto-unmount -d 'wait until the socket closes, and unmount'
 complete -c fusermount3 -l sync-init -d 'send the device first, mount when the caller answers'

@@ -17,8 +17,8 @@ import (
 func TestFlagsAgree(t *testing.T) {
 	want := sorted(cmdline.Flags())
 	listed := map[string][]string{
-		"--help":        flagsOfHelp(t),
-		"fusermount3.1": manualItems(t, "Fl", "DESCRIPTION"),
+		"--help":        flagsOf(string(printed(t, "--help"))),
+		"fusermount3.1": manualItems(t, "fusermount3.1", "Fl", "DESCRIPTION"),
 	}
 	home := fusetest.Dir(t, user())
 	for _, sh := range shells {
@@ -30,7 +30,7 @@ func TestFlagsAgree(t *testing.T) {
 // Likewise for mount options and the table of internal/mountopts.
 func TestOptionsAgree(t *testing.T) {
 	listed := map[string][]string{
-		"fusermount3.1": slices.DeleteFunc(manualItems(t, "Cm", "MOUNT OPTIONS"), func(name string) bool { return name == "x-" }),
+		"fusermount3.1": slices.DeleteFunc(manualItems(t, "fusermount3.1", "Cm", "MOUNT OPTIONS"), func(name string) bool { return name == "x-" }),
 	}
 	home := fusetest.Dir(t, user())
 	for _, sh := range shells {
@@ -63,10 +63,8 @@ func sorted(names []string) (all []string) {
 	return slices.Compact(all)
 }
 
-func flagsOfHelp(t *testing.T) (names []string) {
-	t.Helper()
-	out := printed(t, "--help")
-	for _, m := range regexp.MustCompile(`(?m)^ (-.*?)(  |$)`).FindAllStringSubmatch(string(out), -1) {
+func flagsOf(help string) (names []string) {
+	for _, m := range regexp.MustCompile(`(?m)^ +(-.*?)(  |$)`).FindAllStringSubmatch(help, -1) {
 		for part := range strings.SplitSeq(m[1], ", ") {
 			names = append(names, strings.Fields(part)[0])
 		}
@@ -74,12 +72,12 @@ func flagsOfHelp(t *testing.T) (names []string) {
 	return names
 }
 
-// manualItems returns what a section of the manual lists with a macro: the flags -u
+// manualItems returns what a section of a manual lists with a macro: the flags -u
 // and --unmount in ".It Fl u , Fl -unmount".
-func manualItems(t *testing.T, macro, section string) (names []string) {
+func manualItems(t *testing.T, page, macro, section string) (names []string) {
 	t.Helper()
 	name := regexp.MustCompile(`\b` + macro + ` (\S+)`)
-	for line := range strings.Lines(sectionOf(t, "fusermount3.1", section)) {
+	for line := range strings.Lines(sectionOf(t, page, section)) {
 		if !strings.HasPrefix(line, ".It "+macro+" ") {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-var pages = []string{"fusermount3.1", "fuse.conf.5"}
+var pages = []string{"fusermount3.1", "fusectl.1", "fuse.conf.5"}
 
 func page(name string) string { return filepath.Join("../../packaging/man", name) }
 
@@ -91,7 +91,7 @@ var placeholders = regexp.MustCompile(`PATH|OPTION|TYPE|TEXT|WHY|\bN\b|0xN`)
 // A test of the program expects each message of DIAGNOSTICS.
 func TestDiagnostics(t *testing.T) {
 	var expected strings.Builder
-	for _, pattern := range []string{"../../testdata/script/*.txt", "../conformance/*_test.go", "../../internal/*/*_test.go"} {
+	for _, pattern := range []string{"../../testdata/script/*.txt", "../conformance/*_test.go", "../../internal/*/*_test.go", "../../cmd/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", pattern, err)

@@ -49,9 +49,10 @@ const (
 	bashRC = `PS1='READY> '
 fusermount3() { printf '%s\0' "$@" >"$NOTES/args"; echo DONE; }
 fusermount() { fusermount3 "$@"; }
+fusectl() { fusermount3 "$@"; }
 `
 	// bashSpy notes what is offered.
-	bashSpy = `. "$NOTES/fusermount3"
+	bashSpy = `. "$NOTES/fusermount3"; . "$NOTES/fusectl"
 spy() { _fusermount3 "$@"; printf '%s\0' "${COMPREPLY[@]}" >"$NOTES/offered"; }
 complete -F spy fusermount3
 `
@@ -62,6 +63,7 @@ autoload -Uz compinit
 compinit -u -D
 fusermount3() { printf '%s\0' "$@" >"$NOTES/args"; echo DONE; }
 fusermount() { fusermount3 "$@"; }
+fusectl() { fusermount3 "$@"; }
 compadd() {
 	local -a hits
 	[[ " $* " == *\ -[[:alpha:]]#[OAD]\ * ]] || {
@@ -76,6 +78,7 @@ setopt extendedglob
 function fish_greeting; end
 function fusermount3; printf '%s\0' $argv >$NOTES/args; echo DONE; end
 function fusermount; fusermount3 $argv; end
+function fusectl; fusermount3 $argv; end
 set fish_complete_path $NOTES
 `
 )
@@ -95,7 +98,7 @@ var shells = []shell{
 // throughPackage is bash as distributions set it up: their package loads the
 // completion when it is first needed.
 var throughPackage = shell{
-	"bash-completion", "bash", "fusermount3.bash", "completions/fusermount3", "completions/fusermount", "rc",
+	"bash-completion", "bash", "fusermount3.bash", "completions/fusermount3", "", "rc",
 	"BASH_COMPLETION_USER_DIR=$NOTES\n. " + bashCompletion + "\n" + bashRC, bashArgs,
 }
 
@@ -120,11 +123,12 @@ func (sh shell) need(t *testing.T) string {
 func (sh shell) prepare(t *testing.T) (notes string) {
 	t.Helper()
 	notes = fusetest.Dir(t, user())
-	text, err := os.ReadFile(filepath.Join("../../packaging/completions", sh.file))
-	if err != nil {
-		t.Fatal(err)
+	files := map[string]string{sh.rc: sh.text}
+	for _, program := range []string{"fusermount3", "fusectl"} {
+		file := strings.Replace(sh.file, "fusermount3", program, 1)
+		files[strings.Replace(sh.as, "fusermount3", program, 1)] = helpertest.ReadFile(t, filepath.Join("../../packaging/completions", file))
 	}
-	for name, text := range map[string]string{sh.as: string(text), sh.rc: sh.text} {
+	for name, text := range files {
 		path := filepath.Join(notes, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)

@@ -51,7 +51,17 @@ var contents = map[string][]entry{
 	"usr/share/zsh/site-functions/_fusermount3": {
 		{mode: "0644", source: packaging + "/completions/_fusermount3", only: unpacked},
 	},
-	"usr/share/bash-completion/completions/fusermount":     {{mode: "-> fusermount3", only: []string{deb}}},
+	"usr/bin/fusectl":                 {{mode: "0755", source: "../../build/linux-amd64/fusectl"}},
+	"usr/share/man/man1/fusectl.1.gz": {{mode: "0644"}},
+	"usr/share/zsh/vendor-completions/_fusectl": {
+		{mode: "0644", source: packaging + "/completions/_fusectl", only: []string{deb}},
+	},
+	"usr/share/zsh/site-functions/_fusectl": {
+		{mode: "0644", source: packaging + "/completions/_fusectl", only: unpacked},
+	},
+	"usr/share/bash-completion/completions/fusectl":        {{mode: "0644", source: packaging + "/completions/fusectl.bash"}},
+	"usr/share/fish/vendor_completions.d/fusectl.fish":     {{mode: "0644", source: packaging + "/completions/fusectl.fish"}},
+	"usr/share/go-fusermount/fusectl.schema.json":          {{mode: "0644", source: packaging + "/schema/fusectl.schema.json"}},
 	"usr/share/fish/vendor_completions.d/fusermount.fish":  {{mode: "-> fusermount3.fish", only: []string{deb}}},
 	"usr/share/bash-completion/completions/fusermount3":    {{mode: "0644", source: packaging + "/completions/fusermount3.bash"}},
 	"usr/share/fish/vendor_completions.d/fusermount3.fish": {{mode: "0644", source: packaging + "/completions/fusermount3.fish"}},
@@ -274,7 +284,7 @@ func TestCopyright(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, holder := range []string{"The fusermount authors", "Copyright 2009 The Go Authors"} {
+		for _, holder := range []string{"The fusermount authors", "Copyright 2009 The Go Authors", "Alex Ogier"} {
 			if !bytes.Contains(text, []byte(holder)) {
 				t.Errorf("%q is not named", holder)
 			}

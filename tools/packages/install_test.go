@@ -27,7 +27,12 @@ const someUser = helpertest.Alice
 var installed = map[string]string{
 	"usr/bin/fusermount3":                                  "4755",
 	"usr/bin/fusermount":                                   "-> fusermount3",
-	"usr/share/bash-completion/completions/fusermount":     "-> fusermount3",
+	"usr/bin/fusectl":                                      "0755",
+	"usr/share/bash-completion/completions/fusectl":        "0644",
+	"usr/share/zsh/site-functions/_fusectl":                "0644",
+	"usr/share/fish/vendor_completions.d/fusectl.fish":     "0644",
+	"usr/share/man/man1/fusectl.1":                         "0644",
+	"usr/share/fusermount/fusectl.schema.json":             "0644",
 	"usr/share/fish/vendor_completions.d/fusermount.fish":  "-> fusermount3.fish",
 	"usr/share/man/man1/fusermount3.1":                     "0644",
 	"usr/share/man/man1/fusermount.1":                      "-> fusermount3.1",
@@ -127,6 +132,9 @@ func newStaging(t *testing.T) *staging {
 	base := fusetest.Dir(t, 0)
 	s := &staging{dir: filepath.Join(base, "dest"), source: filepath.Join(base, "packaging"), helper: holder}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(base, "fusectl"), nil, 0o755); err != nil { // for a helper beside it
 		t.Fatal(err)
 	}
 	if err := os.CopyFS(s.source, os.DirFS(packaging)); err != nil {

@@ -1,6 +1,7 @@
 package packages
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 		dir, remove, err := fusetest.MakeDir(0)
 		if err == nil {
 			holder = filepath.Join(dir, "holder")
-			err = build(holder)
+			err = errors.Join(build(holder), os.WriteFile(filepath.Join(dir, "fusectl"), nil, 0o755))
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "no holder:", err)

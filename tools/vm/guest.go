@@ -78,6 +78,7 @@ func (s settings) image(name string) (image, error) {
 	for to, from := range map[string]string{
 		"init":                filepath.Join(s.dir, "bin/guest"),
 		"vm/fusermount3":      s.helper,
+		"vm/fusectl":          filepath.Join(filepath.Dir(s.helper), "fusectl"),
 		"src/testdata/script": "testdata/script",
 		"src/packaging":       "packaging",
 		plan.Modules[1:]:      filepath.Join(packages, name, "modules"),
