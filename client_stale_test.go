@@ -141,7 +141,7 @@ func TestStale(t *testing.T) {
 }
 
 // A mount whose daemon lives stays, also where it hangs; then whoever would
-// mount on top waits as long as his context allows, and nothing comes of it later.
+// mount on top waits as long as its context allows, and nothing comes of it later.
 func TestReplaceStaleAlive(t *testing.T) {
 	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
