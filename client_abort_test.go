@@ -77,7 +77,7 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// Root of a user namespace has no fusectl. A mount stays for him, too.
+// Root of a user namespace has no fusectl. The mount stays there as well.
 func TestAbortWithoutControl(t *testing.T) {
 	fusetest.NeedDevice(t)
 	fusectl(t, false)
@@ -90,7 +90,7 @@ func TestAbortWithoutControl(t *testing.T) {
 	mounted(t, dir)
 }
 
-// Nobody aborts what is not his.
+// A mount is aborted by its owner and root alone.
 func TestAbortForeign(t *testing.T) {
 	fusetest.NeedRoot(t)
 	w := way{uid: user, o: fusermount.Options{Helper: ours(t)}}

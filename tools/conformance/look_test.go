@@ -54,3 +54,17 @@ func wantLooks(t *testing.T, lines []string) {
 		t.Errorf("this is no trace of fusectl\n%s", strings.Join(lines, "\n"))
 	}
 }
+
+// With rights of its file fusectl does nothing.
+func TestFusectlRefusesRights(t *testing.T) {
+	call, mountpoint := asUser(t)
+	for name, mode := range map[string]fusetest.InstallMode{"set-user-ID": fusetest.Setuid, "capability": fusetest.Setcap} {
+		call := call
+		call.Socket, call.Args = helpertest.NoSocket, []string{"check", mountpoint}
+		call.Prog = fusetest.InstallHelper(t, fusectlProgram(t), mode)
+		r := run(t, call)
+		if r.Exit != 1 || r.Stdout != "" || !strings.HasPrefix(r.Stderr, "fusectl: it runs with more rights than its user has") || strings.Count(r.Stderr, "\n") != 1 {
+			t.Errorf("%s: exit %d, %q, %q", name, r.Exit, r.Stdout, r.Stderr)
+		}
+	}
+}
