@@ -154,6 +154,9 @@ func TestFusectlWords(t *testing.T) {
 				{"check ow", "check own"},
 				{"abort own", "abort own"},
 			} {
+				if strings.HasSuffix(c.want, "/foreign") && user() == 0 {
+					continue // there is no other user
+				}
 				if got := strings.Join(x.run(t, "fusectl "+c.keys+"\t"), " "); got != c.want {
 					t.Errorf("%s: %s; want %s", c.keys, got, c.want)
 				}
