@@ -61,7 +61,8 @@ func parseLine(line string) (Entry, error) {
 	}
 	e := Entry{
 		ID: numbers[0], Parent: numbers[1], Major: uint32(numbers[2]), Minor: uint32(numbers[3]),
-		Mountpoint: Unescape(head[4]), Type: Unescape(tail[0]), Source: Unescape(tail[1]), SuperOptions: tail[2],
+		Mountpoint: Unescape(head[4]), Type: Unescape(tail[0]), Source: Unescape(tail[1]),
+		Options: head[5], SuperOptions: tail[2],
 	}
 	for option := range strings.SplitSeq(head[5], ",") {
 		e.NoSuid = e.NoSuid || option == "nosuid"
@@ -88,15 +89,9 @@ func each(text string, f func(Entry) (stop bool)) error {
 	return nil
 }
 
-// Listed is an entry as mountinfo has it: its ids may be reused.
-type Listed struct {
-	Entry
-	Options string // the mount's own, comma-separated
-}
-
 // Fuse gives the FUSE mounts that can be reached from the process's root, in the order of
 // the table: of two at one place, the upper one comes later.
-func Fuse() ([]Listed, error) {
+func Fuse() ([]Entry, error) {
 	text, err := mountinfo()
 	if err != nil {
 		return nil, err
@@ -104,7 +99,7 @@ func Fuse() ([]Listed, error) {
 	return fuseIn(text)
 }
 
-func fuseIn(text string) (mounts []Listed, err error) {
+func fuseIn(text string) (mounts []Entry, err error) {
 	for line := range strings.SplitSeq(text, "\n") {
 		if !strings.Contains(line, " - fuse") { // most lines are not worth parsing
 			continue
@@ -114,8 +109,7 @@ func fuseIn(text string) (mounts []Listed, err error) {
 			return nil, err
 		}
 		if mountopts.IsFuse(e.Type) {
-			options := strings.SplitN(line, " ", 7)[5] // parseLine has verified the number
-			mounts = append(mounts, Listed{Entry: e, Options: options})
+			mounts = append(mounts, e)
 		}
 	}
 	return mounts, nil
