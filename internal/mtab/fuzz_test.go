@@ -37,7 +37,7 @@ func FuzzMountinfo(f *testing.F) {
 		const before = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
 		const after = "\n22 21 0:5 / /proc rw - proc proc rw\n"
 		var got []Entry
-		err := each(before+line+after, func(e Entry) bool {
+		err := each(before+line+after, "", func(e Entry) bool {
 			got = append(got, e)
 			return false
 		})
@@ -55,7 +55,7 @@ func FuzzMountinfoText(f *testing.F) {
 	f.Add("64 43 0:39 / /m rw,nosuid shared:1 - fuse.x src rw,user_id=1000\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		lines := 0
-		err := each(text, func(e Entry) bool {
+		err := each(text, "", func(e Entry) bool {
 			lines++
 			if strings.ContainsRune(e.SuperOptions, '\n') || len(e.Mountpoint)+len(e.Type)+len(e.Source) > len(text) {
 				t.Fatalf("%q gives %+v", text, e)

@@ -14,31 +14,24 @@ import (
 
 const mountinfoPath = "/proc/self/mountinfo"
 
+// mountinfo reads the table. The error is not wrapped: that this file is missing (there is
+// no /proc) must not be taken for the absence of a mount.
 func mountinfo() (string, error) {
 	text, err := rawfile.Text(mountinfoPath)
-	if err != nil {
-		return "", unreadable(err)
-	}
-	return text, nil
-}
-
-// readable says whether the text can be opened.
-func readable() (bool, error) {
-	fd, err := rawfile.Open(mountinfoPath, unix.O_RDONLY, 0)
-	if err != nil {
-		return false, unreadable(err)
-	}
-	return true, unix.Close(fd)
-}
-
-// unreadable does not wrap: that this file is missing (there is no /proc) must not be
-// taken for the absence of a mount.
-func unreadable(err error) error {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
 		err = errno
 	}
-	return errors.New("the mount table cannot be read: " + mountinfoPath + ": " + err.Error())
+	if err != nil {
+		return "", errors.New("the mount table cannot be read: " + mountinfoPath + ": " + err.Error())
+	}
+	return text, nil
+}
+
+// readable says whether the table can be read.
+func readable() (bool, error) {
+	_, err := mountinfo()
+	return err == nil, err
 }
 
 var errMalformed = errors.New("malformed line in mountinfo")
@@ -71,11 +64,11 @@ func parseLine(line string) (Entry, error) {
 	return e, nil
 }
 
-// each calls f for every line until f says stop. A line that cannot be parsed is an
-// error, and never a guess.
-func each(text string, f func(Entry) (stop bool)) error {
+// each calls f for every line with these words until f says stop. A line that cannot be
+// parsed is an error, and never a guess.
+func each(text, words string, f func(Entry) (stop bool)) error {
 	for line := range strings.SplitSeq(text, "\n") {
-		if line == "" {
+		if line == "" || !strings.Contains(line, words) {
 			continue
 		}
 		e, err := parseLine(line)
@@ -100,17 +93,11 @@ func Fuse() ([]Entry, error) {
 }
 
 func fuseIn(text string) (mounts []Entry, err error) {
-	for line := range strings.SplitSeq(text, "\n") {
-		if !strings.Contains(line, " - fuse") { // most lines are not worth parsing
-			continue
-		}
-		e, err := parseLine(line)
-		if err != nil {
-			return nil, err
-		}
+	err = each(text, " - fuse", func(e Entry) (stop bool) { // most lines are not worth parsing
 		if mountopts.IsFuse(e.Type) {
 			mounts = append(mounts, e)
 		}
-	}
-	return mounts, nil
+		return false
+	})
+	return mounts, err
 }

@@ -91,7 +91,7 @@ func ByOldID(id uint64) (found Entry, err error) {
 		return Entry{}, err
 	}
 	ok := false
-	err = each(text, func(e Entry) bool {
+	err = each(text, "", func(e Entry) (stop bool) {
 		if e.ID == id {
 			found, ok = e, true
 		}
@@ -108,13 +108,10 @@ func ByOldID(id uint64) (found Entry, err error) {
 // source, owner or device is not taken for it.
 func Reload(was Entry) (Entry, error) {
 	e, err := ByID(was.ID, was.Unique)
-	switch {
-	case errors.Is(err, unix.ENOENT), err == nil && !Same(e, was):
+	if errors.Is(err, unix.ENOENT) || err == nil && !Same(e, was) {
 		return Entry{}, ErrNotListed
-	case err != nil:
-		return Entry{}, err
 	}
-	return e, nil
+	return e, err
 }
 
 // Parent gives the entry of the mount on which e lies.
@@ -157,28 +154,14 @@ func SameMount(a, b int) (bool, error) {
 // Descendants gives all mounts below top: its children, theirs, and so on.
 func Descendants(top Entry) (all []Entry, err error) {
 	if top.Unique {
-		ids, err := listmount(top.ID)
-		if err != nil {
-			return nil, fmt.Errorf("listmount: %w", err)
-		}
-		for _, id := range ids {
-			e, err := ByID(id, true)
-			if errors.Is(err, unix.ENOENT) { // unmounted meanwhile
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("statmount: %w", err)
-			}
-			all = append(all, e)
-		}
-		return all, nil
+		return statmounts(top.ID, statmountWanted)
 	}
 	text, err := mountinfo()
 	if err != nil {
 		return nil, err
 	}
 	children := map[uint64][]Entry{}
-	err = each(text, func(e Entry) bool {
+	err = each(text, "", func(e Entry) (stop bool) {
 		children[e.Parent] = append(children[e.Parent], e)
 		return false
 	})

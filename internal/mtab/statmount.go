@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -148,26 +150,30 @@ func listmount(id uint64) (all []uint64, err error) {
 	}
 }
 
-// FuseByID gives the FUSE mounts of this namespace by their unique ids, in brief: names,
-// options and subtypes are left out. It looks at every mount.
-func FuseByID() (mounts []Entry, err error) {
-	ids, err := listmount(allMounts)
+// statmounts asks for all mounts below one.
+func statmounts(id, want uint64) (all []Entry, err error) {
+	ids, err := listmount(id)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listmount: %w", err)
 	}
 	for _, id := range ids {
-		e, err := statmount(id, statmountNeeded)
+		e, err := statmount(id, want)
 		if errors.Is(err, unix.ENOENT) { // unmounted meanwhile
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("statmount: %w", err)
 		}
-		if mountopts.IsFuse(e.Type) {
-			mounts = append(mounts, e)
-		}
+		all = append(all, e)
 	}
-	return mounts, nil
+	return all, nil
+}
+
+// FuseByID gives the FUSE mounts of this namespace by their unique ids, in brief: names,
+// options and subtypes are left out. It looks at every mount.
+func FuseByID() ([]Entry, error) {
+	all, err := statmounts(allMounts, statmountNeeded)
+	return slices.DeleteFunc(all, func(e Entry) bool { return !mountopts.IsFuse(e.Type) }), err
 }
 
 // askNothing is the statx mask that FUSE answers to anybody: the kernel adds the old

@@ -33,13 +33,10 @@ const (
 func Exists(path string) (bool, error) {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
-	switch {
-	case err == nil:
-		return st.Mode&unix.S_IFMT == unix.S_IFREG, nil
-	case isHidden(err):
-		return false, nil
+	if err != nil && !isHidden(err) {
+		return false, fmt.Errorf("%s not looked at: %w", path, err)
 	}
-	return false, fmt.Errorf("%s not looked at: %w", path, err)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG, nil
 }
 
 // MayExist is Exists, and true in doubt: writing the table then says what failed.
@@ -135,8 +132,7 @@ func replace(path, text string) (err error) {
 	if err != nil {
 		return err
 	}
-	err = rawfile.WriteAll(fd, text)
-	if err != nil {
+	if err = rawfile.WriteAll(fd, text); err != nil {
 		err = fmt.Errorf("write temporary table: %w", err)
 	} else {
 		err = rawfile.RetryEINTR(func() error { return unix.Fsync(fd) })

@@ -35,19 +35,13 @@ func utabMark(r Record) string { return "fusermount.id=" + strconv.FormatUint(r.
 // of the same target, for a mount below or above, stays.
 func utabRemove(text string, r Record) string {
 	return withoutLast(text, func(line string) bool {
-		l := parseUtab(line)
-		return l["ATTRS"] == utabMark(r) && l["TARGET"] == r.Target
+		fields := map[string]string{}
+		for field := range strings.FieldsFuncSeq(line, separator) {
+			name, value, _ := strings.Cut(field, "=")
+			fields[name] = Unescape(value)
+		}
+		return fields["ATTRS"] == utabMark(r) && fields["TARGET"] == r.Target
 	})
-}
-
-// parseUtab gives the fields of a line by name.
-func parseUtab(line string) map[string]string {
-	fields := map[string]string{}
-	for field := range strings.FieldsFuncSeq(line, separator) {
-		name, value, _ := strings.Cut(field, "=")
-		fields[name] = Unescape(value)
-	}
-	return fields
 }
 
 // mtabAdd appends r to the text of /etc/mtab (fstab(5)).
