@@ -70,18 +70,20 @@ func ByFD(fd int) (e Entry, isRoot bool, err error) {
 // ByFDAs gives the entry of the mount in which fd lies with the kind of id that was has,
 // so that the two can be compared.
 func ByFDAs(fd int, was Entry) (Entry, error) {
-	if was.Unique {
-		id, _, err := UniqueID(fd, "", unix.AT_EMPTY_PATH)
-		if err != nil {
-			return Entry{}, fmt.Errorf("mount id: %w", err)
-		}
-		return ByID(id, true)
-	}
-	old, err := OldID(fd)
+	id, err := idOf(fd, was.Unique)
 	if err != nil {
 		return Entry{}, fmt.Errorf("mount id: %w", err)
 	}
-	return ByOldID(old)
+	return ByID(id, was.Unique)
+}
+
+// idOf gives the id of the mount in which fd lies.
+func idOf(fd int, unique bool) (uint64, error) {
+	if !unique {
+		return OldID(fd)
+	}
+	id, _, err := UniqueID(fd, "", unix.AT_EMPTY_PATH)
+	return id, err
 }
 
 // ByOldID gives the entry with an id of the kind that mountinfo uses.
@@ -128,27 +130,22 @@ func ByID(id uint64, unique bool) (Entry, error) {
 // MountedOn says whether e is attached to the mount in which fd lies, and not to another
 // one on top of it.
 func MountedOn(e Entry, fd int) (bool, error) {
-	if e.Unique {
-		id, _, err := UniqueID(fd, "", unix.AT_EMPTY_PATH)
-		return err == nil && id == e.Parent, err
-	}
-	id, err := OldID(fd)
-	return id == e.Parent, err
+	id, err := idOf(fd, e.Unique)
+	return err == nil && id == e.Parent, err
 }
 
 // SameMount says whether two descriptors lie in one mount.
 func SameMount(a, b int) (bool, error) {
-	one, _, err := UniqueID(a, "", unix.AT_EMPTY_PATH)
-	if err == nil {
-		other, _, err := UniqueID(b, "", unix.AT_EMPTY_PATH)
-		return one == other, err
+	one, err := idOf(a, true)
+	unique := err == nil
+	if !unique {
+		one, err = idOf(a, false)
 	}
-	old, err := OldID(a)
 	if err != nil {
 		return false, err
 	}
-	other, err := OldID(b)
-	return old == other, err
+	other, err := idOf(b, unique)
+	return err == nil && one == other, err
 }
 
 // Descendants gives all mounts below top: its children, theirs, and so on.
@@ -186,13 +183,12 @@ var ErrOutside = errors.New("the mountpoint lies outside of this mount namespace
 // mount(2) does not. fd lies in such a tree if the error is ErrOutside, and, where
 // statmount is forbidden, may do so if held is false.
 func Holds(fd int) (held bool, err error) {
-	id, _, err := UniqueID(fd, "", unix.AT_EMPTY_PATH)
+	id, err := idOf(fd, true)
 	if errors.Is(err, errNoUniqueID) {
 		return readable()
 	}
 	if err == nil {
-		_, err = ByID(id, true)
-		if err == nil {
+		if _, err = ByID(id, true); err == nil {
 			return true, nil
 		}
 		if errors.Is(err, unix.ENOENT) {
@@ -204,12 +200,8 @@ func Holds(fd int) (held bool, err error) {
 			return readable()
 		}
 	}
-	old, err := OldID(fd)
-	if err != nil {
-		return false, fmt.Errorf("mount id: %w", err)
+	if _, err = ByFDAs(fd, Entry{}); errors.Is(err, ErrNotListed) {
+		return false, nil
 	}
-	if _, err := ByOldID(old); !errors.Is(err, ErrNotListed) {
-		return err == nil, err
-	}
-	return false, nil
+	return err == nil, err
 }
