@@ -3,6 +3,7 @@ package mtab
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,16 +53,13 @@ func parseLine(line string) (Entry, error) {
 			return Entry{}, fmt.Errorf("%w: %q", errMalformed, line)
 		}
 	}
-	e := Entry{
+	options := strings.Split(head[5], ",")
+	return Entry{
 		ID: numbers[0], Parent: numbers[1], Major: uint32(numbers[2]), Minor: uint32(numbers[3]),
 		Mountpoint: Unescape(head[4]), Type: Unescape(tail[0]), Source: Unescape(tail[1]),
+		NoSuid: slices.Contains(options, "nosuid"), NoDev: slices.Contains(options, "nodev"),
 		Options: head[5], SuperOptions: tail[2],
-	}
-	for option := range strings.SplitSeq(head[5], ",") {
-		e.NoSuid = e.NoSuid || option == "nosuid"
-		e.NoDev = e.NoDev || option == "nodev"
-	}
-	return e, nil
+	}, nil
 }
 
 // each calls f for every line with these words until f says stop. A line that cannot be
