@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/connection"
-	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/pathfd"
@@ -58,7 +57,7 @@ func (m *Mounted) connected() error {
 	err := stillListed(m.entry)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if errors.Is(err, ErrNotMounted) && m.file != nil && fusedev.IsMounted(int(m.file.Fd())) {
+	if errors.Is(err, ErrNotMounted) && m.file != nil && connection.IsMounted(int(m.file.Fd())) {
 		return nil
 	}
 	return err

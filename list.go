@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-fusermount/fusermount/internal/connection"
+	"github.com/go-fusermount/fusermount/internal/fusemounts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
@@ -33,7 +34,7 @@ type MountInfo struct {
 // which they were mounted, bind mounts included. It reads the kernel's table and
 // never waits for a daemon; see [Daemons] for these. The error is an [*Error].
 func List() ([]MountInfo, error) {
-	entries, err := mtab.FuseMounts()
+	entries, err := fusemounts.All()
 	if err != nil {
 		return nil, &Error{Op: "list", Err: err}
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/cancelable"
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 )
@@ -80,7 +81,7 @@ func (w adoptWay) check(ctx context.Context, s *spec) error {
 	if s.SyncInit != nil {
 		return fuseerr.Context(ctx)
 	}
-	mounted, err := cancelable.Run(ctx, func() (bool, error) { return fusedev.IsMounted(w.device), nil }, nil)
+	mounted, err := cancelable.Run(ctx, func() (bool, error) { return connection.IsMounted(w.device), nil }, nil)
 	if err == nil && !mounted {
 		err = wrap("the device is not mounted", ErrNotMounted)
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/cancelable"
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
@@ -126,7 +127,7 @@ func (d *directMount) prepare() error {
 		return err
 	}
 	d.file = os.NewFile(uintptr(d.device), fusedev.Path)
-	d.syncInit = d.spec.SyncInit != nil && fusedev.SyncInit(d.device) == nil
+	d.syncInit = d.spec.SyncInit != nil && connection.SyncInit(d.device) == nil
 	if d.context < 0 {
 		return nil
 	}

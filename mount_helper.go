@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
@@ -76,7 +77,7 @@ func (h *helperMount) mountOnce() (*made, error) {
 	case err != nil:
 	case !fusedev.Is(device):
 		err = wrap("it sent something that is not the fuse device", ErrBadReply)
-	case !fusedev.IsMounted(device):
+	case !connection.IsMounted(device):
 		err = wrap("it sent a device that is not mounted", ErrBadReply)
 	}
 	if err != nil {
@@ -111,7 +112,7 @@ func (h *helperMount) mountSyncInit() (m *made, unsupported bool, err error) {
 		return nil, nothing && (p.StatusLost() || p.ExitStatus() > 0), p.Fail(err)
 	}
 	file := newDevice(device)
-	syncInit := fusedev.SyncInit(device) == nil
+	syncInit := connection.SyncInit(device) == nil
 	if syncInit {
 		err := h.spec.serve(file, func() error { return errors.Join(h.cleanup(p, device, nil), file.Close()) })
 		if err != nil {
@@ -140,7 +141,7 @@ func (h *helperMount) mountNow(p *helperproc.Proc, device int, syncInit bool) er
 	if ended := fuseerr.Context(h.ctx); err != nil && ended != nil && syncInit {
 		return errors.Join(ended, p.RefuseInit(device))
 	}
-	if err == nil && !fusedev.IsMounted(device) {
+	if err == nil && !connection.IsMounted(device) {
 		err = wrap("its device is not mounted", ErrBadReply)
 	}
 	return err
@@ -150,7 +151,7 @@ func (h *helperMount) mountNow(p *helperproc.Proc, device int, syncInit bool) er
 // changes that, and nothing waits for its end.
 func (h *helperMount) take(p *helperproc.Proc, file *os.File, device int) *made {
 	entry, found := h.at.servedBy(device, h.spec)
-	m := &made{file: file, entry: entry, foreignNamespace: !found && fusedev.IsMounted(device)}
+	m := &made{file: file, entry: entry, foreignNamespace: !found && connection.IsMounted(device)}
 	if h.spec.typed.AutoUnmount {
 		p.Keep()
 		m.keeper, m.warnings = p, p.Messages()

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/fusemounts"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
 	"github.com/go-fusermount/fusermount/internal/mtab"
-	"github.com/go-fusermount/fusermount/internal/mtabwatch"
 )
 
 // Mounted is a mount that Mount has made, with its device. It is safe for concurrent
@@ -62,7 +62,7 @@ type MountedInfo struct {
 }
 
 // table tells when mounts leave the mount table.
-var table mtabwatch.Watcher
+var table fusemounts.Watcher
 
 // newMounted makes a Mounted of what is mounted now.
 func newMounted(s *spec, at snapshot, m *made) *Mounted {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/cancelable"
 	"github.com/go-fusermount/fusermount/internal/connection"
-	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/fusemounts"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -38,7 +38,7 @@ func takeSnapshot(ctx context.Context, mountpoint string) (snapshot, error) {
 		if at.path, err = resolve.Path(mountpoint); err != nil {
 			return at, err
 		}
-		e, isRoot, err := mtab.ByPath(at.path)
+		e, isRoot, err := fusemounts.ByPath(at.path)
 		at.below, at.root, at.known = e, isRoot, err == nil
 		at.cached = at.known && !mountopts.IsFuse(e.Type) && cancelable.LookupCached(at.path) // it may be another path now
 		return at, nil
@@ -56,7 +56,7 @@ func run[T any](ctx context.Context, at snapshot, f func() (T, error), late func
 // newMount returns the mount that has appeared since, directly on top of what was there,
 // and as it was asked for.
 func (at snapshot) newMount(s *spec) (mtab.Entry, bool) {
-	e, isRoot, err := mtab.ByPath(at.path)
+	e, isRoot, err := fusemounts.ByPath(at.path)
 	if err != nil || !isRoot || !at.known || !mountopts.IsFuse(e.Type) {
 		return mtab.Entry{}, false
 	}
@@ -69,13 +69,13 @@ func (at snapshot) newMount(s *spec) (mtab.Entry, bool) {
 // servedBy finds the mount that a device serves. Where the kernel does not tell that, it
 // is a mount that is new at the mountpoint.
 func (at snapshot) servedBy(device int, s *spec) (mtab.Entry, bool) {
-	number, known := fusedev.Connection(device)
+	number, known := connection.OfDevice(device)
 	if !known {
 		return at.newMount(s)
 	}
-	e, isRoot, err := mtab.ByPath(at.path)
+	e, isRoot, err := fusemounts.ByPath(at.path)
 	if err == nil && isRoot && mountopts.IsFuse(e.Type) && e.Connection() == number {
-		return e, fusedev.IsMounted(device)
+		return e, connection.IsMounted(device)
 	}
 	if e, found := byConnection(device); found {
 		return e, true
@@ -87,17 +87,17 @@ func (at snapshot) servedBy(device int, s *spec) (mtab.Entry, bool) {
 // mounts, the oldest is the one that was mounted. If the device is mounted afterwards,
 // the number was its own all the time.
 func byConnection(device int) (mtab.Entry, bool) {
-	number, known := fusedev.Connection(device)
+	number, known := connection.OfDevice(device)
 	if !known {
 		return mtab.Entry{}, false
 	}
-	all, err := mtab.FuseMounts()
+	all, err := fusemounts.All()
 	if err != nil {
 		return mtab.Entry{}, false
 	}
 	for _, e := range all {
 		if e.Connection() == number {
-			return e, fusedev.IsMounted(device)
+			return e, connection.IsMounted(device)
 		}
 	}
 	return mtab.Entry{}, false

@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/cancelable"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/fusemounts"
 	"github.com/go-fusermount/fusermount/internal/keylock"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -39,7 +40,7 @@ func fuseMountAt(ctx context.Context, path string) (mtab.Entry, error) {
 	return cancelable.Lookup(ctx, resolve.LookedUp(path), func() (e mtab.Entry, err error) {
 		isRoot := false
 		if path, err = resolve.Path(path); err == nil {
-			e, isRoot, err = mtab.ByPath(path)
+			e, isRoot, err = fusemounts.ByPath(path)
 		}
 		switch {
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
@@ -151,7 +152,7 @@ func (u *unmounting) umount() error {
 // verifyTopmost returns the mountpoint if the mount is still there, and topmost.
 func (u *unmounting) verifyTopmost() (path string, err error) {
 	path = u.entry.Mountpoint
-	top, isRoot, err := mtab.ByPath(path)
+	top, isRoot, err := fusemounts.ByPath(path)
 	if err == nil && isRoot && mtab.Same(top, u.entry) {
 		return path, nil
 	}
@@ -165,7 +166,7 @@ func (u *unmounting) verifyTopmost() (path string, err error) {
 	if path = now.Mountpoint; path == "" {
 		return "", wrap("it lies outside of this process's root directory", unix.ENOENT)
 	}
-	top, isRoot, err = mtab.ByPath(path) // it may have been moved
+	top, isRoot, err = fusemounts.ByPath(path) // it may have been moved
 	switch {
 	case err == nil && isRoot && mtab.Same(top, u.entry):
 		return path, nil
@@ -190,7 +191,7 @@ func (u *unmounting) confirm() error {
 func (u *unmounting) inForeignNamespace(ctx context.Context) error {
 	path := u.entry.Mountpoint
 	here, err := cancelable.Lookup(ctx, path, func() (bool, error) {
-		e, isRoot, err := mtab.ByPath(path)
+		e, isRoot, err := fusemounts.ByPath(path)
 		return err == nil && isRoot && mountopts.IsFuse(e.Type), nil
 	})
 	if err != nil {

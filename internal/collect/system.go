@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/apparmor"
+	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/diagnose"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mount"
@@ -144,7 +145,7 @@ func Device(release string) (d diagnose.Device, syncInit diagnose.Feature) {
 	} else {
 		defer unix.Close(fd)
 		if fusedev.Is(fd) {
-			err = fusedev.SyncInit(fd)
+			err = connection.SyncInit(fd)
 			syncInit = feature(err)
 			if errors.Is(err, unix.ENOTTY) {
 				syncInit = diagnose.Absent

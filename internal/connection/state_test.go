@@ -11,15 +11,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusemounts"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
-	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
 // judged judges one mount as root.
 func judged(t *testing.T, patience time.Duration, dir string) (d Daemon, took time.Duration) {
 	t.Helper()
-	e, _, err := mtab.ByPath(dir)
+	e, _, err := fusemounts.ByPath(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestJudgeForeign(t *testing.T) {
 	fusetest.NeedRoot(t)
 	s, dir, _ := served(t, fuseserver.Options{})
 	<-s.Ready()
-	e, _, err := mtab.ByPath(dir)
+	e, _, err := fusemounts.ByPath(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestJudgeCanceled(t *testing.T) {
 	<-s.Ready()
 	s.Hang()
 	answered := wait(t, s, dir)
-	e, _, err := mtab.ByPath(dir)
+	e, _, err := fusemounts.ByPath(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

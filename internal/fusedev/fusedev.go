@@ -2,9 +2,6 @@
 package fusedev
 
 import (
-	"strconv"
-	"strings"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/printable"
@@ -23,11 +20,11 @@ func Open(path string) (int, error) { return rawfile.Open(path, unix.O_RDWR, 0) 
 // Is says whether a descriptor is one of the fuse device.
 func Is(fd int) bool {
 	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && IsFile(&st)
+	return unix.Fstat(fd, &st) == nil && isFile(&st)
 }
 
-// IsFile says of what stat(2) gives whether it is the fuse device's.
-func IsFile(st *unix.Stat_t) bool {
+// isFile says of what stat(2) gives whether it is the fuse device's.
+func isFile(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == number
 }
 
@@ -35,56 +32,9 @@ func IsFile(st *unix.Stat_t) bool {
 // where path is the device, or nothing.
 func WrongFile(path string) string {
 	var st unix.Stat_t
-	if unix.Stat(path, &st) != nil || IsFile(&st) {
+	if unix.Stat(path, &st) != nil || isFile(&st) {
 		return ""
 	}
 	word := printable.ShellWord(path)
 	return path + " is not the fuse device; as root: rm " + word + ", then mknod -m 666 " + word + " c 10 229"
-}
-
-// syncInit is FUSE_DEV_IOC_SYNC_INIT, _IO(229, 3) (linux/fuse.h). How an architecture
-// writes _IO is taken from another one without argument, _IO(0x12, 95).
-const syncInit = unix.BLKRRPART&^0xffff | 229<<8 | 3
-
-// SyncInit has the kernel send the first request (FUSE_INIT) before it creates the mount.
-// It concerns the open file alone, and is ENOTTY, without effect, before Linux 6.18.
-func SyncInit(fd int) error {
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), syncInit, 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
-}
-
-// Connection gives the number of the connection that a device serves. ok is false if it
-// is not mounted, or the kernel does not report it (6.18 does, 6.12 does not). The number
-// of an ended connection may be another's by now.
-func Connection(fd int) (n uint32, ok bool) {
-	return ConnectionIn("/proc/self/fdinfo/" + strconv.Itoa(fd))
-}
-
-// ConnectionIn is Connection for the file in fdinfo of any process's descriptor.
-func ConnectionIn(fdinfo string) (n uint32, ok bool) {
-	text, err := rawfile.Text(fdinfo)
-	if err != nil {
-		return 0, false
-	}
-	for line := range strings.SplitSeq(text, "\n") {
-		if value, found := strings.CutPrefix(line, "fuse_connection:"); found {
-			n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
-			return uint32(n), err == nil
-		}
-	}
-	return 0, false
-}
-
-// IsMounted says whether a device has a connection: one without answers a poll with an
-// error. After [SyncInit] it waits until the device is mounted.
-func IsMounted(fd int) bool {
-	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-	err := rawfile.RetryEINTR(func() error {
-		_, err := unix.Poll(fds, 0)
-		return err
-	})
-	return err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
 }

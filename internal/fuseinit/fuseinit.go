@@ -2,7 +2,7 @@
 
 // Package fuseinit answers the kernel's first request on a fuse device, FUSE_INIT, in
 // the daemon's place, so that a mount ends for which the kernel waits (see
-// fusedev.SyncInit).
+// connection.SyncInit).
 package fuseinit
 
 import (

@@ -43,5 +43,5 @@ func detachedConnections() (n int, ok bool) {
 		return 0, false
 	}
 	defer unix.Close(fd)
-	return mtab.ConnectionsAt(fd)
+	return mtab.ConnectionsAt(fd, "")
 }

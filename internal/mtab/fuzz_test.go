@@ -31,13 +31,13 @@ func FuzzMountinfo(f *testing.F) {
 			ID: id, Parent: parent, Minor: minor, Mountpoint: mountpoint, Type: "fuse." + subtype, Source: source,
 			NoSuid: safe, NoDev: safe, SuperOptions: fmt.Sprintf("rw,user_id=%d,group_id=0", uid),
 		}
-		options := map[bool]string{true: "rw,nosuid,nodev,relatime", false: "rw,relatime"}[safe]
+		want.Options = map[bool]string{true: "rw,nosuid,nodev,relatime", false: "rw,relatime"}[safe]
 		line := fmt.Sprintf("%d %d 0:%d %s %s %s shared:5 master:7 - fuse.%s %s %s", id, parent, minor,
-			mangled(root, hash), mangled(mountpoint, hash), options, mangled(subtype, hash), mangled(source, hash), want.SuperOptions)
+			mangled(root, hash), mangled(mountpoint, hash), want.Options, mangled(subtype, hash), mangled(source, hash), want.SuperOptions)
 		const before = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
 		const after = "\n22 21 0:5 / /proc rw - proc proc rw\n"
 		var got []Entry
-		err := each(before+line+after, func(e Entry) bool {
+		err := each(before+line+after, "", func(e Entry) bool {
 			got = append(got, e)
 			return false
 		})
@@ -55,7 +55,7 @@ func FuzzMountinfoText(f *testing.F) {
 	f.Add("64 43 0:39 / /m rw,nosuid shared:1 - fuse.x src rw,user_id=1000\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		lines := 0
-		err := each(text, func(e Entry) bool {
+		err := each(text, "", func(e Entry) bool {
 			lines++
 			if strings.ContainsRune(e.SuperOptions, '\n') || len(e.Mountpoint)+len(e.Type)+len(e.Source) > len(text) {
 				t.Fatalf("%q gives %+v", text, e)
@@ -92,7 +92,7 @@ func FuzzStatmount(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		buf := make([]byte, max(offStrings, len(answer)))
 		copy(buf, answer)
-		e, err := decodeStatmount(buf)
+		e, err := decodeStatmount(buf, statmountWanted)
 		mask := binary.NativeEndian.Uint64(buf[offMask:])
 		if err == nil && mask&statmountNeeded != statmountNeeded {
 			t.Fatalf("mask %#x: %+v", mask, e)
@@ -123,7 +123,7 @@ func FuzzStatmountNames(f *testing.F) {
 			want.Type += "." + c(subtype)
 		}
 		a.numbers(id, parent, minor, nosuid, nodev)
-		if got, err := decodeStatmount(a.buf); err != nil || got != want {
+		if got, err := decodeStatmount(a.buf, statmountWanted); err != nil || got != want {
 			t.Fatalf("%+v, %v; want %+v", got, err, want)
 		}
 	})

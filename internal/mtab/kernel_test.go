@@ -3,7 +3,6 @@ package mtab
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,12 +55,12 @@ func look(path string) (v views, err error) {
 		return v, err
 	}
 	defer unix.Close(fd)
-	id, isRoot, err := uniqueID(fd)
+	id, isRoot, err := UniqueID(fd, "", unix.AT_EMPTY_PATH)
 	if err != nil {
 		return v, err
 	}
 	v.isRoot = isRoot
-	if v.byID, err = statmount(id.n); err != nil {
+	if v.byID, err = ByID(id, true); err != nil {
 		return v, err
 	}
 	if v.old, err = OldID(fd); err != nil {
@@ -73,7 +72,7 @@ func look(path string) (v views, err error) {
 	of, ofRoot, err := ByFD(fd)
 	v.of = of
 	if ofRoot != isRoot {
-		err = errors.Join(err, errors.New("Of and uniqueID disagree on the root"))
+		err = errors.Join(err, errors.New("ByFD and UniqueID disagree on the root"))
 	}
 	return v, err
 }
@@ -97,7 +96,11 @@ func mustLook(t *testing.T, uid uint32, path string) views {
 // before 6.13 tell neither subtype nor source by id.
 func wantSame(t *testing.T, byID, byText Entry) {
 	t.Helper()
+	if byID.OldID != byText.ID {
+		t.Errorf("OldID = %d, want %d", byID.OldID, byText.ID)
+	}
 	byID.ID, byID.Parent, byID.Unique = byText.ID, byText.Parent, byText.Unique
+	byID.OldID, byID.Options = 0, byText.Options
 	if !tellsSource(t) {
 		byID.Source = byText.Source
 		if mountopts.IsFuse(byID.Type) && mountopts.IsFuse(byText.Type) {
@@ -203,10 +206,10 @@ func TestByFDOfAnotherUser(t *testing.T) {
 	if _, err := handleMountID(fd, "", unix.AT_EMPTY_PATH); err != nil {
 		fusetest.Skip(t, "use Linux 6.12 or later: name_to_handle_at gives no unique id here: "+err.Error())
 	}
-	id, isRoot, err := uniqueID(fd)
+	id, isRoot, err := UniqueID(fd, "", unix.AT_EMPTY_PATH)
 	mine := mustLook(t, owner, dir)
-	if err != nil || !isRoot || !id.unique || id.n != mine.byID.ID {
-		t.Errorf("uniqueID = %+v, %v, %v; want %d", id, isRoot, err, mine.byID.ID)
+	if err != nil || !isRoot || id != mine.byID.ID {
+		t.Errorf("UniqueID = %d, %v, %v; want %d", id, isRoot, err, mine.byID.ID)
 	}
 	if old, err := OldID(fd); err != nil || old != mine.byText.ID {
 		t.Errorf("OldID = %d, %v; want %d", old, err, mine.byText.ID)
@@ -235,36 +238,5 @@ func TestIsRoot(t *testing.T) {
 	must(t, unix.Mount(filepath.Dir(file), filepath.Dir(file), "", unix.MS_BIND, ""))
 	if v := mustLook(t, 0, filepath.Dir(file)); !v.isRoot || v.of.Mountpoint != filepath.Dir(file) {
 		t.Errorf("a bound directory: root %v of %+v", v.isRoot, v.of)
-	}
-}
-
-// By its path a mount is found as by a descriptor, by its owner and by root, and no daemon
-// is asked.
-func TestByPath(t *testing.T) {
-	fusetest.NeedRoot(t)
-	dir := fusetest.Dir(t, owner)
-	must(t, os.Symlink(dir, dir+".link"))
-	t.Cleanup(func() { must(t, os.Remove(dir+".link")) })
-	server := serve(t, dir, fuseserver.MountOptions{UID: owner, GID: owner, Source: "at"})
-	for _, uid := range []uint32{0, owner} {
-		must(t, fusetest.AsUser(uid, uid, func() error {
-			e, isRoot, err := ByPath(dir)
-			if err != nil || !isRoot || e.Mountpoint != dir || e.Source != "at" {
-				t.Errorf("%d: %+v, %v, %v", uid, e, isRoot, err)
-			}
-			if e, isRoot, err := ByPath(filepath.Dir(dir)); err != nil || isRoot || e.Type != "tmpfs" {
-				t.Errorf("its parent: %+v, %v, %v", e, isRoot, err)
-			}
-			if e, isRoot, err := ByPath(dir + ".link"); err != nil || isRoot || e.Type != "tmpfs" {
-				t.Errorf("a link: %+v, %v, %v", e, isRoot, err)
-			}
-			if _, _, err := ByPath(dir + ".absent"); !errors.Is(err, unix.ENOENT) {
-				t.Errorf("absent: %v", err)
-			}
-			return nil
-		}))
-	}
-	if asked := server.Asked(); len(asked) > 0 {
-		t.Errorf("asked %v", asked)
 	}
 }

@@ -3,6 +3,7 @@ package mtab
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,31 +15,24 @@ import (
 
 const mountinfoPath = "/proc/self/mountinfo"
 
+// mountinfo reads the table. The error is not wrapped: that this file is missing (there is
+// no /proc) must not be taken for the absence of a mount.
 func mountinfo() (string, error) {
 	text, err := rawfile.Text(mountinfoPath)
-	if err != nil {
-		return "", unreadable(err)
-	}
-	return text, nil
-}
-
-// readable says whether the text can be opened.
-func readable() (bool, error) {
-	fd, err := rawfile.Open(mountinfoPath, unix.O_RDONLY, 0)
-	if err != nil {
-		return false, unreadable(err)
-	}
-	return true, unix.Close(fd)
-}
-
-// unreadable does not wrap: that this file is missing (there is no /proc) must not be
-// taken for the absence of a mount.
-func unreadable(err error) error {
 	var errno unix.Errno
 	if errors.As(err, &errno) {
 		err = errno
 	}
-	return errors.New("the mount table cannot be read: " + mountinfoPath + ": " + err.Error())
+	if err != nil {
+		return "", errors.New("the mount table cannot be read: " + mountinfoPath + ": " + err.Error())
+	}
+	return text, nil
+}
+
+// readable says whether the table can be read.
+func readable() (bool, error) {
+	_, err := mountinfo()
+	return err == nil, err
 }
 
 var errMalformed = errors.New("malformed line in mountinfo")
@@ -59,22 +53,20 @@ func parseLine(line string) (Entry, error) {
 			return Entry{}, fmt.Errorf("%w: %q", errMalformed, line)
 		}
 	}
-	e := Entry{
+	options := strings.Split(head[5], ",")
+	return Entry{
 		ID: numbers[0], Parent: numbers[1], Major: uint32(numbers[2]), Minor: uint32(numbers[3]),
-		Mountpoint: Unescape(head[4]), Type: Unescape(tail[0]), Source: Unescape(tail[1]), SuperOptions: tail[2],
-	}
-	for option := range strings.SplitSeq(head[5], ",") {
-		e.NoSuid = e.NoSuid || option == "nosuid"
-		e.NoDev = e.NoDev || option == "nodev"
-	}
-	return e, nil
+		Mountpoint: Unescape(head[4]), Type: Unescape(tail[0]), Source: Unescape(tail[1]),
+		NoSuid: slices.Contains(options, "nosuid"), NoDev: slices.Contains(options, "nodev"),
+		Options: head[5], SuperOptions: tail[2],
+	}, nil
 }
 
-// each calls f for every line until f says stop. A line that cannot be parsed is an
-// error, and never a guess.
-func each(text string, f func(Entry) (stop bool)) error {
+// each calls f for every line with these words until f says stop. A line that cannot be
+// parsed is an error, and never a guess.
+func each(text, words string, f func(Entry) (stop bool)) error {
 	for line := range strings.SplitSeq(text, "\n") {
-		if line == "" {
+		if line == "" || !strings.Contains(line, words) {
 			continue
 		}
 		e, err := parseLine(line)
@@ -88,15 +80,9 @@ func each(text string, f func(Entry) (stop bool)) error {
 	return nil
 }
 
-// Listed is an entry as mountinfo has it: its ids may be reused.
-type Listed struct {
-	Entry
-	Options string // the mount's own, comma-separated
-}
-
 // Fuse gives the FUSE mounts that can be reached from the process's root, in the order of
 // the table: of two at one place, the upper one comes later.
-func Fuse() ([]Listed, error) {
+func Fuse() ([]Entry, error) {
 	text, err := mountinfo()
 	if err != nil {
 		return nil, err
@@ -104,19 +90,12 @@ func Fuse() ([]Listed, error) {
 	return fuseIn(text)
 }
 
-func fuseIn(text string) (mounts []Listed, err error) {
-	for line := range strings.SplitSeq(text, "\n") {
-		if !strings.Contains(line, " - fuse") { // most lines are not worth parsing
-			continue
-		}
-		e, err := parseLine(line)
-		if err != nil {
-			return nil, err
-		}
+func fuseIn(text string) (mounts []Entry, err error) {
+	err = each(text, " - fuse", func(e Entry) (stop bool) { // most lines are not worth parsing
 		if mountopts.IsFuse(e.Type) {
-			options := strings.SplitN(line, " ", 7)[5] // parseLine has verified the number
-			mounts = append(mounts, Listed{Entry: e, Options: options})
+			mounts = append(mounts, e)
 		}
-	}
-	return mounts, nil
+		return false
+	})
+	return mounts, err
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // Entry is one mount of the table.
@@ -19,6 +17,7 @@ type Entry struct {
 	// may be.
 	ID, Parent uint64
 	Unique     bool
+	OldID      uint64 // of a unique entry: the id that mountinfo uses
 
 	Major, Minor uint32
 	Mountpoint   string // as seen from the process's root
@@ -26,6 +25,7 @@ type Entry struct {
 	Source       string // empty where statmount does not tell it (before Linux 6.13)
 	NoSuid       bool
 	NoDev        bool
+	Options      string // the mount's own, comma-separated; only from mountinfo
 	SuperOptions string // the file system's own, comma-separated
 }
 
@@ -57,9 +57,9 @@ var ErrNotListed = errors.New("mount not listed")
 // ByFD gives the entry of the mount in which fd lies, and whether fd is its root. It asks
 // no daemon: statmount by the unique id (Linux 6.8), else mountinfo.
 func ByFD(fd int) (e Entry, isRoot bool, err error) {
-	id, isRoot, err := uniqueID(fd)
-	if err == nil && id.unique {
-		if e, err = statmount(id.n); err == nil {
+	id, isRoot, err := UniqueID(fd, "", unix.AT_EMPTY_PATH)
+	if err == nil {
+		if e, err = ByID(id, true); err == nil {
 			return e, isRoot, nil
 		}
 	}
@@ -70,39 +70,20 @@ func ByFD(fd int) (e Entry, isRoot bool, err error) {
 // ByFDAs gives the entry of the mount in which fd lies with the kind of id that was has,
 // so that the two can be compared.
 func ByFDAs(fd int, was Entry) (Entry, error) {
-	if was.Unique {
-		id, _, err := uniqueID(fd)
-		if err == nil && !id.unique {
-			err = errIncomplete
-		}
-		if err != nil {
-			return Entry{}, fmt.Errorf("mount id: %w", err)
-		}
-		return statmount(id.n)
-	}
-	old, err := OldID(fd)
+	id, err := idOf(fd, was.Unique)
 	if err != nil {
 		return Entry{}, fmt.Errorf("mount id: %w", err)
 	}
-	return ByOldID(old)
+	return ByID(id, was.Unique)
 }
 
-// ByPath gives the entry of the topmost mount at a path; a symlink at its end is not
-// followed. Where the kernel tells ids by name no descriptor is opened, since a process
-// that another thread forks would inherit it and keep the mount busy.
-func ByPath(path string) (e Entry, isRoot bool, err error) {
-	id, isRoot, err := uniqueIDAt(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT)
-	if err == nil && id.unique {
-		if e, err = statmount(id.n); err == nil {
-			return e, isRoot, nil
-		}
+// idOf gives the id of the mount in which fd lies.
+func idOf(fd int, unique bool) (uint64, error) {
+	if !unique {
+		return OldID(fd)
 	}
-	fd, err := rawfile.Open(path, unix.O_PATH|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return Entry{}, false, err
-	}
-	e, isRoot, err = ByFD(fd)
-	return e, isRoot, errors.Join(err, unix.Close(fd))
+	id, _, err := UniqueID(fd, "", unix.AT_EMPTY_PATH)
+	return id, err
 }
 
 // ByOldID gives the entry with an id of the kind that mountinfo uses.
@@ -112,7 +93,7 @@ func ByOldID(id uint64) (found Entry, err error) {
 		return Entry{}, err
 	}
 	ok := false
-	err = each(text, func(e Entry) bool {
+	err = each(text, "", func(e Entry) (stop bool) {
 		if e.ID == id {
 			found, ok = e, true
 		}
@@ -128,22 +109,20 @@ func ByOldID(id uint64) (found Entry, err error) {
 // ErrNotListed when it was unmounted. Where ids are reused, a mount of another type,
 // source, owner or device is not taken for it.
 func Reload(was Entry) (Entry, error) {
-	e, err := byID(was.ID, was.Unique)
-	switch {
-	case errors.Is(err, unix.ENOENT), err == nil && !Same(e, was):
+	e, err := ByID(was.ID, was.Unique)
+	if errors.Is(err, unix.ENOENT) || err == nil && !Same(e, was) {
 		return Entry{}, ErrNotListed
-	case err != nil:
-		return Entry{}, err
 	}
-	return e, nil
+	return e, err
 }
 
 // Parent gives the entry of the mount on which e lies.
-func Parent(e Entry) (Entry, error) { return byID(e.Parent, e.Unique) }
+func Parent(e Entry) (Entry, error) { return ByID(e.Parent, e.Unique) }
 
-func byID(id uint64, unique bool) (Entry, error) {
+// ByID gives the entry with an id. ENOENT says that no mount has this unique id.
+func ByID(id uint64, unique bool) (Entry, error) {
 	if unique {
-		return statmount(id)
+		return statmount(id, statmountWanted)
 	}
 	return ByOldID(id)
 }
@@ -151,54 +130,35 @@ func byID(id uint64, unique bool) (Entry, error) {
 // MountedOn says whether e is attached to the mount in which fd lies, and not to another
 // one on top of it.
 func MountedOn(e Entry, fd int) (bool, error) {
-	if e.Unique {
-		id, _, err := uniqueID(fd)
-		return id.unique && id.n == e.Parent, err
-	}
-	id, err := OldID(fd)
-	return id == e.Parent, err
+	id, err := idOf(fd, e.Unique)
+	return err == nil && id == e.Parent, err
 }
 
 // SameMount says whether two descriptors lie in one mount.
 func SameMount(a, b int) (bool, error) {
-	one, _, err := uniqueID(a)
-	if err == nil && one.unique {
-		other, _, err := uniqueID(b)
-		return one == other, err
+	one, err := idOf(a, true)
+	unique := err == nil
+	if !unique {
+		one, err = idOf(a, false)
 	}
-	old, err := OldID(a)
 	if err != nil {
 		return false, err
 	}
-	other, err := OldID(b)
-	return old == other, err
+	other, err := idOf(b, unique)
+	return err == nil && one == other, err
 }
 
 // Descendants gives all mounts below top: its children, theirs, and so on.
 func Descendants(top Entry) (all []Entry, err error) {
 	if top.Unique {
-		ids, err := listmount(top.ID)
-		if err != nil {
-			return nil, fmt.Errorf("listmount: %w", err)
-		}
-		for _, id := range ids {
-			e, err := statmount(id)
-			if errors.Is(err, unix.ENOENT) { // unmounted meanwhile
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("statmount: %w", err)
-			}
-			all = append(all, e)
-		}
-		return all, nil
+		return statmounts(top.ID, statmountWanted)
 	}
 	text, err := mountinfo()
 	if err != nil {
 		return nil, err
 	}
 	children := map[uint64][]Entry{}
-	err = each(text, func(e Entry) bool {
+	err = each(text, "", func(e Entry) (stop bool) {
 		children[e.Parent] = append(children[e.Parent], e)
 		return false
 	})
@@ -223,13 +183,12 @@ var ErrOutside = errors.New("the mountpoint lies outside of this mount namespace
 // mount(2) does not. fd lies in such a tree if the error is ErrOutside, and, where
 // statmount is forbidden, may do so if held is false.
 func Holds(fd int) (held bool, err error) {
-	id, _, err := uniqueID(fd)
-	if err == nil && !id.unique { // before Linux 6.8
+	id, err := idOf(fd, true)
+	if errors.Is(err, errNoUniqueID) {
 		return readable()
 	}
 	if err == nil {
-		_, err = statmount(id.n)
-		if err == nil {
+		if _, err = ByID(id, true); err == nil {
 			return true, nil
 		}
 		if errors.Is(err, unix.ENOENT) {
@@ -237,16 +196,12 @@ func Holds(fd int) (held bool, err error) {
 		}
 		// An id that no mount has shows whether the call is allowed. If so, fd cannot be
 		// reached from the root directory (chroot).
-		if _, err := statmount(1 << 62); errors.Is(err, unix.ENOENT) {
+		if _, err := ByID(1<<62, true); errors.Is(err, unix.ENOENT) {
 			return readable()
 		}
 	}
-	old, err := OldID(fd)
-	if err != nil {
-		return false, fmt.Errorf("mount id: %w", err)
+	if _, err = ByFDAs(fd, Entry{}); errors.Is(err, ErrNotListed) {
+		return false, nil
 	}
-	if _, err := ByOldID(old); !errors.Is(err, ErrNotListed) {
-		return err == nil, err
-	}
-	return false, nil
+	return err == nil, err
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -47,6 +49,7 @@ const (
 	offFsType    = 36
 	offMntID     = 40
 	offParentID  = 48
+	offOldID     = 56
 	offMntAttr   = 64
 	offMntPoint  = 108
 	offFsSubtype = 120
@@ -61,22 +64,17 @@ var errIncomplete = errors.New("statmount: the answer lacks needed fields")
 const allMounts = ^uint64(0)
 
 // statmount asks the kernel for the mount with this unique id. It asks no daemon.
-func statmount(id uint64) (Entry, error) {
+func statmount(id, want uint64) (Entry, error) {
 	var space [2048]byte // on the stack
 	for buf := space[:]; ; buf = make([]byte, 4*len(buf)) {
-		err := statmountInto(buf, id, statmountWanted)
+		_, err := callByID(unix.SYS_STATMOUNT, id, want, unsafe.Pointer(&buf[0]), len(buf))
 		if err == nil {
-			return decodeStatmount(buf)
+			return decodeStatmount(buf, want)
 		}
 		if !errors.Is(err, unix.EOVERFLOW) || len(buf) > 1<<20 {
 			return Entry{}, err
 		}
 	}
-}
-
-func statmountInto(buf []byte, id, want uint64) error {
-	_, err := callByID(unix.SYS_STATMOUNT, id, want, unsafe.Pointer(&buf[0]), len(buf))
-	return err
 }
 
 // callByID makes statmount(2) or listmount(2), again if a signal interrupts it.
@@ -93,7 +91,7 @@ func callByID(trap uintptr, id, param uint64, buf unsafe.Pointer, size int) (int
 	}
 }
 
-func decodeStatmount(buf []byte) (Entry, error) {
+func decodeStatmount(buf []byte, want uint64) (Entry, error) {
 	ne := binary.NativeEndian
 	mask := ne.Uint64(buf[offMask:])
 	if mask&statmountNeeded != statmountNeeded {
@@ -104,6 +102,7 @@ func decodeStatmount(buf []byte) (Entry, error) {
 		ID:           ne.Uint64(buf[offMntID:]),
 		Parent:       ne.Uint64(buf[offParentID:]),
 		Unique:       true,
+		OldID:        uint64(ne.Uint32(buf[offOldID:])),
 		Major:        ne.Uint32(buf[offMajor:]),
 		Minor:        ne.Uint32(buf[offMinor:]),
 		Mountpoint:   textOf(buf, statmountMntPoint, offMntPoint),
@@ -113,7 +112,7 @@ func decodeStatmount(buf []byte) (Entry, error) {
 		NoDev:        attr&unix.MOUNT_ATTR_NODEV != 0,
 		SuperOptions: textOf(buf, statmountMntOpts, offMntOpts),
 	}
-	if mountopts.IsFuse(e.Type) && mask&statmountMntOpts == 0 {
+	if mountopts.IsFuse(e.Type) && want&^mask&statmountMntOpts != 0 {
 		return Entry{}, errIncomplete // a FUSE mount always has an owner
 	}
 	if subtype := textOf(buf, statmountFsSubtype, offFsSubtype); subtype != "" {
@@ -136,20 +135,11 @@ func textOf(buf []byte, bit uint64, at int) string {
 	return string(s)
 }
 
-// idSpace takes some ids at a time. It lies on the stack.
-type idSpace [256]uint64
-
-// listmountInto gives ids of mounts below id: those after one, or the first ones.
-func listmountInto(ids *idSpace, id, after uint64) (int, error) {
-	return callByID(unix.SYS_LISTMOUNT, id, after, unsafe.Pointer(ids), len(ids))
-}
-
 // listmount gives the unique ids of all mounts below one.
-func listmount(id uint64) ([]uint64, error) {
-	var all []uint64
-	var ids idSpace
-	for last := uint64(0); ; last = all[len(all)-1] {
-		n, err := listmountInto(&ids, id, last)
+func listmount(id uint64) (all []uint64, err error) {
+	var ids [256]uint64
+	for last := uint64(0); ; last = ids[len(ids)-1] {
+		n, err := callByID(unix.SYS_LISTMOUNT, id, last, unsafe.Pointer(&ids), len(ids))
 		if err != nil {
 			return nil, err
 		}
@@ -160,41 +150,61 @@ func listmount(id uint64) ([]uint64, error) {
 	}
 }
 
-// mountID is a mount's id as one of the kernel's interfaces gives it.
-type mountID struct {
-	n      uint64
-	unique bool
+// statmounts asks for all mounts below one.
+func statmounts(id, want uint64) (all []Entry, err error) {
+	ids, err := listmount(id)
+	if err != nil {
+		return nil, fmt.Errorf("listmount: %w", err)
+	}
+	for _, id := range ids {
+		e, err := statmount(id, want)
+		if errors.Is(err, unix.ENOENT) { // unmounted meanwhile
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("statmount: %w", err)
+		}
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// FuseByID gives the FUSE mounts of this namespace by their unique ids, in brief: names,
+// options and subtypes are left out. It looks at every mount.
+func FuseByID() ([]Entry, error) {
+	all, err := statmounts(allMounts, statmountNeeded)
+	return slices.DeleteFunc(all, func(e Entry) bool { return !mountopts.IsFuse(e.Type) }), err
 }
 
 // askNothing is the statx mask that FUSE answers to anybody: the kernel adds the old
 // mount id and the attributes of the mount by itself.
 const askNothing = 0
 
-// uniqueID gives the unique id of the mount in which fd lies, and whether fd is that
-// mount's root. Where the kernel does not tell, isRoot is true: umount2 refuses what is
-// not a root anyway.
-func uniqueID(fd int) (id mountID, isRoot bool, err error) {
-	return uniqueIDAt(fd, "", unix.AT_EMPTY_PATH)
-}
+// errNoUniqueID says that this kernel knows no unique ids (before Linux 6.8).
+var errNoUniqueID = errors.New("no unique mount id")
 
-// uniqueIDAt is uniqueID for a name relative to fd. AT_STATX_DONT_SYNC answers from what
-// the kernel knows, without asking the daemon, which may hang.
-func uniqueIDAt(fd int, name string, flags int) (id mountID, isRoot bool, err error) {
+// UniqueID gives the unique id of the mount in which a name relative to fd lies, and
+// whether it is that mount's root, also where the id is not known. Where the kernel does
+// not tell, isRoot is true: umount2 refuses what is not a root anyway.
+// AT_STATX_DONT_SYNC answers from what the kernel knows, without asking the daemon, which
+// may hang.
+func UniqueID(fd int, name string, flags int) (id uint64, isRoot bool, err error) {
 	flags |= unix.AT_STATX_DONT_SYNC
 	var st unix.Statx_t
 	err = unix.Statx(fd, name, flags, unix.STATX_MNT_ID_UNIQUE, &st)
 	if err == nil {
-		// A kernel that does not know the bit answers with the other id.
-		unique := st.Mask&unix.STATX_MNT_ID_UNIQUE != 0
-		return mountID{n: st.Mnt_id, unique: unique}, attrRoot(st), nil
+		if st.Mask&unix.STATX_MNT_ID_UNIQUE == 0 { // the answer has the other id
+			err = errNoUniqueID
+		}
+		return st.Mnt_id, attrRoot(st), err
 	}
 	// FUSE refuses stat to all but the mount's owner, even to root. A file handle has the
 	// id, too.
 	isRoot = unix.Statx(fd, name, flags, askNothing, &st) != nil || attrRoot(st)
 	if n, err := handleMountID(fd, name, flags&unix.AT_EMPTY_PATH); err == nil {
-		return mountID{n: n, unique: true}, isRoot, nil
+		return n, isRoot, nil
 	}
-	return mountID{}, isRoot, err
+	return 0, isRoot, err
 }
 
 // attrRoot reads STATX_ATTR_MOUNT_ROOT; a kernel before 5.8 does not tell.

@@ -33,13 +33,10 @@ const (
 func Exists(path string) (bool, error) {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
-	switch {
-	case err == nil:
-		return st.Mode&unix.S_IFMT == unix.S_IFREG, nil
-	case isHidden(err):
-		return false, nil
+	if err != nil && !isHidden(err) {
+		return false, fmt.Errorf("%s not looked at: %w", path, err)
 	}
-	return false, fmt.Errorf("%s not looked at: %w", path, err)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFREG, nil
 }
 
 // MayExist is Exists, and true in doubt: writing the table then says what failed.
@@ -60,52 +57,50 @@ func InUtab(r Record) bool {
 	if err != nil {
 		return !isHidden(err)
 	}
-	_, found := utabRemove(text, r)
-	return found
+	return utabRemove(text, r) != text
 }
 
 // Add records a mount in the tables that exist. It must run with the file access of root.
 // A failure leaves the table as it was.
 func Add(r Record) error {
-	var errs []error
+	var utab, mtab error
 	if len(r.Userspace) > 0 && MayExist(UtabPath) {
-		var full error
-		err := edit(UtabPath, lockUtab, func(text string) (string, bool) {
+		utab = edit(UtabPath, lockUtab, func(text string) (string, error) {
 			if len(text) > maxUtab {
-				full = errors.New(UtabPath + " not updated: it is full")
+				return "", errors.New("it is full")
 			}
-			return utabAdd(text, r), full == nil
+			return utabAdd(text, r), nil
 		})
-		errs = append(errs, err, full)
 	}
 	if MayExist(MtabPath) {
-		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) { return mtabAdd(text, r), true }))
+		mtab = edit(MtabPath, lockMtab, func(text string) (string, error) { return mtabAdd(text, r), nil })
 	}
-	return errors.Join(errs...)
+	return errors.Join(utab, mtab)
 }
 
 // Remove removes a mount from the tables, under the same conditions as Add.
 func Remove(r Record) error {
-	var errs []error
+	var utab, mtab error
 	if MayExist(UtabPath) && InUtab(r) {
-		errs = append(errs, edit(UtabPath, lockUtab, func(text string) (string, bool) { return utabRemove(text, r) }))
+		utab = edit(UtabPath, lockUtab, func(text string) (string, error) { return utabRemove(text, r), nil })
 	}
 	if MayExist(MtabPath) {
-		errs = append(errs, edit(MtabPath, lockMtab, func(text string) (string, bool) { return mtabRemove(text, r) }))
+		mtab = edit(MtabPath, lockMtab, func(text string) (string, error) { return mtabRemove(text, r), nil })
 	}
-	return errors.Join(errs...)
+	return errors.Join(utab, mtab)
 }
 
 // edit changes a table under its lock, by writing a new file and renaming it: a reader
 // sees the old table or the new one, also if this process is killed.
-func edit(path string, lock func() (unlock func() error, err error), change func(string) (string, bool)) error {
+func edit(path string, lock func() (unlock func() error, err error), change func(string) (string, error)) error {
 	unlock, err := lock()
 	if err != nil {
 		return fmt.Errorf("%s not updated: %w", path, err)
 	}
 	text, err := readTable(path)
 	if err == nil {
-		if changed, ok := change(text); ok {
+		var changed string
+		if changed, err = change(text); err == nil && changed != text {
 			err = replace(path, changed)
 		}
 	}
@@ -137,8 +132,7 @@ func replace(path, text string) (err error) {
 	if err != nil {
 		return err
 	}
-	err = rawfile.WriteAll(fd, text)
-	if err != nil {
+	if err = rawfile.WriteAll(fd, text); err != nil {
 		err = fmt.Errorf("write temporary table: %w", err)
 	} else {
 		err = rawfile.RetryEINTR(func() error { return unix.Fsync(fd) })
@@ -160,66 +154,51 @@ const (
 	lockRetry = 10 * time.Millisecond
 )
 
-var (
-	errLockHeld = errors.New("its lock is held by another process")
-	errRetry    = errors.New("try again") // the lock may be free in a moment
-)
+var errLockHeld = errors.New("its lock is held by another process")
 
 // lockUtab takes libmount's lock: flock on a file that stays.
 func lockUtab() (unlock func() error, err error) {
-	return waitFor(func() (func() error, error) {
-		fd, err := rawfile.Open(utabLockPath, unix.O_RDONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o644)
-		if err != nil {
-			return nil, err
-		}
-		if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			return nil, errors.Join(retryIf(err, unix.EWOULDBLOCK), unix.Close(fd))
-		}
-		return func() error { return unix.Close(fd) }, nil
+	fd, err := lock(utabLockPath, unix.O_RDONLY, 0o644, func(fd int) error {
+		return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
 	})
+	return func() error { return unix.Close(fd) }, err
 }
 
 // lockMtab takes the old lock of /etc/mtab: a file that exists, write-locked by its
 // creator, as long as the lock is held. One without that lock was left by a process that
 // was killed, and is taken over.
 func lockMtab() (unlock func() error, err error) {
-	return waitFor(func() (func() error, error) {
-		fd, err := rawfile.Open(mtabLockPath, unix.O_WRONLY|unix.O_CREAT|unix.O_NOFOLLOW, 0o600)
-		if err != nil {
-			return nil, err
+	fd, err := lock(mtabLockPath, unix.O_WRONLY, 0o600, func(fd int) error {
+		err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
+		if err == nil && !stillAt(fd, mtabLockPath) {
+			return unix.EAGAIN // its last holder removed it meanwhile
 		}
-		whole := unix.Flock_t{Type: unix.F_WRLCK}
-		if err := unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &whole); err != nil {
-			return nil, errors.Join(retryIf(err, unix.EAGAIN, unix.EACCES), unix.Close(fd))
-		}
-		if !stillAt(fd, mtabLockPath) {
-			return nil, errors.Join(errRetry, unix.Close(fd)) // its last holder removed it meanwhile
-		}
-		return func() error { return errors.Join(unix.Unlink(mtabLockPath), unix.Close(fd)) }, nil
+		return err
 	})
+	return func() error { return errors.Join(unix.Unlink(mtabLockPath), unix.Close(fd)) }, err
 }
 
-func retryIf(err error, busy ...error) error {
-	for _, b := range append(busy, unix.EINTR) {
-		if errors.Is(err, b) {
-			return errRetry
-		}
-	}
-	return err
-}
-
-func waitFor(try func() (func() error, error)) (func() error, error) {
+// lock opens a lock's file and takes the lock, for which it waits.
+func lock(path string, flags int, mode uint32, take func(fd int) error) (fd int, err error) {
 	for deadline := time.Now().Add(lockWait); ; {
-		unlock, err := try()
-		if err == nil || !errors.Is(err, errRetry) {
-			return unlock, err
+		fd, err := rawfile.Open(path, flags|unix.O_CREAT|unix.O_NOFOLLOW, mode)
+		if err != nil {
+			return -1, err
+		}
+		if err = take(fd); err == nil {
+			return fd, nil
+		}
+		held := errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINTR)
+		closed := unix.Close(fd)
+		if !held || closed != nil {
+			return -1, errors.Join(err, closed)
 		}
 		if time.Now().After(deadline) {
-			return nil, errLockHeld
+			return -1, errLockHeld
 		}
 		pause := unix.NsecToTimespec(lockRetry.Nanoseconds())
 		if err := unix.Nanosleep(&pause, nil); err != nil && !errors.Is(err, unix.EINTR) {
-			return nil, err
+			return -1, err
 		}
 	}
 }

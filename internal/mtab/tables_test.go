@@ -213,7 +213,7 @@ func TestEditFollowsNothing(t *testing.T) {
 	twoTables(t)
 	must(t, os.Rename(UtabPath, UtabPath+".real"))
 	must(t, os.Symlink(UtabPath+".real", UtabPath))
-	err := edit(UtabPath, lockUtab, func(string) (string, bool) { return "overwritten", true })
+	err := edit(UtabPath, lockUtab, func(string) (string, error) { return "overwritten", nil })
 	if err == nil {
 		t.Error("edited through a link")
 	}

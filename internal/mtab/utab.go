@@ -33,21 +33,15 @@ func utabMark(r Record) string { return "fusermount.id=" + strconv.FormatUint(r.
 
 // utabRemove removes the line that utabAdd wrote for this mount. Another program's line
 // of the same target, for a mount below or above, stays.
-func utabRemove(text string, r Record) (changed string, found bool) {
+func utabRemove(text string, r Record) string {
 	return withoutLast(text, func(line string) bool {
-		l := parseUtab(line)
-		return l["ATTRS"] == utabMark(r) && l["TARGET"] == r.Target
+		fields := map[string]string{}
+		for field := range strings.FieldsFuncSeq(line, separator) {
+			name, value, _ := strings.Cut(field, "=")
+			fields[name] = Unescape(value)
+		}
+		return fields["ATTRS"] == utabMark(r) && fields["TARGET"] == r.Target
 	})
-}
-
-// parseUtab gives the fields of a line by name.
-func parseUtab(line string) map[string]string {
-	fields := map[string]string{}
-	for field := range strings.FieldsFuncSeq(line, separator) {
-		name, value, _ := strings.Cut(field, "=")
-		fields[name] = Unescape(value)
-	}
-	return fields
 }
 
 // mtabAdd appends r to the text of /etc/mtab (fstab(5)).
@@ -58,7 +52,7 @@ func mtabAdd(text string, r Record) string {
 }
 
 // mtabRemove removes the newest line with r's target, type and owner.
-func mtabRemove(text string, r Record) (changed string, found bool) {
+func mtabRemove(text string, r Record) string {
 	owner, ok := Entry{SuperOptions: r.Options}.Owner()
 	return withoutLast(text, func(line string) bool {
 		f := strings.FieldsFunc(line, separator)
@@ -75,16 +69,16 @@ func mtabRemove(text string, r Record) (changed string, found bool) {
 func separator(r rune) bool { return r == ' ' || r == '\t' }
 
 // withoutLast removes the last line for which match holds, and keeps every other byte.
-func withoutLast(text string, match func(line string) bool) (string, bool) {
+func withoutLast(text string, match func(line string) bool) string {
 	end := len(text)
 	for end > 0 {
 		start := strings.LastIndexByte(text[:end-1], '\n') + 1
 		if match(strings.TrimSuffix(text[start:end], "\n")) {
-			return text[:start] + text[end:], true
+			return text[:start] + text[end:]
 		}
 		end = start
 	}
-	return text, false
+	return text
 }
 
 // terminated makes sure that what is appended begins a line of its own.
@@ -95,44 +89,29 @@ func terminated(text string) string {
 	return text
 }
 
-// escaped are the bytes that the tables write as a backslash and three octal digits.
-// Kernels since 6.1 write the last; libmount reads it, too.
-const escaped = " \t\n\\#"
+// escaper writes bytes as a backslash and three octal digits. Kernels since 6.1 write the
+// last one, too; libmount reads it.
+var escaper = strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`, "#", `\043`)
 
 // Escape writes s as one field of a table.
-func Escape(s string) string {
-	if !strings.ContainsAny(s, escaped) {
-		return s
-	}
-	const octal = "01234567"
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		if strings.IndexByte(escaped, c) < 0 {
-			b.WriteByte(c)
-			continue
-		}
-		b.Write([]byte{'\\', octal[c>>6], octal[c>>3&7], octal[c&7]})
-	}
-	return b.String()
-}
+func Escape(s string) string { return escaper.Replace(s) }
 
 // Unescape reads a field that Escape or the kernel wrote. What is no escape stays.
 func Unescape(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
 	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '\\' && len(s)-i >= 4 {
-			isOctal := func(c byte) bool { return c >= '0' && c <= '7' }
-			if s[i+1] <= '3' && isOctal(s[i+1]) && isOctal(s[i+2]) && isOctal(s[i+3]) {
-				c = s[i+1]&7<<6 | s[i+2]&7<<3 | s[i+3]&7
-				i += 3
-			}
+	for {
+		before, after, found := strings.Cut(s, `\`)
+		b.WriteString(before)
+		if !found {
+			return b.String()
 		}
-		b.WriteByte(c)
+		s = after
+		digits := s[:min(3, len(s))]
+		if n, err := strconv.ParseUint(digits, 8, 8); err == nil && len(digits) == 3 {
+			b.WriteByte(byte(n))
+			s = s[3:]
+		} else {
+			b.WriteByte('\\')
+		}
 	}
-	return b.String()
 }

@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package mtabwatch tells when mounts leave the mount table of this process.
-package mtabwatch
+package fusemounts
 
 import (
 	"encoding/binary"
@@ -134,7 +133,7 @@ func (w *Watcher) notify(mounts []*watched) {
 // most once.
 func present(entries []mtab.Entry) []bool {
 	present := make([]bool, len(entries))
-	var table []mtab.Listed
+	var table []mtab.Entry
 	var err error
 	read := false
 	for i, e := range entries {
@@ -147,7 +146,7 @@ func present(entries []mtab.Entry) []bool {
 			table, err = mtab.Fuse()
 			read = true
 		}
-		present[i] = err != nil || slices.ContainsFunc(table, func(now mtab.Listed) bool { return mtab.Same(now.Entry, e) })
+		present[i] = err != nil || slices.ContainsFunc(table, func(now mtab.Entry) bool { return mtab.Same(now, e) })
 	}
 	return present
 }

@@ -17,9 +17,9 @@ func TestFuseIn(t *testing.T) {
 	}
 	want := Entry{
 		ID: 32, Parent: 21, Minor: 42, Mountpoint: "/m x", Type: "fuse.sshfs", Source: `h:\`,
-		NoSuid: true, SuperOptions: "rw,user_id=5,allow_other",
+		NoSuid: true, Options: "rw,nosuid", SuperOptions: "rw,user_id=5,allow_other",
 	}
-	if got[0].Entry != want || got[0].Options != "rw,nosuid" {
+	if got[0] != want {
 		t.Errorf("%+v, want %+v", got[0], want)
 	}
 	if got[1].ID != 33 || got[1].Major != 7 || got[1].Options != "ro" || got[1].Type != "fuseblk" {

@@ -1,6 +1,6 @@
 //go:build linux
 
-package mtabwatch
+package fusemounts
 
 import (
 	"os"
