@@ -60,7 +60,9 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mou
 		return nil, err
 	}
 	if held && t.Fits() {
-		fd, err := mountByContext(t, d, at, last)
+		fd, err := mountByContext(t, d, at, last, func(context int) error {
+			return createError(context, fsconfigCreate(context))
+		})
 		if err == nil {
 			return confirm(&Mounted{fd: fd, place: at.place}, t, at)
 		}
@@ -104,30 +106,30 @@ func unsupportedOrDenied(err error, t fsparam.Params) bool {
 }
 
 // mountByContext mounts by fsopen, fsconfig, fsmount and move_mount, and gives the
-// descriptor of the mount.
-func mountByContext(t fsparam.Params, d *Device, at *Mountpoint, last func() error) (int, error) {
-	context, err := openContext(t, d)
+// descriptor of the mount. create makes the file system that was described in a context.
+func mountByContext(
+	t fsparam.Params, d *Device, at *Mountpoint, last func() error, create func(context int) error,
+) (int, error) {
+	context, err := fsopen(t.Driver())
 	if err != nil {
-		return -1, err
+		return -1, &MountError{Errno: err}
 	}
 	defer unix.Close(context)
-	if err := fsconfigCreate(context); err != nil {
+	if err := t.Configure(context, d.fd); err != nil {
 		return -1, &MountError{Errno: err, Message: fsparam.Messages(context)}
+	}
+	if err := create(context); err != nil {
+		return -1, err
 	}
 	return attach(context, t, at, last)
 }
 
-// openContext describes the file system to the kernel.
-func openContext(t fsparam.Params, d *Device) (context int, err error) {
-	context, err = fsopen(t.Driver())
-	if err != nil {
-		return -1, &MountError{Errno: err}
+// createError gives the error of creating a file system with what the kernel said, or nil.
+func createError(context int, err error) error {
+	if err == nil {
+		return nil
 	}
-	if err := t.Configure(context, d.fd); err != nil {
-		message := fsparam.Messages(context)
-		return -1, &MountError{Errno: errors.Join(err, unix.Close(context)), Message: message}
-	}
-	return context, nil
+	return &MountError{Errno: err, Message: fsparam.Messages(context)}
 }
 
 // attach mounts the file system that was created in context. Signals are held from then

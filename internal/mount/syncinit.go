@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/signals"
@@ -33,38 +32,25 @@ func MountSyncInit(
 	case !t.Fits():
 		return nil, &MountError{Errno: unix.ENAMETOOLONG}
 	}
-	fd, err := mountByChild(t, d, at, begin, wait, last)
+	fd, err := mountByContext(t, d, at, last, func(context int) error {
+		if err := begin(); err != nil {
+			return err
+		}
+		c, err := fsconfigCreateApart(context)
+		if err != nil {
+			return &MountError{Errno: err}
+		}
+		gaveUp := wait(c.fd)
+		err = c.end(gaveUp != nil)
+		if gaveUp != nil {
+			return gaveUp
+		}
+		return createError(context, err)
+	})
 	if err != nil {
 		return nil, err
 	}
 	return confirm(&Mounted{fd: fd, place: at.place}, t, at)
-}
-
-func mountByChild(
-	t fsparam.Params, d *Device, at *Mountpoint,
-	begin func() error, wait func(ended int) error, last func() error,
-) (int, error) {
-	context, err := openContext(t, d)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(context)
-	if err := begin(); err != nil {
-		return -1, err
-	}
-	c, err := fsconfigCreateApart(context)
-	if err != nil {
-		return -1, &MountError{Errno: err}
-	}
-	gaveUp := wait(c.fd)
-	err = c.end(gaveUp != nil)
-	switch {
-	case gaveUp != nil:
-		return -1, gaveUp
-	case err != nil:
-		return -1, &MountError{Errno: err, Message: fsparam.Messages(context)}
-	}
-	return attach(context, t, at, last)
 }
 
 // child is a process that makes one system call and exits with its error.

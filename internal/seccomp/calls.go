@@ -110,6 +110,7 @@ func filterFor(tasks Task, uid, gid uint32) (f filter) {
 		{Answer, []list{answerCalls}},
 		{Leave, []list{leaveCalls}},
 		{Watch, []list{watchCalls}},
+		{Tables, []list{tableCalls(uid, gid), tableCallsHere}},
 	} {
 		if tasks&t.task == 0 {
 			continue
@@ -117,10 +118,6 @@ func filterFor(tasks Task, uid, gid uint32) (f filter) {
 		for _, l := range t.calls {
 			f.add(l)
 		}
-	}
-	if tasks&Tables != 0 {
-		f.add(tableCalls(uid, gid))
-		f.add(tableCallsHere)
 	}
 	return f
 }
