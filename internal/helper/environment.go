@@ -43,7 +43,7 @@ func commSocket(r *run) (int, error) {
 		return 0, err
 	}
 	if fd == unix.Stderr {
-		r.report.mute()
+		r.report.muted = true
 	}
 	return fd, nil
 }

@@ -114,7 +114,7 @@ func TestTasksOfMount(t *testing.T) {
 		{cmdline.Request{Options: []string{"ro", "x-a=1"}}, seccomp.Mount | seccomp.OldMount},
 	} {
 		r := &run{req: c.req, report: newReporter(nil)}
-		r.report.mute()
+		r.report.muted = true
 		if got := tasksOfMount(r) &^ tables; got != c.want {
 			t.Errorf("%+v: %#x, want %#x", c.req, got, c.want)
 		}

@@ -50,7 +50,11 @@ func runMount(r *run) error {
 	if r.req.SyncInit {
 		return mountSyncInit(r, plan, device, at, socket)
 	}
-	return mountOnce(r, plan, device, at, socket)
+	mounted, err := mount.Mount(plan, device, at, reauthorize(r, at, device))
+	if err != nil {
+		return takeBack(r, err, mounted)
+	}
+	return handOver(r, plan, mounted, socket, func() error { return sendDevice(socket, device) })
 }
 
 // tasksOfMount are the tasks that the text of the request may lead to.
@@ -163,15 +167,6 @@ func readConf(r *run, tell func(string)) (s fuseconf.Settings, unused bool, err 
 		return s, false, errors.New("reading " + fuseconf.Path + ": read failed (" + mount.Strerror(err) + ")")
 	}
 	return parsed, false, nil
-}
-
-// mountOnce mounts, and sends the device.
-func mountOnce(r *run, plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
-	mounted, err := mount.Mount(plan, device, at, reauthorize(r, at, device))
-	if err != nil {
-		return takeBack(r, err, mounted)
-	}
-	return handOver(r, plan, mounted, socket, func() error { return sendDevice(socket, device) })
 }
 
 func sendDevice(socket int, device *mount.Device) error {

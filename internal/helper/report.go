@@ -28,8 +28,10 @@ import (
 
 type reporter struct {
 	program string
-	muted   bool
-	later   string // to be written when signals are no longer held
+	// muted stops all messages: the caller asked for it, or standard error is the comm
+	// socket, where a further byte would break the protocol.
+	muted bool
+	later string // to be written when signals are no longer held
 }
 
 func newReporter(argv []string) *reporter {
@@ -38,10 +40,6 @@ func newReporter(argv []string) *reporter {
 	}
 	return &reporter{program: printable.Text(argv[0])}
 }
-
-// mute stops all messages: the caller asked for it, or standard error is the comm
-// socket, where a further byte would break the protocol.
-func (r *reporter) mute() { r.muted = true }
 
 // fail reports an error, and a hint if it is not empty.
 func (r *reporter) fail(err error, hint string) {

@@ -17,7 +17,7 @@ import (
 // runUnmount unmounts what is mounted topmost at the mountpoint, if it is the caller's.
 func runUnmount(r *run) error {
 	if r.req.Quiet {
-		r.report.mute()
+		r.report.muted = true
 	}
 	if err := r.restrictTo(seccomp.Unmount | r.tablesTask(mtab.MtabPath, mtab.UtabPath)); err != nil {
 		return err

@@ -95,7 +95,7 @@ func daemonize(r *run, socket int, recorded bool) error {
 		return errors.Join(err, unix.Close(null))
 	}
 	_ = unix.Close(null) // nobody can be told any more, and the mount needs its watcher
-	r.report.mute()
+	r.report.muted = true
 	return nil
 }
 
