@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/connection"
-	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
@@ -186,7 +185,7 @@ func (h *helperMount) cleanup(p *helperproc.Proc, device int, err error) error {
 	}
 	if errors.Is(err, io.EOF) {
 		err = p.Reason()
-	} else if errors.Is(err, fdpass.ErrReply) {
+	} else if errors.Is(err, helperproc.ErrReply) {
 		err = wrap(err.Error(), ErrBadReply)
 	}
 	if found {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/optwrite"
 )
 
 // Method says what makes a system call for a mount or an unmount: this process or a
@@ -227,7 +228,7 @@ func (s *spec) parseExtra() error {
 	if len(s.Extra) == 0 {
 		return nil
 	}
-	lists := []string{s.typed.String()} // each apart, so that no option reaches into the next list
+	lists := []string{optwrite.List(s.typed)} // each apart, so that no option reaches into the next list
 	for _, extra := range s.Extra {
 		var unknown *mountopts.UnknownError
 		if _, err := mountopts.Parse(extra); errors.As(err, &unknown) {
@@ -253,7 +254,7 @@ func (s *spec) parseExtra() error {
 // arguments are the command line by which a helper mounts.
 func (s *spec) arguments(mountpoint string, flags ...string) []string {
 	var list []string
-	if typed := s.typed.String(); typed != "" {
+	if typed := optwrite.List(s.typed); typed != "" {
 		list = append(list, typed)
 	}
 	list = append(list, s.unknown...)

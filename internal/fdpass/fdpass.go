@@ -1,5 +1,5 @@
 // Package fdpass is the protocol on the comm socket: one byte with one descriptor, and the
-// handshake of sync-init. The helper's end is in fdpass.go, the caller's in receive.go.
+// handshake of sync-init. The caller receives in package helperproc.
 package fdpass
 
 import (
@@ -64,6 +64,9 @@ func Check(fd int) error {
 
 // Send sends one zero byte with the descriptor fd attached, in one message. fd stays open.
 func Send(socket, fd int) error { return sendOne(socket, []byte{0}, unix.UnixRights(fd)) }
+
+// SendByte tells the helper that its device is served. It never raises SIGPIPE.
+func SendByte(socket int) error { return sendOne(socket, []byte{0}, nil) }
 
 // SendStatus sends the result of the mount: 0, or the negative of an error, as an int32 in
 // the machine's byte order.

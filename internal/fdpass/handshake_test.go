@@ -136,3 +136,13 @@ func TestSendStatus(t *testing.T) {
 		})
 	}
 }
+
+func TestSendByteToNobody(t *testing.T) {
+	a, b := pair(t, unix.SOCK_STREAM)
+	if err := unix.Shutdown(b, unix.SHUT_RD); err != nil {
+		t.Fatal(err)
+	}
+	if err := SendByte(a); !errors.Is(err, unix.EPIPE) {
+		t.Error(err)
+	}
+}

@@ -26,9 +26,9 @@ const (
 var errNoSocket = errors.New("old style mounting not supported")
 
 // commSocket finds the socket on which the caller waits for the device.
-func (h *helper) commSocket() (int, error) {
-	name, text := "--comm-fd", h.req.CommFD
-	if !h.req.HasCommFD {
+func commSocket(r *run) (int, error) {
+	name, text := "--comm-fd", r.req.CommFD
+	if !r.req.HasCommFD {
 		var set bool
 		if text, set = os.LookupEnv(commVariable); !set {
 			return 0, errNoSocket
@@ -43,7 +43,7 @@ func (h *helper) commSocket() (int, error) {
 		return 0, err
 	}
 	if fd == unix.Stderr {
-		h.report.mute()
+		r.report.muted = true
 	}
 	return fd, nil
 }

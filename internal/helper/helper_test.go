@@ -113,9 +113,9 @@ func TestTasksOfMount(t *testing.T) {
 		{cmdline.Request{Options: []string{"ro,auto_unmount"}}, seccomp.Mount | seccomp.OldMount | seccomp.Leave | seccomp.Watch},
 		{cmdline.Request{Options: []string{"ro", "x-a=1"}}, seccomp.Mount | seccomp.OldMount},
 	} {
-		h := &helper{req: c.req, report: newReporter(nil)}
-		h.report.mute()
-		if got := h.tasksOfMount() &^ tables; got != c.want {
+		r := &run{req: c.req, report: newReporter(nil)}
+		r.report.muted = true
+		if got := tasksOfMount(r) &^ tables; got != c.want {
 			t.Errorf("%+v: %#x, want %#x", c.req, got, c.want)
 		}
 	}
@@ -140,8 +140,8 @@ func TestHint(t *testing.T) {
 		{&mount.MountError{Errno: unix.ENOMEM}, admin, ""},
 		{errors.New("something else"), admin, ""},
 	} {
-		h := &helper{who: priv.Identity{Origin: c.origin}, report: newReporter(nil)}
-		if got := h.hint(c.err); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+		r := &run{who: priv.Identity{Origin: c.origin}, report: newReporter(nil)}
+		if got := r.hint(c.err); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%v: %q, want %q", c.err, got, c.want)
 		}
 	}

@@ -18,24 +18,24 @@ import (
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 )
 
-// mount examines everything as the caller, decides, mounts, and sends the device.
-func (h *helper) mount() error {
-	if fstype, source, ok := policy.Names(devicePath(), h.req.Options...); ok {
-		h.about = about(fstype, source)
+// runMount examines everything as the caller, decides, mounts, and sends the device.
+func runMount(r *run) error {
+	if fstype, source, ok := policy.Names(devicePath(), r.req.Options...); ok {
+		r.about = about(fstype, source)
 	}
-	socket, err := h.commSocket()
+	socket, err := commSocket(r)
 	if err != nil {
 		return err
 	}
-	if err := h.restrictTo(h.tasksOfMount()); err != nil {
+	if err := r.restrictTo(tasksOfMount(r)); err != nil {
 		return err
 	}
-	place, err := mount.Resolve(h.req.Mountpoint)
+	place, err := mount.Resolve(r.req.Mountpoint)
 	if err != nil {
 		return err
 	}
-	h.path = place.Path()
-	at, err := place.Pin(h.who.UID)
+	r.path = place.Path()
+	at, err := place.Pin(r.who.UID)
 	if err != nil {
 		return err
 	}
@@ -43,60 +43,64 @@ func (h *helper) mount() error {
 	if err != nil {
 		return err
 	}
-	plan, err := h.judgeMount(at, device, h.report.warn)
+	plan, err := judgeMount(r, at, device, r.report.warn)
 	if err != nil {
 		return err
 	}
-	if h.req.SyncInit {
-		return h.mountSyncInit(plan, device, at, socket)
+	if r.req.SyncInit {
+		return mountSyncInit(r, plan, device, at, socket)
 	}
-	return h.mountOnce(plan, device, at, socket)
+	mounted, err := mount.Mount(plan, device, at, reauthorize(r, at, device))
+	if err != nil {
+		return takeBack(r, err, mounted)
+	}
+	return handOver(r, plan, mounted, socket, func() error { return sendDevice(socket, device) })
 }
 
 // tasksOfMount are the tasks that the text of the request may lead to.
-func (h *helper) tasksOfMount() seccomp.Task {
+func tasksOfMount(r *run) seccomp.Task {
 	tasks := seccomp.Mount
-	if h.req.SyncInit {
+	if r.req.SyncInit {
 		tasks |= seccomp.Answer
 	} else {
 		tasks |= seccomp.OldMount
 	}
-	if h.mentions("auto_unmount") {
+	if mentions(r, "auto_unmount") {
 		tasks |= seccomp.Leave | seccomp.Watch
 	}
-	if h.mentions("x-") {
-		return tasks | h.tablesTask(mtab.MtabPath, mtab.UtabPath)
+	if mentions(r, "x-") {
+		return tasks | r.tablesTask(mtab.MtabPath, mtab.UtabPath)
 	}
-	return tasks | h.tablesTask(mtab.MtabPath)
+	return tasks | r.tablesTask(mtab.MtabPath)
 }
 
 // mentions says whether an option may be among the requested ones. What is costly, or a
 // privilege to keep, is not examined for others.
-func (h *helper) mentions(option string) bool {
-	return slices.ContainsFunc(h.req.Options, func(list string) bool { return strings.Contains(list, option) })
+func mentions(r *run, option string) bool {
+	return slices.ContainsFunc(r.req.Options, func(list string) bool { return strings.Contains(list, option) })
 }
 
 // judgeMount collects the facts and decides. Notices for the caller go to tell.
-func (h *helper) judgeMount(at *mount.Mountpoint, device *mount.Device, tell func(string)) (plan policy.Plan, err error) {
+func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(string)) (plan policy.Plan, err error) {
 	facts := policy.MountFacts{
-		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
+		Caller:     policy.Caller{UID: r.who.UID, GID: r.who.GID},
 		Mountpoint: at.Facts(),
 		Device:     device.Path(),
 	}
-	if facts.Settings, facts.ConfUnused, err = h.readConf(tell); err != nil {
+	if facts.Settings, facts.ConfUnused, err = readConf(r, tell); err != nil {
 		return plan, err
 	}
-	if h.mentions("blkdev") {
+	if mentions(r, "blkdev") {
 		if facts.FuseBlk, err = mount.KnowsFS("fuseblk"); err != nil {
 			return plan, err
 		}
 	}
-	if h.who.UID != 0 && facts.Settings.MountMax != fuseconf.NoLimit {
+	if r.who.UID != 0 && facts.Settings.MountMax != fuseconf.NoLimit {
 		if facts.Mounted, err = mount.CountFuse(facts.Settings.MountMax); err != nil {
 			return plan, err
 		}
 	}
-	plan, notices, err := policy.Mount(facts, h.req.Options...)
+	plan, notices, err := policy.Mount(facts, r.req.Options...)
 	for _, notice := range notices {
 		tell(notice)
 	}
@@ -107,12 +111,12 @@ func (h *helper) judgeMount(at *mount.Mountpoint, device *mount.Device, tell fun
 // this process for any time since the first judgement: by a signal, by a standard error
 // that nobody reads, or in sync-init by not answering. They may have lost a permission,
 // or filled the table up to mount_max.
-func (h *helper) reauthorize(at *mount.Mountpoint, device *mount.Device) func() error {
+func reauthorize(r *run, at *mount.Mountpoint, device *mount.Device) func() error {
 	return func() error {
-		if err := at.Examine(h.who.UID); err != nil {
+		if err := at.Examine(r.who.UID); err != nil {
 			return err
 		}
-		_, err := h.judgeMount(at, device, func(string) {}) // the caller has seen the notices
+		_, err := judgeMount(r, at, device, func(string) {}) // the caller has seen the notices
 		return err
 	}
 }
@@ -122,7 +126,7 @@ var harmless = []error{unix.EACCES, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTDIR,
 
 // readConf reads /etc/fuse.conf as the caller. unused says that the file is not used
 // since others than root may have written it, and would have set user_allow_other.
-func (h *helper) readConf(tell func(string)) (s fuseconf.Settings, unused bool, err error) {
+func readConf(r *run, tell func(string)) (s fuseconf.Settings, unused bool, err error) {
 	s = fuseconf.Defaults()
 	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -146,7 +150,7 @@ func (h *helper) readConf(tell func(string)) (s fuseconf.Settings, unused bool, 
 			tell(warning)
 		}
 	}
-	problem := fuseconf.Untrusted(h.who.UID, st.Uid, st.Mode)
+	problem := fuseconf.Untrusted(r.who.UID, st.Uid, st.Mode)
 	if problem != "" {
 		tell(fuseconf.Path + " ignored: " + problem)
 		report = nil
@@ -165,15 +169,6 @@ func (h *helper) readConf(tell func(string)) (s fuseconf.Settings, unused bool, 
 	return parsed, false, nil
 }
 
-// mountOnce mounts, and sends the device.
-func (h *helper) mountOnce(plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
-	mounted, err := mount.Mount(plan, device, at, h.reauthorize(at, device))
-	if err != nil {
-		return h.takeBack(err, mounted)
-	}
-	return h.handOver(plan, mounted, socket, func() error { return sendDevice(socket, device) })
-}
-
 func sendDevice(socket int, device *mount.Device) error {
 	if err := fdpass.Send(socket, device.FD()); err != nil {
 		return errors.New("failed to send the fuse descriptor: " + mount.Strerror(err))
@@ -181,45 +176,45 @@ func sendDevice(socket int, device *mount.Device) error {
 	return nil
 }
 
-// record writes the mount into the tables of user space, if there are any. A failure is
+// writeRecord writes the mount into the tables of user space, if there are any. A failure is
 // a warning: the mount is there.
-func (h *helper) record(plan policy.Plan, mounted *mount.Mounted) (recorded bool) {
-	if !h.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.MayExist(mtab.MtabPath) {
+func writeRecord(r *run, plan policy.Plan, mounted *mount.Mounted) (recorded bool) {
+	if !r.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.MayExist(mtab.MtabPath) {
 		return false
 	}
-	r, err := mounted.Record(plan)
+	rec, err := mounted.Record(plan)
 	if err == nil {
-		err = mount.RecordMount(r)
+		err = mount.RecordMount(rec)
 	}
 	if err != nil {
-		h.report.warn("warning: " + h.notWritten(err, len(plan.Userspace()) > 0 && mtab.MayExist(mtab.UtabPath)))
+		r.report.warn("warning: " + notWritten(r, err, len(plan.Userspace()) > 0 && mtab.MayExist(mtab.UtabPath)))
 	}
 	return err == nil
 }
 
 // handOver records the mount, tells the caller of it by send, and then ends or watches it.
 // A failure before the caller has the mount takes it back.
-func (h *helper) handOver(plan policy.Plan, mounted *mount.Mounted, socket int, send func() error) error {
-	recorded := h.record(plan, mounted)
-	h.logDone("mounted")
+func handOver(r *run, plan policy.Plan, mounted *mount.Mounted, socket int, send func() error) error {
+	recorded := writeRecord(r, plan, mounted)
+	r.logDone("mounted")
 	err := mounted.Release()
 	if err == nil {
 		err = send()
 	}
 	if err != nil {
-		return h.takeBack(err, mounted)
+		return takeBack(r, err, mounted)
 	}
-	h.over = true
+	r.over = true
 	if plan.AutoUnmount() {
-		h.report.flushHeld() // daemonize gives up standard error
-		err := h.daemonize(socket, recorded)
+		r.report.flushHeld() // daemonize gives up standard error
+		err := daemonize(r, socket, recorded)
 		if err == nil {
-			return h.watch(socket, mounted.Entry())
+			return watch(r, socket, mounted.Entry())
 		}
-		h.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
+		r.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
 	}
 	if err := priv.GiveUp(); err != nil { // the rest ends with the process
-		h.report.warn("warning: " + err.Error())
+		r.report.warn("warning: " + err.Error())
 	}
 	return nil
 }
@@ -227,13 +222,13 @@ func (h *helper) handOver(plan policy.Plan, mounted *mount.Mounted, socket int, 
 // takeBack unmounts what was just mounted, with all the checks of -u, by the mount itself
 // and not by its path. It tries twice: the failure may be one of memory, and nobody
 // serves the mount.
-func (h *helper) takeBack(why error, mounted *mount.Mounted) error {
+func takeBack(r *run, why error, mounted *mount.Mounted) error {
 	if mounted == nil {
 		return why
 	}
-	err := h.tryTakeBack(mounted)
+	err := tryTakeBack(r, mounted)
 	if err != nil {
-		err = h.tryTakeBack(mounted)
+		err = tryTakeBack(r, mounted)
 	}
 	if err != nil {
 		return fmt.Errorf("%w; the mount could not be taken back: %w", why, err)
@@ -241,7 +236,7 @@ func (h *helper) takeBack(why error, mounted *mount.Mounted) error {
 	return fmt.Errorf("%w; the mount was taken back", why)
 }
 
-func (h *helper) tryTakeBack(mounted *mount.Mounted) error {
+func tryTakeBack(r *run, mounted *mount.Mounted) error {
 	target, err := mounted.Target()
 	if errors.Is(err, mtab.ErrNotListed) {
 		return nil // it was unmounted meanwhile
@@ -249,5 +244,5 @@ func (h *helper) tryTakeBack(mounted *mount.Mounted) error {
 	if err != nil {
 		return err
 	}
-	return h.unmountTarget(target, true)
+	return unmountTarget(r, target, true)
 }

@@ -28,8 +28,10 @@ import (
 
 type reporter struct {
 	program string
-	muted   bool
-	later   string // to be written when signals are no longer held
+	// muted stops all messages: the caller asked for it, or standard error is the comm
+	// socket, where a further byte would break the protocol.
+	muted bool
+	later string // to be written when signals are no longer held
 }
 
 func newReporter(argv []string) *reporter {
@@ -38,10 +40,6 @@ func newReporter(argv []string) *reporter {
 	}
 	return &reporter{program: printable.Text(argv[0])}
 }
-
-// mute stops all messages: the caller asked for it, or standard error is the comm
-// socket, where a further byte would break the protocol.
-func (r *reporter) mute() { r.muted = true }
 
 // fail reports an error, and a hint if it is not empty.
 func (r *reporter) fail(err error, hint string) {
@@ -109,7 +107,7 @@ func idsHint(err error) string {
 }
 
 // hint says what the caller can do about an error, where that is known.
-func (h *helper) hint(err error) string {
+func (r *run) hint(err error) string {
 	var refusal *policy.Refusal
 	var device *mount.DeviceError
 	var access *mount.AccessError
@@ -126,7 +124,7 @@ func (h *helper) hint(err error) string {
 	case errors.As(err, &access):
 		return access.Hint()
 	case (mounting || unmounting) && errors.Is(err, unix.EPERM):
-		return privilegeHint(h.who.Origin)
+		return privilegeHint(r.who.Origin)
 	case (mounting || unmounting) && errors.Is(err, unix.EACCES):
 		// The kernel does not refuse with EACCES by itself, but a profile of AppArmor does.
 		if name, mode := apparmor.Profile(); mode == "enforce" || mode == "kill" {
@@ -135,7 +133,7 @@ func (h *helper) hint(err error) string {
 	case mounting && errors.Is(err, unix.EINVAL):
 		return fusedev.WrongFile(devicePath())
 	case unmounting && errors.Is(err, unix.EBUSY):
-		return h.busyHint(unmount)
+		return r.busyHint(unmount)
 	case unmounting && errors.Is(err, unix.EINVAL):
 		return "the mount was exchanged meanwhile, or comes from outside of this namespace, where alone it can be unmounted"
 	}
@@ -175,9 +173,9 @@ func privilegeHint(o entry.Start) string {
 
 // busyHint says what keeps a mount busy, as far as the caller may know it. Everything but
 // the caller's own privileges is given up for that.
-func (h *helper) busyHint(e *mount.UnmountError) string {
+func (r *run) busyHint(e *mount.UnmountError) string {
 	const detach = "-z detaches it now and cleans up when it is no longer used"
-	if h.report.muted || priv.Shed(priv.DACReadSearch|priv.SysPtrace) != nil {
+	if r.report.muted || priv.Shed(priv.DACReadSearch|priv.SysPtrace) != nil {
 		return ""
 	}
 	if inside, err := mtab.Descendants(e.Mount); err == nil && len(inside) > 0 {
@@ -218,10 +216,10 @@ func about(fstype, source string) string { return " type " + cut(fstype) + " sou
 
 // logDone logs a success. A mount is logged before its caller hears of it: they could
 // kill this process from then on.
-func (h *helper) logDone(what string) { h.log(what + " " + cut(h.path) + h.about) }
+func (r *run) logDone(what string) { r.log(what + " " + cut(r.path) + r.about) }
 
-func (h *helper) logRefusal(what string, err error) {
-	h.log(what + " of " + cut(h.path) + h.about + " refused: " + cut(err.Error()))
+func (r *run) logRefusal(what string, err error) {
+	r.log(what + " of " + cut(r.path) + r.about + " refused: " + cut(err.Error()))
 }
 
 func cut(text string) string {
@@ -233,7 +231,7 @@ func cut(text string) string {
 
 // log sends one datagram. It never waits for the reader; where there is none, or it is
 // slow, the line is lost.
-func (h *helper) log(text string) {
+func (r *run) log(text string) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return
@@ -241,6 +239,6 @@ func (h *helper) log(text string) {
 	defer unix.Close(fd)
 	// Not package fmt: its first use costs seven page faults, and a mount makes no other.
 	line := "<" + logPriority + ">fusermount3[" + strconv.Itoa(unix.Getpid()) + "]: uid " +
-		strconv.FormatUint(uint64(h.who.UID), 10) + ": " + strings.ToValidUTF8(printable.Text(text), "?")
+		strconv.FormatUint(uint64(r.who.UID), 10) + ": " + strings.ToValidUTF8(printable.Text(text), "?")
 	_ = unix.Sendto(fd, []byte(line), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: logSocket})
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// helper is one run of the program.
-type helper struct {
+// run is what one run of the program knows. The steps are functions that take it.
+type run struct {
 	version string
 	who     priv.Identity
 	req     cmdline.Request
@@ -50,45 +50,45 @@ func Run(argv []string, version string) (status int) {
 		report.fail(err, usageHint)
 		return 1
 	}
-	h := &helper{version: version, who: who, req: req, report: report, path: req.Mountpoint}
-	if err := h.carryOut(); err != nil {
+	r := &run{version: version, who: who, req: req, report: report, path: req.Mountpoint}
+	if err := r.carryOut(); err != nil {
 		if err := signals.Release(); err != nil {
 			report.warn("warning: " + err.Error())
 		}
 		report.flush()
-		report.fail(err, h.hint(err))
+		report.fail(err, r.hint(err))
 		return 1
 	}
 	report.flushHeld()
 	return 0
 }
 
-func (h *helper) carryOut() (err error) {
+func (r *run) carryOut() (err error) {
 	var what string
-	switch h.req.Mode {
+	switch r.req.Mode {
 	case cmdline.Mount:
-		what, err = "mount", h.mount()
+		what, err = "mount", runMount(r)
 	case cmdline.Unmount:
-		what, err = "unmount", h.unmount()
+		what, err = "unmount", runUnmount(r)
 	case cmdline.Watch:
-		what, err = "watch", h.watchMounted()
+		what, err = "watch", runWatch(r)
 	default:
-		return h.printAlone(staticText(h.req.Mode, h.version))
+		return r.printAlone(staticText(r.req.Mode, r.version))
 	}
-	if err != nil && !h.over {
-		h.logRefusal(what, err)
+	if err != nil && !r.over {
+		r.logRefusal(what, err)
 	}
 	return err
 }
 
 // restrictTo leaves the process only the capabilities and system calls that its tasks
 // need.
-func (h *helper) restrictTo(tasks seccomp.Task) error {
-	h.tasks = tasks
+func (r *run) restrictTo(tasks seccomp.Task) error {
+	r.tasks = tasks
 	if err := priv.KeepOnly(capabilities(tasks)); err != nil {
 		return err
 	}
-	return seccomp.To(tasks, h.who.UID, h.who.GID)
+	return seccomp.To(tasks, r.who.UID, r.who.GID)
 }
 
 func capabilities(tasks seccomp.Task) priv.Set {
@@ -99,11 +99,11 @@ func capabilities(tasks seccomp.Task) priv.Set {
 }
 
 // tablesTask is the task of writing tables, if one of these exists.
-func (h *helper) tablesTask(paths ...string) seccomp.Task {
+func (r *run) tablesTask(paths ...string) seccomp.Task {
 	for _, path := range paths {
 		found, err := mtab.Exists(path)
 		if err != nil {
-			h.report.warn("warning: " + err.Error())
+			r.report.warn("warning: " + err.Error())
 		}
 		if found {
 			return seccomp.Tables
@@ -114,15 +114,15 @@ func (h *helper) tablesTask(paths ...string) seccomp.Task {
 
 // mayWriteTables says whether a table existed when the tasks were chosen. One that was
 // created since is left alone: the capabilities for it are gone.
-func (h *helper) mayWriteTables() bool { return h.tasks&seccomp.Tables != 0 }
+func (r *run) mayWriteTables() bool { return r.tasks&seccomp.Tables != 0 }
 
 // printAlone prints text, with all privileges given up.
-func (h *helper) printAlone(text string) error {
+func (r *run) printAlone(text string) error {
 	if err := priv.GiveUp(); err != nil {
 		return err
 	}
-	if err := seccomp.To(seccomp.Print, h.who.UID, h.who.GID); err != nil {
+	if err := seccomp.To(seccomp.Print, r.who.UID, r.who.GID); err != nil {
 		return err
 	}
-	return h.report.print(text)
+	return r.report.print(text)
 }

@@ -18,7 +18,7 @@ import (
 // that it is served, mounts, and sends the result. A kernel that was asked to
 // (FUSE_DEV_IOC_SYNC_INIT, Linux 6.18) creates the file system only when the daemon has
 // answered INIT.
-func (h *helper) mountSyncInit(plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
+func mountSyncInit(r *run, plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
 	// The socket's other end may be among what was inherited. While it is open here, the
 	// end of the caller does not show.
 	if err := closeDescriptors(socket, isOwn); err != nil {
@@ -36,20 +36,20 @@ func (h *helper) mountSyncInit(plan policy.Plan, device *mount.Device, at *mount
 	wait := func(ended int) error {
 		return waitError(fdpass.WaitWhileOpen(socket, ended, limit), "the daemon did not answer the kernel")
 	}
-	mounted, err := mount.MountSyncInit(plan, device, at, begin, wait, h.reauthorize(at, device))
+	mounted, err := mount.MountSyncInit(plan, device, at, begin, wait, reauthorize(r, at, device))
 	if err != nil && !sent {
 		return err // and no status: the caller has not even the device
 	}
 	if err != nil {
 		// Before the status is sent: the caller could then kill this process, and keep a
 		// mount that should not be.
-		err = h.takeBack(err, mounted)
+		err = takeBack(r, err, mounted)
 		if failed := fdpass.SendStatus(socket, statusOf(err)); failed != nil && !errors.Is(failed, io.EOF) {
 			err = fmt.Errorf("%w; and nobody could be told", err)
 		}
 		return err
 	}
-	return h.handOver(plan, mounted, socket, func() error {
+	return handOver(r, plan, mounted, socket, func() error {
 		if err := fdpass.SendStatus(socket, 0); err != nil {
 			return errors.New("failed to send the status: " + mount.Strerror(err))
 		}

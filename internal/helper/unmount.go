@@ -14,33 +14,33 @@ import (
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 )
 
-// unmount unmounts what is mounted topmost at the mountpoint, if it is the caller's.
-func (h *helper) unmount() error {
-	if h.req.Quiet {
-		h.report.mute()
+// runUnmount unmounts what is mounted topmost at the mountpoint, if it is the caller's.
+func runUnmount(r *run) error {
+	if r.req.Quiet {
+		r.report.muted = true
 	}
-	if err := h.restrictTo(seccomp.Unmount | h.tablesTask(mtab.MtabPath, mtab.UtabPath)); err != nil {
+	if err := r.restrictTo(seccomp.Unmount | r.tablesTask(mtab.MtabPath, mtab.UtabPath)); err != nil {
 		return err
 	}
-	target, err := h.target()
+	target, err := pinTarget(r)
 	if err != nil {
 		return err
 	}
-	if err := h.unmountTarget(target, h.req.Lazy); err != nil {
+	if err := unmountTarget(r, target, r.req.Lazy); err != nil {
 		return err
 	}
-	h.logDone("unmounted")
+	r.logDone("unmounted")
 	return nil
 }
 
-// target pins what is mounted topmost at the mountpoint. A mountpoint that does not exist
+// pinTarget pins what is mounted topmost at the mountpoint. A mountpoint that does not exist
 // gets the message of one where nothing is mounted.
-func (h *helper) target() (*mount.Target, error) {
-	place, err := mount.Resolve(h.req.Mountpoint)
+func pinTarget(r *run) (*mount.Target, error) {
+	place, err := mount.Resolve(r.req.Mountpoint)
 	if err != nil {
 		return nil, err
 	}
-	h.path = place.Path()
+	r.path = place.Path()
 	target, err := place.Target()
 	if err != nil {
 		hint := "nothing is there (" + mount.Strerror(err) + "): is the name right?"
@@ -53,16 +53,16 @@ func (h *helper) target() (*mount.Target, error) {
 		return nil, &policy.Refusal{Reason: "entry for " + place.Path() + " not found in /etc/mtab", Hint: hint}
 	}
 	if _, isRoot := target.Entry(); isRoot {
-		h.about = about(target.Names())
+		r.about = about(target.Names())
 	}
 	return target, nil
 }
 
 // judgeUnmount decides about a pinned mount from the kernel's table.
-func (h *helper) judgeUnmount(target *mount.Target, lazy bool) (policy.UnmountPlan, error) {
+func judgeUnmount(r *run, target *mount.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry, isRoot := target.Entry()
 	facts := policy.UnmountFacts{
-		Caller:     policy.Caller{UID: h.who.UID, GID: h.who.GID},
+		Caller:     policy.Caller{UID: r.who.UID, GID: r.who.GID},
 		Path:       target.Path(),
 		Lazy:       lazy,
 		Mountpoint: isRoot,
@@ -93,40 +93,40 @@ func judged(e mtab.Entry) policy.Mounted {
 }
 
 // unmountTarget judges a pinned mount, unmounts it, and removes it from the tables.
-func (h *helper) unmountTarget(target *mount.Target, lazy bool) error {
-	plan, err := h.judgeUnmount(target, lazy)
+func unmountTarget(r *run, target *mount.Target, lazy bool) error {
+	plan, err := judgeUnmount(r, target, lazy)
 	if err != nil {
 		return err
 	}
-	r, recorded := h.recorded(target)
+	rec, recorded := findRecord(r, target)
 	if err := target.Unmount(plan); err != nil {
 		return err
 	}
 	if recorded {
-		if err := mount.ForgetMount(r); err != nil {
-			h.report.warn("warning: " + h.notWritten(err, mtab.InUtab(r)))
+		if err := mount.ForgetMount(rec); err != nil {
+			r.report.warn("warning: " + notWritten(r, err, mtab.InUtab(rec)))
 		}
 	}
 	return nil
 }
 
-// recorded finds the mount in the tables, while the kernel still knows its ids. Trouble
+// findRecord finds the mount in the tables, while the kernel still knows its ids. Trouble
 // with a table does not keep a mount from being unmounted.
-func (h *helper) recorded(target *mount.Target) (r mtab.Record, found bool) {
-	if !h.mayWriteTables() {
+func findRecord(r *run, target *mount.Target) (rec mtab.Record, found bool) {
+	if !r.mayWriteTables() {
 		return mtab.Record{}, false
 	}
-	r, err := target.Record()
+	rec, err := target.Record()
 	if err != nil {
-		h.report.warn("warning: the mount stays in the tables: " + err.Error())
+		r.report.warn("warning: the mount stays in the tables: " + err.Error())
 		return mtab.Record{}, false
 	}
-	return r, mtab.MayExist(mtab.MtabPath) || mtab.InUtab(r)
+	return rec, mtab.MayExist(mtab.MtabPath) || mtab.InUtab(rec)
 }
 
 // notWritten says why tables were not written. The error alone does not tell which
 // capability was missing. utab says whether libmount's table was to be written.
-func (h *helper) notWritten(err error, utab bool) string {
+func notWritten(r *run, err error, utab bool) string {
 	if !errors.Is(err, priv.ErrMissing) {
 		return err.Error()
 	}
@@ -138,7 +138,7 @@ func (h *helper) notWritten(err error, utab bool) string {
 		tables = append(tables, mtab.MtabPath)
 	}
 	why := "the program has the file capability alone, and not the setuid bit"
-	if h.who.Origin.EUID == 0 {
+	if r.who.Origin.EUID == 0 {
 		why = "CAP_SETUID and CAP_SETGID are not there"
 	}
 	return strings.Join(tables, " and ") + " not written: " + why

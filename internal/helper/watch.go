@@ -16,48 +16,48 @@ import (
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
-// watchMounted is --auto-unmount: another program has mounted, and the topmost mount at
+// runWatch is --auto-unmount: another program has mounted, and the topmost mount at
 // the mountpoint is watched if it is the caller's FUSE file system.
-func (h *helper) watchMounted() error {
-	socket, err := h.commSocket()
+func runWatch(r *run) error {
+	socket, err := commSocket(r)
 	if err != nil {
 		return err
 	}
-	tasks := seccomp.Unmount | seccomp.Leave | seccomp.Watch | h.tablesTask(mtab.MtabPath, mtab.UtabPath)
-	if err := h.restrictTo(tasks); err != nil {
+	tasks := seccomp.Unmount | seccomp.Leave | seccomp.Watch | r.tablesTask(mtab.MtabPath, mtab.UtabPath)
+	if err := r.restrictTo(tasks); err != nil {
 		return err
 	}
-	target, err := h.target()
+	target, err := pinTarget(r)
 	if err != nil {
 		return err
 	}
-	if _, err := h.judgeUnmount(target, true); err != nil {
+	if _, err := judgeUnmount(r, target, true); err != nil {
 		return err
 	}
 	entry, _ := target.Entry()
-	_, recorded := h.recorded(target)
+	_, recorded := findRecord(r, target)
 	// The descriptor keeps the mount busy. The caller takes the end of our streams, which
 	// daemonize closes, for the beginning of the watch.
 	if err := target.Close(); err != nil {
 		return err
 	}
-	if err := h.daemonize(socket, recorded); err != nil {
+	if err := daemonize(r, socket, recorded); err != nil {
 		return err
 	}
-	h.over = true
-	return h.watch(socket, entry)
+	r.over = true
+	return watch(r, socket, entry)
 }
 
 // daemonize leaves a process that holds nothing but the socket, and can only wait for its
 // end and unmount; and write the table, if the mount is recorded in one. It does not
 // fork: the caller may be waiting for this process, and the main thread has the
 // credentials. Messages are not written any more.
-func (h *helper) daemonize(socket int, recorded bool) error {
+func daemonize(r *run, socket int, recorded bool) error {
 	tasks := seccomp.Unmount | seccomp.Watch
 	if recorded {
 		tasks |= seccomp.Tables
 	}
-	h.tasks = tasks
+	r.tasks = tasks
 	// A root caller keeps what it takes to reach a mountpoint in another user's directory.
 	if err := priv.Shed(capabilities(tasks) | priv.DACReadSearch); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (h *helper) daemonize(socket int, recorded bool) error {
 	if err != nil {
 		return fmt.Errorf("/dev/null: %w", err)
 	}
-	err = seccomp.To(tasks, h.who.UID, h.who.GID)
+	err = seccomp.To(tasks, r.who.UID, r.who.GID)
 	for fd := 0; fd < 3 && err == nil; fd++ { // standard error last: an error can be written until then
 		if fd == socket {
 			continue
@@ -95,7 +95,7 @@ func (h *helper) daemonize(socket int, recorded bool) error {
 		return errors.Join(err, unix.Close(null))
 	}
 	_ = unix.Close(null) // nobody can be told any more, and the mount needs its watcher
-	h.report.mute()
+	r.report.muted = true
 	return nil
 }
 
@@ -157,21 +157,21 @@ func isPoller(fd int) bool {
 // watch waits until the caller's end of the socket is closed, and unmounts the mount if
 // its daemon died. It tries twice: the failure may be one of memory, and nobody else will
 // do it.
-func (h *helper) watch(socket int, watched mtab.Entry) error {
+func watch(r *run, socket int, watched mtab.Entry) error {
 	fdpass.WaitClosed(socket)
-	err := h.cleanUp(watched)
+	err := cleanUp(r, watched)
 	if err != nil {
-		err = h.cleanUp(watched)
+		err = cleanUp(r, watched)
 	}
 	if err != nil {
-		h.logRefusal("automatic unmount", err)
+		r.logRefusal("automatic unmount", err)
 	}
 	return err
 }
 
 // cleanUp unmounts the watched mount with all the checks of -u, if it is still there,
 // topmost, and its daemon dead.
-func (h *helper) cleanUp(watched mtab.Entry) error {
+func cleanUp(r *run, watched mtab.Entry) error {
 	target, err := mount.Again(watched)
 	if errors.Is(err, mtab.ErrNotListed) || errors.Is(err, mount.ErrCovered) {
 		return nil
@@ -180,11 +180,11 @@ func (h *helper) cleanUp(watched mtab.Entry) error {
 		return target.Close()
 	}
 	if err == nil {
-		err = h.unmountTarget(target, true)
+		err = unmountTarget(r, target, true)
 	}
 	if err == nil {
-		h.path = target.Path()
-		h.logDone("automatically unmounted")
+		r.path = target.Path()
+		r.logDone("automatically unmounted")
 		return nil
 	}
 	if _, gone := mtab.Reload(watched); errors.Is(gone, mtab.ErrNotListed) {

@@ -31,7 +31,7 @@ func (p *Proc) MountNow() error {
 	buf := status[:]
 	err := p.receive(func() error {
 		for len(buf) > 0 {
-			n, err := fdpass.ReceiveSome(p.socket, buf)
+			n, err := receiveSome(p.socket, buf)
 			if err != nil {
 				return err
 			}
@@ -64,7 +64,7 @@ func (p *Proc) RefuseInit(device int) error {
 	go fuseinit.Refuse(dup, p.gone)
 	p.ctx.close() // it counts no longer
 	_ = p.poll(p.socket, time.Now().Add(killTimeout), func(ended bool) bool {
-		_, err := fdpass.ReceiveSome(p.socket, make([]byte, 4))
+		_, err := receiveSome(p.socket, make([]byte, 4))
 		return ended || !errors.Is(err, unix.EAGAIN)
 	})
 	return nil

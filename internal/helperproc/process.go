@@ -17,7 +17,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 )
 
@@ -143,7 +142,7 @@ func closeAll(fds ...int) {
 func (p *Proc) ReceiveDevice() (device int, err error) {
 	device = -1
 	err = p.receive(func() (err error) {
-		device, err = fdpass.Receive(p.socket)
+		device, err = receive(p.socket)
 		return err
 	})
 	return device, err
@@ -336,13 +335,13 @@ func (p *Proc) Dismiss() (messages []string) {
 func (p *Proc) hangUp(late func(device int)) {
 	p.ctx.close()
 	for {
-		device, err := fdpass.Receive(p.socket)
+		device, err := receive(p.socket)
 		if err == nil {
 			if late != nil {
 				late(device)
 			}
 			closeAll(device)
-		} else if !errors.Is(err, fdpass.ErrReply) {
+		} else if !errors.Is(err, ErrReply) {
 			break
 		}
 	}

@@ -95,9 +95,8 @@ func tooBig(e string) bool {
 	return (name == "max_read" || name == "blksize") && err != nil
 }
 
-// FuzzParse compares Parse with the reference, and checks that the result can be written
-// and parsed again. The error of a refused list names one of its elements, and is not much
-// longer than the list.
+// FuzzParse compares Parse with the reference. The error of a refused list names one of its
+// elements, and is not much longer than the list.
 func FuzzParse(f *testing.F) {
 	f.Add("ro,fsname=a\\,b,subtype=x,max_read=1,x-y=z")
 	f.Fuzz(func(t *testing.T, list string) {
@@ -108,11 +107,6 @@ func FuzzParse(f *testing.F) {
 		}
 		if err != nil {
 			wantNamed(t, list, err)
-			return
-		}
-		again, err := Parse(o.String())
-		if err != nil || !reflect.DeepEqual(again, o) || again.String() != o.String() {
-			t.Fatalf("Parse(%q) = %+v; written %q, read back %+v, %v", list, o, o.String(), again, err)
 		}
 	})
 }
@@ -133,20 +127,4 @@ func wantNamed(t *testing.T, list string, err error) {
 	if !slices.Contains(elements(list), option) || len(err.Error()) > len(list)+100 {
 		t.Fatalf("Parse(%q) blames %q", list, option)
 	}
-}
-
-// FuzzEscape checks that a value is read back, whatever surrounds it: it neither makes an
-// option nor hides one.
-func FuzzEscape(f *testing.F) {
-	f.Add(`a\,allow_other,`)
-	f.Fuzz(func(t *testing.T, value string) {
-		if value == "" {
-			return
-		}
-		want := Options{ReadOnly: true, FSName: value, Subtype: value, NoExec: true}
-		list := "ro,fsname=" + Escape(value) + ",subtype=" + Escape(value) + ",noexec"
-		if o, err := Parse(list); err != nil || !reflect.DeepEqual(o, want) {
-			t.Fatalf("Parse(%q) = %+v, %v; want %+v", list, o, err, want)
-		}
-	})
 }

@@ -1,12 +1,8 @@
 // Package mountopts converts the text of a mount option list (after -o) into typed
-// options, and back: the helper parses what a stranger wrote, the client package writes
-// what the helper reads. It is pure.
+// options. It is pure. Package optwrite writes them.
 package mountopts
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // IsFuse says whether a mount of this type is FUSE: fuse, fuseblk, or one of them with a
 // subtype.
@@ -52,10 +48,10 @@ type Number struct {
 // The tables are slices: a map is built at each start. What is in none of them is unknown
 // and refused.
 
-// flags are the options without a value. off resets what on sets.
-var flags = []struct {
-	on, off string
-	field   func(*Options) *bool
+// Flags are the options without a value. Off resets what On sets.
+var Flags = []struct {
+	On, Off string
+	Field   func(*Options) *bool
 }{
 	{"ro", "rw", func(o *Options) *bool { return &o.ReadOnly }},
 	{"suid", "nosuid", func(o *Options) *bool { return &o.Suid }},
@@ -73,18 +69,19 @@ var flags = []struct {
 	{"auto_unmount", "", func(o *Options) *bool { return &o.AutoUnmount }},
 }
 
-// ignored are options that change nothing: norelatime and nostrictatime would reset what
+// Ignored are options that change nothing: norelatime and nostrictatime would reset what
 // nothing here sets, and mounting over a directory that is not empty is allowed anyway.
-var ignored = []string{"norelatime", "nostrictatime", "nonempty"}
+var Ignored = []string{"norelatime", "nostrictatime", "nonempty"}
 
-var obsolete = []string{"large_read"}
+// Obsolete are options that once had a meaning.
+var Obsolete = []string{"large_read"}
 
-// values are the options of the form NAME=VALUE. Those without a field are set by the
+// Values are the options of the form NAME=VALUE. Those without a field are set by the
 // helper itself, whatever value is given.
-var values = []struct {
-	name   string
-	text   func(*Options) *string
-	number func(*Options) *Number
+var Values = []struct {
+	Name   string
+	Text   func(*Options) *string
+	Number func(*Options) *Number
 }{
 	{"fsname", func(o *Options) *string { return &o.FSName }, nil},
 	{"subtype", func(o *Options) *string { return &o.Subtype }, nil},
@@ -94,48 +91,4 @@ var values = []struct {
 	{"rootmode", nil, nil},
 	{"user_id", nil, nil},
 	{"group_id", nil, nil},
-}
-
-// Names are the options that Parse knows, those with a value with = at the end; x-* is
-// not among them. Documents and completions are compared with it.
-func Names() (names []string) {
-	for _, f := range flags {
-		names = append(names, f.on)
-		if f.off != "" {
-			names = append(names, f.off)
-		}
-	}
-	names = append(append(names, ignored...), obsolete...)
-	for _, v := range values {
-		names = append(names, v.name+"=")
-	}
-	return names
-}
-
-// String writes o as an option list that Parse reads back to the same options, as
-// libfuse's helper does.
-func (o Options) String() string {
-	var out []string
-	for _, f := range flags {
-		if *f.field(&o) {
-			out = append(out, f.on)
-		}
-	}
-	for _, v := range values {
-		if v.text != nil && *v.text(&o) != "" {
-			out = append(out, v.name+"="+Escape(*v.text(&o)))
-		}
-		if v.number != nil && v.number(&o).Given {
-			out = append(out, v.name+"="+strconv.FormatUint(uint64(v.number(&o).Value), 10))
-		}
-	}
-	out = append(out, o.Userspace...)
-	out = append(out, o.Obsolete...)
-	return strings.Join(out, ",")
-}
-
-// Escape writes a value of fsname= or subtype= so that commas and backslashes in it are
-// literal.
-func Escape(value string) string {
-	return strings.NewReplacer(`\`, `\\`, `,`, `\,`).Replace(value)
 }

@@ -60,28 +60,28 @@ func (o *Options) apply(e element) (err error) {
 		o.Userspace = append(o.Userspace, e.raw)
 		return nil
 	case e.hasValue:
-		for _, v := range values {
-			if v.name != e.name {
+		for _, v := range Values {
+			if v.Name != e.name {
 				continue
 			}
 			found = true
 			switch {
-			case v.text != nil && e.value == "":
+			case v.Text != nil && e.value == "":
 				err = errEmptyValue
-			case v.text != nil:
-				*v.text(o) = e.value
-			case v.number != nil:
-				*v.number(o), err = parseNumber(e.value)
+			case v.Text != nil:
+				*v.Text(o) = e.value
+			case v.Number != nil:
+				*v.Number(o), err = parseNumber(e.value)
 			}
 		}
-	case slices.Contains(obsolete, e.name):
+	case slices.Contains(Obsolete, e.name):
 		o.Obsolete = append(o.Obsolete, e.name)
 		return nil
 	default:
-		found = slices.Contains(ignored, e.name)
-		for _, f := range flags {
-			if f.on == e.name || f.off == e.name {
-				found, *f.field(o) = true, f.on == e.name
+		found = slices.Contains(Ignored, e.name)
+		for _, f := range Flags {
+			if f.On == e.name || f.Off == e.name {
+				found, *f.Field(o) = true, f.On == e.name
 			}
 		}
 	}

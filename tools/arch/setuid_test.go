@@ -46,7 +46,7 @@ func TestSetuidLinks(t *testing.T) {
 		}
 	}
 	rooms := linked(t, setuidProgram)
-	for _, room := range []string{".", "internal/diagnose", "internal/collect", "internal/connection", "internal/helperproc"} {
+	for _, room := range []string{".", "internal/diagnose", "internal/collect", "internal/connection", "internal/helperproc", "internal/optwrite"} {
 		is, known := slices.Contains(rooms, room), slices.Contains(stillLinked, room)
 		if is && !known {
 			t.Errorf("it links %s", room)

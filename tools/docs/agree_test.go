@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
-	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/optwrite"
 )
 
 // internal/cmdline's table is the only source of flags: help, manual and completions
@@ -41,7 +41,7 @@ func TestOptionsAgree(t *testing.T) {
 			listed[sh.name] = append(listed[sh.name], "ro", "rw") // no longer offered
 		}
 	}
-	agree(t, sorted(mountopts.Names()), listed)
+	agree(t, sorted(optwrite.Names()), listed)
 }
 
 func agree(t *testing.T, want []string, listed map[string][]string) {

@@ -4,17 +4,17 @@ package races
 var faultMutants = []mutant{
 	{
 		"the undo after a failure",
-		[]edit{{"internal/helper/mount.go", `err := h.tryTakeBack(mounted)`, `err := error(nil)`}},
+		[]edit{{"internal/helper/mount.go", `err := tryTakeBack(r, mounted)`, `err := error(nil)`}},
 		"faults", "^TestFail$/^mount$", "mounted true",
 	},
 	{
 		"the second attempt of the undo",
-		[]edit{{"internal/helper/mount.go", `err = h.tryTakeBack(mounted)`, `_ = mounted`}},
+		[]edit{{"internal/helper/mount.go", `err = tryTakeBack(r, mounted)`, `_ = mounted`}},
 		"faults", "^TestFail$/^failed_send$", "mounted true",
 	},
 	{
 		"the second attempt of the watcher",
-		[]edit{{"internal/helper/watch.go", `err = h.cleanUp(watched)`, `_ = watched`}},
+		[]edit{{"internal/helper/watch.go", `err = cleanUp(r, watched)`, `_ = watched`}},
 		"faults", "^TestFail$/^--auto-unmount$", "still mounted",
 	},
 	{

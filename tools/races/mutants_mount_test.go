@@ -74,7 +74,7 @@ var mountMutants = []mutant{
 	},
 	{
 		"a mount that should not be, before the caller hears of it",
-		[]edit{{"internal/helper/syncinit.go", "		err = h.takeBack(err, mounted)\n", "		defer func() { _ = h.takeBack(err, mounted) }()\n"}},
+		[]edit{{"internal/helper/syncinit.go", "		err = takeBack(r, err, mounted)\n", "		defer func() { _ = takeBack(r, err, mounted) }()\n"}},
 		"conformance", "^TestSyncInitTakenBackFirst$", "taken back as call",
 	},
 	{

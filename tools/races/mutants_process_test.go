@@ -59,14 +59,14 @@ var processMutants = []mutant{
 	{
 		"to take back what was not sent",
 		[]edit{{
-			"internal/helper/mount.go", "err = send()\n	}\n	if err != nil {\n		return h.takeBack(err, mounted)",
+			"internal/helper/mount.go", "err = send()\n	}\n	if err != nil {\n		return takeBack(r, err, mounted)",
 			"err = send()\n	}\n	if err != nil {\n		return err",
 		}},
 		"conformance", "^TestSendFails$", "still mounted",
 	},
 	{
 		"to judge again in sync-init",
-		[]edit{{"internal/helper/syncinit.go", `begin, wait, h.reauthorize(at, device))`, `begin, wait, func() error { return nil })`}},
+		[]edit{{"internal/helper/syncinit.go", `begin, wait, reauthorize(r, at, device))`, `begin, wait, func() error { return nil })`}},
 		"conformance", "^TestSyncInitJudgedAfterInit$", "status 0, want -1",
 	},
 	{
@@ -101,7 +101,7 @@ var processMutants = []mutant{
 	},
 	{
 		"the log",
-		[]edit{{"internal/helper/report.go", "func (h *helper) log(text string) {\n", "func (h *helper) log(text string) {\n	return\n"}},
+		[]edit{{"internal/helper/report.go", "func (r *run) log(text string) {\n", "func (r *run) log(text string) {\n	return\n"}},
 		"conformance", "^TestLog$", "i/o timeout",
 	},
 	{

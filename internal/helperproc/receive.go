@@ -1,4 +1,6 @@
-package fdpass
+//go:build linux
+
+package helperproc
 
 import (
 	"errors"
@@ -17,10 +19,10 @@ var ErrReply = errors.New("malformed reply")
 // of them, each surplus one can be closed.
 const maxRights = 253
 
-// Receive takes the helper's reply: one byte with one descriptor, which is close-on-exec
+// receive takes the helper's reply: one byte with one descriptor, which is close-on-exec
 // and the caller's. The error is io.EOF when nobody has the other end any more.
 // Descriptors of a malformed reply are closed.
-func Receive(socket int) (fd int, err error) {
+func receive(socket int) (fd int, err error) {
 	buf, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(4*maxRights))
 	n, oobn, flags, err := recvmsg(socket, buf, oob)
 	if err != nil {
@@ -73,15 +75,12 @@ func rights(oob []byte) (all []int, err error) {
 	return all, err
 }
 
-// ReceiveSome takes bytes, at least one; io.EOF as for Receive. Descriptors that
+// receiveSome takes bytes, at least one; io.EOF as for receive. Descriptors that
 // come along are dropped by the kernel.
-func ReceiveSome(socket int, buf []byte) (int, error) {
+func receiveSome(socket int, buf []byte) (int, error) {
 	n, _, _, err := recvmsg(socket, buf, nil)
 	if err == nil && n == 0 {
 		err = io.EOF
 	}
 	return n, err
 }
-
-// SendByte tells the helper that its device is served. It never raises SIGPIPE.
-func SendByte(socket int) error { return sendOne(socket, []byte{0}, nil) }

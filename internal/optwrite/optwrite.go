@@ -1,0 +1,54 @@
+// Package optwrite writes mount options as the helper reads them, from the table of package
+// mountopts. It is pure.
+package optwrite
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/go-fusermount/fusermount/internal/mountopts"
+)
+
+// Names are the options that mountopts.Parse knows, those with a value with = at the end; x-* is
+// not among them. Documents and completions are compared with it.
+func Names() (names []string) {
+	for _, f := range mountopts.Flags {
+		names = append(names, f.On)
+		if f.Off != "" {
+			names = append(names, f.Off)
+		}
+	}
+	names = append(append(names, mountopts.Ignored...), mountopts.Obsolete...)
+	for _, v := range mountopts.Values {
+		names = append(names, v.Name+"=")
+	}
+	return names
+}
+
+// List writes o as an option list that mountopts.Parse reads back to the same options, as
+// libfuse's helper does.
+func List(o mountopts.Options) string {
+	var out []string
+	for _, f := range mountopts.Flags {
+		if *f.Field(&o) {
+			out = append(out, f.On)
+		}
+	}
+	for _, v := range mountopts.Values {
+		if v.Text != nil && *v.Text(&o) != "" {
+			out = append(out, v.Name+"="+escape(*v.Text(&o)))
+		}
+		if v.Number != nil && v.Number(&o).Given {
+			out = append(out, v.Name+"="+strconv.FormatUint(uint64(v.Number(&o).Value), 10))
+		}
+	}
+	out = append(out, o.Userspace...)
+	out = append(out, o.Obsolete...)
+	return strings.Join(out, ",")
+}
+
+// escape writes a value of fsname= or subtype= so that commas and backslashes in it are
+// literal.
+func escape(value string) string {
+	return strings.NewReplacer(`\`, `\\`, `,`, `\,`).Replace(value)
+}
