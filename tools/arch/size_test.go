@@ -21,7 +21,7 @@ var budgets = []struct {
 	limit, goal int
 	count       func(t *testing.T) int
 }{
-	{"lines of the set-uid program", 10_235, 6_300, func(t *testing.T) int {
+	{"lines of the set-uid program", 6_700, 6_300, func(t *testing.T) int {
 		return ownLines(t, "-deps", setuidProgram)
 	}},
 	{"lines that run with privileges (internal/priv and mount/privileged.go)", 600, 600, func(t *testing.T) int {
