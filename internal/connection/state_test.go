@@ -99,7 +99,7 @@ func TestJudgeStopped(t *testing.T) {
 	s, dir, _ := served(t, fuseserver.Options{})
 	<-s.Ready()
 	if !namesDevices(s) {
-		fusetest.Skip(t, "run it on Linux 6.18: the kernel does not tell whose device it is")
+		fusetest.Skip(t, "use Linux 6.18: this kernel does not tell whose device it is")
 	}
 	if err := unix.Kill(s.Pid(), unix.SIGSTOP); err != nil {
 		t.Fatal(err)

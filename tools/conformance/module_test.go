@@ -45,7 +45,7 @@ func unloaded(t *testing.T) (helpertest.Call, string) {
 	t.Cleanup(func() { unload(t) })
 	mountpoint := fusetest.Dir(t, alice)
 	return helpertest.Call{
-		Prog: helpertest.Install(t),
+		Prog: fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid), // helpertest.Install wants a device
 		UID:  alice, GID: alice, Dir: "/", Args: []string{mountpoint},
 	}, mountpoint
 }
