@@ -18,6 +18,9 @@ const (
 	// preempts goroutines with it, which is not needed here.
 	disarmSignal  = unix.SIGURG
 	disarmTimeout = time.Second
+	// disarmRounds are tried in any case: the caller can stop the process meanwhile, and
+	// time passes.
+	disarmRounds = 1000
 	disarmPause   = 20_000 // nanoseconds
 )
 
@@ -52,12 +55,12 @@ func RestrictOthers(idsChange bool) error {
 	if err := signals.Catch(disarmSignal, handler); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(disarmTimeout); ; {
+	for deadline, rounds := time.Now().Add(disarmTimeout), 0; ; rounds++ {
 		tids, err := threadsAbove(left, self)
 		if err != nil || len(tids) == 0 {
 			return err
 		}
-		if time.Now().After(deadline) {
+		if rounds >= disarmRounds && time.Now().After(deadline) {
 			return nil // as without /proc: an emulator has threads that run none of our code
 		}
 		for _, tid := range tids {
