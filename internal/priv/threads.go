@@ -21,7 +21,7 @@ const (
 	// disarmRounds are tried in any case: the caller can stop the process meanwhile, and
 	// time passes.
 	disarmRounds = 1000
-	disarmPause   = 20_000 // nanoseconds
+	disarmPause  = 20_000 // nanoseconds
 )
 
 // RestrictOthers takes all capabilities from the threads of the Go runtime, and verifies
