@@ -27,7 +27,7 @@ files() {
 		completions/fusectl.bash $PREFIX/share/bash-completion/completions/fusectl
 		completions/_fusectl $PREFIX/share/zsh/site-functions/_fusectl
 		completions/fusectl.fish $PREFIX/share/fish/vendor_completions.d/fusectl.fish
-		schema/fusectl.schema.json $PREFIX/share/fusermount/fusectl.schema.json
+		schema/fusectl.schema.json $PREFIX/share/go-fusermount/fusectl.schema.json
 		udev/60-fusermount.rules $PREFIX/lib/udev/rules.d/60-fusermount.rules
 		modules-load/fusermount.conf $PREFIX/lib/modules-load.d/fusermount.conf
 		copyright $PREFIX/share/doc/fusermount/copyright

@@ -84,31 +84,3 @@ func (b *board) rounds(title string, runs int) error {
 	print("unmount", unmounts)
 	return nil
 }
-
-// round mounts and unmounts once.
-func (h *helper) round(mountpoint string) (mount, unmount cost, err error) {
-	c, err := h.start(mountpoint)
-	if err != nil {
-		return mount, unmount, err
-	}
-	// Most callers wait for the exit before they read.
-	mount, err = c.wait()
-	if err == nil {
-		err = c.receive()
-	}
-	if err != nil {
-		return mount, unmount, errors.Join(err, c.close())
-	}
-	unmount, err = h.unmount(mountpoint)
-	return mount, unmount, errors.Join(err, c.close())
-}
-
-// unmount runs -u.
-func (h *helper) unmount(mountpoint string) (cost, error) {
-	c, err := h.start("-u", mountpoint)
-	if err != nil {
-		return cost{}, err
-	}
-	took, err := c.wait()
-	return took, errors.Join(err, c.close())
-}

@@ -52,7 +52,7 @@ func (s settings) onGuest(name string) (column, error) {
 	if err != nil {
 		return column{}, errors.Join(bootErr, err)
 	}
-	c, err := s.read(name, text)
+	c, err := readRecords(s.dir, name, text)
 	if bootErr != nil || err != nil {
 		return column{}, errors.Join(bootErr, err, fmt.Errorf("see %s.console: %s", base, tail(base+".console")))
 	}

@@ -78,7 +78,7 @@ func run(s settings) error {
 	if all != nil || s.only+s.part != "" {
 		return all
 	}
-	return s.compare(columns)
+	return compare(s.readme, columns, s.update)
 }
 
 // onGuests boots all available kernels at once: an emulated machine uses one processor,
@@ -161,7 +161,7 @@ func (s settings) onHost() ([]column, error) {
 		worked += d
 	}
 	fmt.Fprintln(&records, plan.Done)
-	c, err := s.read(name, records.Bytes())
+	c, err := readRecords(s.dir, name, records.Bytes())
 	if err != nil {
 		return nil, err
 	}

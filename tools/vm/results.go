@@ -44,9 +44,9 @@ func (c column) verdict() error {
 	return all
 }
 
-// read reads the records of a run, which must be complete, and keeps the events
-// of the tests as NAME.json.
-func (s settings) read(kernel string, text []byte) (column, error) {
+// readRecords reads the records of a run, which must be complete, and keeps the events
+// of the tests in dir as NAME.json.
+func readRecords(dir, kernel string, text []byte) (column, error) {
 	c := column{kernel: kernel, tests: map[string]string{}, facts: map[string]string{}, counts: map[string]int{}}
 	text, complete := bytes.CutSuffix(text, []byte(plan.Done+"\n"))
 	if !complete {
@@ -72,7 +72,7 @@ func (s settings) read(kernel string, text []byte) (column, error) {
 			return c, err
 		}
 	}
-	return c, os.WriteFile(filepath.Join(s.dir, kernel+".json"), events.Bytes(), 0o644)
+	return c, os.WriteFile(filepath.Join(dir, kernel+".json"), events.Bytes(), 0o644)
 }
 
 // toEvents converts the output of a test program by Go's own tool.

@@ -37,8 +37,7 @@ func TestRead(t *testing.T) {
 		"no newline at last": {text: step("a", passes+"partial", "0") + plan.Done + "\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := settings{dir: t.TempDir()}
-			got, err := s.read("6.1", []byte(c.text))
+			got, err := readRecords(t.TempDir(), "6.1", []byte(c.text))
 			if (err == nil) != (c.err == "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
 				t.Fatalf("read: %v; want %q", err, c.err)
 			}
@@ -67,8 +66,7 @@ func TestReadParts(t *testing.T) {
 		"all skip": {text, "skip"},
 		"one runs": {strings.Replace(text, "--- SKIP: TestE/one", "--- PASS: TestE/one", 1), "pass"},
 	} {
-		s := settings{dir: t.TempDir()}
-		got, err := s.read("6.1", []byte(step("e", c.text, "0")+plan.Done+"\n"))
+		got, err := readRecords(t.TempDir(), "6.1", []byte(step("e", c.text, "0")+plan.Done+"\n"))
 		if err != nil || got.tests["e/TestE"] != c.want {
 			t.Errorf("%s: %v, %v; want %q", name, got.tests, err, c.want)
 		}
@@ -87,8 +85,7 @@ func TestCompare(t *testing.T) {
 	if err := os.WriteFile(readme, []byte(around), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s := settings{readme: readme, update: true}
-	if err := s.compare([]column{ran("6.1", "module", "pass"), ran("6.18", "built in", "pass")}); err != nil {
+	if err := compare(readme, []column{ran("6.1", "module", "pass"), ran("6.18", "built in", "pass")}, true); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(readme)
@@ -100,7 +97,6 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%q is not in %s", want, text)
 		}
 	}
-	s.update = false
 	for name, c := range map[string]struct {
 		columns []column
 		err     string
@@ -112,7 +108,7 @@ func TestCompare(t *testing.T) {
 		"a test is skipped": {[]column{ran("6.18", "built in", "skip")}, `is "–" now`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := s.compare(c.columns)
+			err := compare(readme, c.columns, false)
 			if (err == nil) != (c.err == "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
 				t.Errorf("%v; want %q", err, c.err)
 			}

@@ -112,36 +112,36 @@ func parse(text string) (t table) {
 
 // compare compares the results with the table of the document, cell by cell, so that a
 // machine may run only a part of it.
-func (s settings) compare(columns []column) error {
-	text, err := os.ReadFile(s.readme)
+func compare(readme string, columns []column, update bool) error {
+	text, err := os.ReadFile(readme)
 	if err != nil {
 		return err
 	}
 	head, rest, found := strings.Cut(string(text), before)
 	old, foot, closed := strings.Cut(rest, after)
 	if !found || !closed {
-		return fmt.Errorf("%s has no place for the table", s.readme)
+		return fmt.Errorf("%s has no place for the table", readme)
 	}
 	made := makeTable(columns)
 	fmt.Printf("\n%v\n", made)
-	if s.update {
-		return os.WriteFile(s.readme, []byte(head+before+made.String()+after+foot), 0o644)
+	if update {
+		return os.WriteFile(readme, []byte(head+before+made.String()+after+foot), 0o644)
 	}
 	var all error
 	written := parse(old)
 	if len(written) != len(made) {
-		return fmt.Errorf("the table in %s has %d lines, and should have %d", s.readme, len(written), len(made))
+		return fmt.Errorf("the table in %s has %d lines, and should have %d", readme, len(written), len(made))
 	}
 	for i, kernel := range made[0][1:] {
 		at := slices.Index(written[0], kernel)
 		if at < 0 {
-			fmt.Printf("not compared: %s says nothing of Linux %s\n", s.readme, kernel)
+			fmt.Printf("not compared: %s says nothing of Linux %s\n", readme, kernel)
 			continue
 		}
 		for n := range made {
 			if made[n][0] != written[n][0] || made[n][i+1] != written[n][at] {
 				all = errors.Join(all, fmt.Errorf("%s: Linux %s: %q is %q now; it says %q is %q",
-					s.readme, kernel, made[n][0], made[n][i+1], written[n][0], written[n][at]))
+					readme, kernel, made[n][0], made[n][i+1], written[n][0], written[n][at]))
 			}
 		}
 	}
