@@ -99,7 +99,7 @@ fuzz: ## fuzz every parser and the policy for FUZZTIME each; prints the executio
 	sh testdata/fuzz.sh $(FUZZTIME)
 
 fuzz-command: build ## random hostile calls of the helper, for FUZZTIME (root)
-	cd tools/fuzzcmd && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 0 -run '^$$' -fuzz FuzzCommand -fuzztime $(FUZZTIME) -fuzzminimizetime 20x
+	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) sh testdata/fuzz.sh $(FUZZTIME) FuzzCommand tools/fuzzcmd
 
 lint: ## gofumpt, go vet, staticcheck, and the rules of tools/arch
 	sh testdata/lint.sh
