@@ -130,7 +130,7 @@ func (s *spec) checkAllowOther() error {
 	if err != nil {
 		return wrap(needs+", which cannot be read: "+err.Error(), ErrAllowOther, unix.EPERM)
 	}
-	settings, err := fuseconf.Parse(text, nil)
+	settings, _, err := fuseconf.Parse(text)
 	if err != nil || !settings.UserAllowOther {
 		return wrap(needs, ErrAllowOther, unix.EPERM)
 	}

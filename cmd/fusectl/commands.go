@@ -189,7 +189,7 @@ func mayUnmount(found collect.Found) error {
 	_, err = policy.Unmount(facts)
 	var refusal *policy.Refusal
 	if errors.As(err, &refusal) {
-		return &hintedError{err, refusal.Hint}
+		return &hintedError{err, refusal.Advice}
 	}
 	return err
 }

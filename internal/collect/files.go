@@ -84,10 +84,9 @@ func Conf(uid uint32) diagnose.Conf {
 		c.Fatal = true
 		return unusable("failed to examine "+fuseconf.Path+": "+mount.Strerror(err), "")
 	}
-	var lines []fuseconf.Line
 	text, err := rawfile.TextOf(fd, fuseconf.MaxFile+1)
 	if err == nil {
-		c.Settings, err = fuseconf.Parse(text, func(l fuseconf.Line) { lines = append(lines, l) })
+		c.Settings, _, err = fuseconf.Parse(text)
 	}
 	if problem := fuseconf.Untrusted(uid, st.Uid, st.Mode); problem != "" {
 		c.Allows = err == nil && c.Settings.UserAllowOther
@@ -98,8 +97,29 @@ func Conf(uid uint32) diagnose.Conf {
 		c.Fatal = true
 		return unusable("reading "+fuseconf.Path+": read failed ("+mount.Strerror(err)+")", "")
 	}
-	c.Lines = lines
+	c.Lines = confLines(text)
 	return c
+}
+
+// confLines gives the lines that are not empty.
+func confLines(text string) (lines []diagnose.ConfLine) {
+	var s fuseconf.Settings
+	for n := 1; text != ""; n++ {
+		line, rest, complete := strings.Cut(text, "\n")
+		l := diagnose.ConfLine{Number: n}
+		l.Text, l.Comment = fuseconf.SplitComment(line[:min(len(line), fuseconf.MaxLine)])
+		if !complete {
+			l.Warnings = append(l.Warnings, fmt.Sprintf("reading %s: missing newline at end of file, line %d", fuseconf.Path, n))
+		}
+		if warning := s.Apply(n, line); warning != "" {
+			l.Warnings = append(l.Warnings, warning)
+		}
+		if l.Text != "" || l.Comment != "" || len(l.Warnings) > 0 {
+			lines = append(lines, l)
+		}
+		text = rest
+	}
+	return lines
 }
 
 const passwdPath = "/etc/passwd"

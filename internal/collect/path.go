@@ -208,7 +208,7 @@ func problem(err error) *diagnose.Problem {
 	if errors.As(err, &access) {
 		p.Next = access.Hint()
 	} else if errors.As(err, &refusal) {
-		p.Next = refusal.Hint
+		p.Next = refusal.Advice
 	}
 	return p
 }

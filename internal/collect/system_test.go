@@ -3,11 +3,13 @@ package collect
 import (
 	"maps"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/diagnose"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
@@ -87,5 +89,21 @@ func TestHasSysAdmin(t *testing.T) {
 		if got := hasSysAdmin(c.attribute); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+func TestConfLines(t *testing.T) {
+	lines := confLines("# user_allow_other\n\nmount_max = 7 # seven\n user_allow_other \nfoo\nmount_max=x")
+	want := []diagnose.ConfLine{
+		{Number: 1, Comment: "user_allow_other"},
+		{Number: 3, Text: "mount_max = 7", Comment: "seven"},
+		{Number: 4, Text: "user_allow_other"},
+		{Number: 5, Text: "foo", Warnings: []string{"unknown parameter in /etc/fuse.conf at line 5: 'foo'"}},
+		{Number: 6, Text: "mount_max=x", Warnings: []string{
+			"reading /etc/fuse.conf: missing newline at end of file, line 6", "mount_max is not a number in /etc/fuse.conf at line 6: 'x'",
+		}},
+	}
+	if !reflect.DeepEqual(lines, want) {
+		t.Errorf("%+v", lines)
 	}
 }

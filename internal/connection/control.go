@@ -112,12 +112,11 @@ func (d Dir) value(number uint32, file string) (n uint64, err error) {
 		return 0, err
 	}
 	defer unix.Close(fd)
-	var buf [32]byte
-	size, err := rawfile.Reader(fd).Read(buf[:])
+	text, err := rawfile.TextOf(fd, 32)
 	if err != nil {
 		return 0, err
 	}
-	return strconv.ParseUint(strings.TrimSpace(string(buf[:size])), 10, 32)
+	return strconv.ParseUint(strings.TrimSpace(text), 10, 32)
 }
 
 func name(number uint32, file string) string {

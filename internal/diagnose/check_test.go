@@ -131,8 +131,8 @@ func TestCheck(t *testing.T) {
 		"fuse.conf for all":    {func(f *Facts) { f.Conf.Problem, f.Conf.Allows = problem, true }, "note allow_other not for you: a mount with allow_other or allow_root is refused -> the administrator can make /etc/fuse.conf owned by root, and writable for root alone"},
 		"fuse.conf": {
 			func(f *Facts) {
-				f.Conf = Conf{Settings: fuseconf.Settings{UserAllowOther: true, MountMax: 3}, Lines: []fuseconf.Line{
-					{Number: 2, Text: "user_allow_other", Setting: true}, {Number: 4, Text: "foo", Warnings: []string{"unknown"}},
+				f.Conf = Conf{Settings: fuseconf.Settings{UserAllowOther: true, MountMax: 3}, Lines: []ConfLine{
+					{Number: 2, Text: "user_allow_other"}, {Number: 4, Text: "foo", Warnings: []string{"unknown"}},
 				}}
 			},
 			"warn fuse.conf line 2: user_allow_other; line 4: foo -> line 4: unknown|ok allow_other you may let other users into your mounts|" +
@@ -140,13 +140,13 @@ func TestCheck(t *testing.T) {
 		},
 		"fuse.conf, settings": {
 			func(f *Facts) {
-				f.Conf = Conf{Settings: fuseconf.Defaults(), Lines: []fuseconf.Line{{Number: 1, Text: "mount_max = 9", Setting: true}}}
+				f.Conf = Conf{Settings: fuseconf.Defaults(), Lines: []ConfLine{{Number: 1, Text: "mount_max = 9"}}}
 			},
 			"ok fuse.conf line 1: mount_max = 9",
 		},
 		"fuse.conf, commented": {
 			func(f *Facts) {
-				f.Conf = Conf{Settings: fuseconf.Defaults(), Lines: []fuseconf.Line{{Number: 9, Commented: "user_allow_other"}}}
+				f.Conf = Conf{Settings: fuseconf.Defaults(), Lines: []ConfLine{{Number: 9, Comment: "user_allow_other"}}}
 			},
 			"ok fuse.conf /etc/fuse.conf sets nothing: the defaults hold|-> the administrator can take the # off line 9 of /etc/fuse.conf",
 		},

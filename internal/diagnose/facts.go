@@ -92,8 +92,15 @@ type Conf struct {
 	Problem  *Problem // it is not used, and the defaults hold
 	Fatal    bool     // no mount is possible while it is so
 	Allows   bool     // it is not used, and has user_allow_other
-	Lines    []fuseconf.Line
+	Lines    []ConfLine
 	Settings fuseconf.Settings
+}
+
+// ConfLine is one line of it that is not empty.
+type ConfLine struct {
+	Number        int
+	Text, Comment string
+	Warnings      []string
 }
 
 // Place is the path that was given.

@@ -142,9 +142,9 @@ func checkConf(c Conf, uid uint32) []Finding {
 		case len(line.Warnings) > 0:
 			wrong = append(wrong, where+strings.Join(line.Warnings, ", "))
 			texts = append(texts, where+line.Text)
-		case line.Setting:
+		case line.Text != "":
 			texts = append(texts, where+line.Text)
-		case line.Commented == "user_allow_other":
+		case line.Comment == "user_allow_other":
 			commented = line.Number
 		}
 	}

@@ -1,6 +1,6 @@
 package entry
 
-//lint:file-ignore U1000 entry.h uses these.
+//lint:file-ignore U1000 entry.h and handlers.h use these.
 
 import "golang.org/x/sys/unix"
 
@@ -78,3 +78,20 @@ const (
 	sysPrctl     = unix.SYS_PRCTL
 	sysPrlimit64 = unix.SYS_PRLIMIT64
 )
+
+// The addresses of what handlers.h has; 0 on an architecture that lacks it.
+var disarmPC, sigreturnPC uintptr
+
+// capsLeft is what the handler disarm leaves.
+var capsLeft [2]unix.CapUserData
+
+// Disarm gives the address of a signal handler that takes all capabilities but left from
+// its thread, and whether there is one on this architecture.
+func Disarm(left uint64) (handler uintptr, ok bool) {
+	capsLeft = [2]unix.CapUserData{{Permitted: uint32(left)}, {Permitted: uint32(left >> 32)}}
+	return disarmPC, disarmPC != 0
+}
+
+// Sigreturn is what a handler returns to, for sa_restorer of rt_sigaction(2); 0 where it is
+// not needed.
+func Sigreturn() uintptr { return sigreturnPC }

@@ -13,27 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var (
-	// ErrNotNumber says that a text is not a descriptor's number.
-	ErrNotNumber = errors.New("not a descriptor number")
-	// ErrTimeout says that nothing arrived in time.
-	ErrTimeout = errors.New("timed out")
-)
+// ErrTimeout says that nothing arrived in time.
+var ErrTimeout = errors.New("timed out")
 
 // ParseFD reads a descriptor's number: decimal digits and nothing else.
 func ParseFD(text string) (int, error) {
-	n, err := strconv.ParseUint(text, 10, 31)
-	if err != nil || text[0] == '+' {
-		return 0, ErrNotNumber
-	}
-	return int(n), nil
-}
-
-// NotSocketError says that a descriptor cannot carry the reply.
-type NotSocketError struct{ FD int }
-
-func (e *NotSocketError) Error() string {
-	return fmt.Sprintf("file descriptor %d is not a socket, can't send fuse fd", e.FD)
+	n, err := strconv.ParseUint(text, 10, 31) // takes no sign
+	return int(n), err
 }
 
 // Check says whether fd is a socket that can carry a descriptor. What cannot be examined
@@ -41,12 +27,9 @@ func (e *NotSocketError) Error() string {
 // the Go runtime.
 func Check(fd int) error {
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return &NotSocketError{FD: fd}
-	}
 	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
-	if err != nil {
-		return &NotSocketError{FD: fd}
+	if err != nil || unix.Fstat(fd, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return fmt.Errorf("file descriptor %d is not a socket, can't send fuse fd", fd)
 	}
 	if domain != unix.AF_UNIX {
 		return fmt.Errorf("file descriptor %d is not a Unix socket, can't send fuse fd", fd)
@@ -113,19 +96,10 @@ func WaitByte(socket int, limit time.Duration) error {
 	}
 }
 
-// WaitClosed waits until nobody holds the socket's other end. What arrives is ignored. The
-// socket may be non-blocking.
+// WaitClosed waits until nobody holds the socket's other end. What arrives is ignored.
 func WaitClosed(socket int) {
-	buf := make([]byte, 256)
 	for {
-		_, err := unix.Poll([]unix.PollFd{{Fd: int32(socket), Events: unix.POLLIN}}, -1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return
-		}
-		n, _, err := unix.Recvfrom(socket, buf, unix.MSG_DONTWAIT)
-		switch {
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
-		case err != nil, n == 0 && hungUp(socket):
+		if err := WaitByte(socket, 24*time.Hour); err != nil && !errors.Is(err, ErrTimeout) {
 			return
 		}
 	}

@@ -95,15 +95,18 @@ func (p *Params) Pairs(device int) []Pair {
 	return append(pairs, p.numbers(device)...)
 }
 
-// SuperFlags are the parameters without a value for fsconfig(2).
-func (p *Params) SuperFlags() (words []string) {
+// words are those of the flags that are on and wanted.
+func (p *Params) words(wanted func(flag) bool) (words []string) {
 	for _, f := range p.flags() {
-		if f.on && f.super {
+		if f.on && wanted(f) {
 			words = append(words, f.word)
 		}
 	}
 	return words
 }
+
+// SuperFlags are the parameters without a value for fsconfig(2).
+func (p *Params) SuperFlags() []string { return p.words(func(f flag) bool { return f.super }) }
 
 // Configure sets all parameters on a context of fsopen(2).
 func (p *Params) Configure(context, device int) error {
@@ -147,23 +150,15 @@ func (p *Params) Data(device int) string {
 	for _, o := range p.numbers(device) {
 		words = append(words, o.Key+"="+o.Value)
 	}
-	for _, f := range p.flags() {
-		if f.on && f.data {
-			words = append(words, f.word)
-		}
-	}
+	words = append(words, p.words(func(f flag) bool { return f.data })...)
 	return strings.Join(words, ",")
 }
 
 // Words are the flags as mount(8) writes them: rw or ro first.
-func (p *Params) Words() (words []string) {
+func (p *Params) Words() []string {
+	words := p.words(func(f flag) bool { return !f.data })
 	if !p.ReadOnly {
-		words = append(words, "rw")
-	}
-	for _, f := range p.flags() {
-		if f.on && !f.data {
-			words = append(words, f.word)
-		}
+		words = append([]string{"rw"}, words...)
 	}
 	return words
 }

@@ -20,7 +20,7 @@ const (
 	// but it is read for anybody.
 	MaxFile = 1 << 20
 
-	maxLine = 255 // the length in bytes from which on a line is ignored
+	MaxLine = 254 // the length in bytes up to which a line is used
 )
 
 // Settings is what /etc/fuse.conf says.
@@ -53,84 +53,64 @@ func Untrusted(caller, owner, mode uint32) string {
 	return ""
 }
 
-// Line is one line of the file that is not empty.
-type Line struct {
-	Number    int
-	Text      string // without blanks around it and without its comment
-	Setting   bool   // it has an effect
-	Commented string // the comment, where there is nothing else
-	Warnings  []string
-}
-
-func (l *Line) warn(format string, args ...any) {
-	l.Warnings = append(l.Warnings, fmt.Sprintf(format, args...))
-}
-
-// Parse applies the lines of a file in turn, and passes each that is not empty to report,
-// which may be nil. A line that it cannot use gets a warning and changes nothing. The
-// error says that the file is too large.
-func Parse(text string, report func(Line)) (Settings, error) {
-	s := Defaults()
+// Parse applies the lines of a file in turn. One that it cannot use gets a warning and
+// changes nothing. The error says that the file is too large.
+func Parse(text string) (s Settings, warnings []string, err error) {
+	s = Defaults()
 	if len(text) > MaxFile {
-		return s, fmt.Errorf("larger than %d bytes", MaxFile)
+		return s, nil, fmt.Errorf("larger than %d bytes", MaxFile)
 	}
 	for n := 1; text != ""; n++ {
-		content, rest, complete := strings.Cut(text, "\n")
-		line := Line{Number: n}
+		line, rest, complete := strings.Cut(text, "\n")
 		if !complete {
-			line.warn("reading %s: missing newline at end of file, line %d", Path, n)
+			warnings = append(warnings, fmt.Sprintf("reading %s: missing newline at end of file, line %d", Path, n))
 		}
-		s.apply(&line, content)
-		if report != nil && (line.Text != "" || line.Commented != "" || len(line.Warnings) > 0) {
-			report(line)
+		if warning := s.Apply(n, line); warning != "" {
+			warnings = append(warnings, warning)
 		}
 		text = rest
 	}
-	return s, nil
+	return s, warnings, nil
 }
 
-const blanks = " \t\r\v\f"
+// SplitComment gives a line's setting and its comment, both without blanks around them.
+func SplitComment(line string) (setting, comment string) {
+	const blanks = " \t\r\v\f"
+	setting, comment, _ = strings.Cut(line, "#")
+	return strings.Trim(setting, blanks), strings.Trim(comment, blanks)
+}
 
-// apply applies a line, or warns that it does not.
-func (s *Settings) apply(l *Line, text string) {
-	if len(text) >= maxLine {
-		l.warn("reading %s: line %d too long", Path, l.Number)
-		return
+// Apply applies the line with number n. The warning is for one that it cannot use.
+func (s *Settings) Apply(n int, line string) (warning string) {
+	if len(line) > MaxLine {
+		return fmt.Sprintf("reading %s: line %d too long", Path, n)
 	}
-	text, comment, _ := strings.Cut(text, "#")
-	l.Text = strings.Trim(text, blanks)
-	switch {
-	case l.Text == "":
-		l.Commented = strings.Trim(comment, blanks)
-		return
-	case l.Text == "user_allow_other":
-		s.UserAllowOther, l.Setting = true, true
-		return
-	}
-	name, value, found := strings.Cut(l.Text, "=")
+	setting, _ := SplitComment(line)
+	name, value, found := strings.Cut(setting, "=")
 	name, value = strings.TrimRight(name, " \t"), strings.TrimLeft(value, " \t")
 	switch {
+	case setting == "":
+	case setting == "user_allow_other":
+		s.UserAllowOther = true
 	case found && name == "mount_max":
 		max, err := number(value)
 		switch {
 		case err != nil:
-			l.warn("mount_max is not a number in %s at line %d: '%s'", Path, l.Number, value)
+			return fmt.Sprintf("mount_max is not a number in %s at line %d: '%s'", Path, n, value)
 		case max < NoLimit:
-			l.warn("mount_max is below -1 in %s at line %d: '%s'", Path, l.Number, value)
-		default:
-			s.MountMax, l.Setting = max, true
+			return fmt.Sprintf("mount_max is below -1 in %s at line %d: '%s'", Path, n, value)
 		}
+		s.MountMax = max
 	case found && name == "mount_over":
 		set, ok := fstypes.Allowable(value)
 		if !ok {
-			l.warn("mount_over cannot allow this type in %s at line %d: '%s'", Path, l.Number, value)
-			return
+			return fmt.Sprintf("mount_over cannot allow this type in %s at line %d: '%s'", Path, n, value)
 		}
 		s.MountOver |= set
-		l.Setting = true
 	default:
-		l.warn("unknown parameter in %s at line %d: '%s'", Path, l.Number, l.Text)
+		return fmt.Sprintf("unknown parameter in %s at line %d: '%s'", Path, n, setting)
 	}
+	return ""
 }
 
 // number reads an integer as C's %i does: decimal, octal after 0, hexadecimal after 0x.

@@ -2,22 +2,15 @@ package fuseconf
 
 import (
 	"os"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/go-fusermount/fusermount/internal/fstypes"
 )
 
-// parse gives only the warnings.
-func parse(text string) (s Settings, warnings []string, err error) {
-	s, err = Parse(text, func(l Line) { warnings = append(warnings, l.Warnings...) })
-	return s, warnings, err
-}
-
 func TestParse(t *testing.T) {
 	const d = DefaultMountMax
-	long := strings.Repeat("a", maxLine)
+	long := strings.Repeat("a", MaxLine+1)
 	for _, c := range []struct {
 		text     string
 		want     Settings
@@ -63,7 +56,7 @@ func TestParse(t *testing.T) {
 		{"user_allow_other #" + long + "\n", Settings{false, d, 0}, 1},
 		{"a\x00b\nuser_allow_other\r\n", Settings{true, d, 0}, 1},
 	} {
-		got, warnings, err := parse(c.text)
+		got, warnings, err := Parse(c.text)
 		if err != nil || got != c.want || len(warnings) != c.warnings {
 			t.Errorf("Parse(%q) = %+v, %q, %v; want %+v and %d warnings", c.text, got, warnings, err, c.want, c.warnings)
 		}
@@ -81,18 +74,18 @@ func TestInstalledFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, warnings, err := parse(string(text)); err != nil || len(warnings) > 0 || s != Defaults() {
+	if s, warnings, err := Parse(string(text)); err != nil || len(warnings) > 0 || s != Defaults() {
 		t.Errorf("%+v, %q, %v", s, warnings, err)
 	}
 	on := strings.NewReplacer("\n#mount_max", "\nmount_max", "\n#user_allow_other", "\nuser_allow_other", "\n#mount_over", "\nmount_over").Replace(string(text))
 	want := Settings{UserAllowOther: true, MountMax: DefaultMountMax, MountOver: over("9p")}
-	if s, warnings, err := parse(on); err != nil || len(warnings) > 0 || s != want {
+	if s, warnings, err := Parse(on); err != nil || len(warnings) > 0 || s != want {
 		t.Errorf("switched on: %+v, %q, %v", s, warnings, err)
 	}
 }
 
 func TestParseWarningsHaveLineNumbers(t *testing.T) {
-	_, warnings, err := parse("#\n\nfoo\nmount_max = -5\n")
+	_, warnings, err := Parse("#\n\nfoo\nmount_max = -5\n")
 	want := "unknown parameter in /etc/fuse.conf at line 3: 'foo'|mount_max is below -1 in /etc/fuse.conf at line 4: '-5'"
 	if got := strings.Join(warnings, "|"); err != nil || got != want {
 		t.Errorf("warnings %q, %v; want %q", got, err, want)
@@ -102,29 +95,10 @@ func TestParseWarningsHaveLineNumbers(t *testing.T) {
 func TestParseTooLarge(t *testing.T) {
 	const first = "user_allow_other\n"
 	text := first + strings.Repeat("\n", MaxFile-len(first))
-	if s, err := Parse(text, nil); err != nil || !s.UserAllowOther {
+	if s, _, err := Parse(text); err != nil || !s.UserAllowOther {
 		t.Errorf("%d bytes: %+v, %v", len(text), s, err)
 	}
-	if s, err := Parse(text+"\n", nil); err == nil || s != Defaults() {
+	if s, _, err := Parse(text + "\n"); err == nil || s != Defaults() {
 		t.Errorf("%d bytes: %+v, %v", len(text)+1, s, err)
-	}
-}
-
-func TestParseLines(t *testing.T) {
-	var lines []Line
-	s, err := Parse("# user_allow_other\n\nmount_max = 7 # seven\n user_allow_other \nfoo\nmount_max=x", func(l Line) {
-		lines = append(lines, l)
-	})
-	want := []Line{
-		{Number: 1, Commented: "user_allow_other"},
-		{Number: 3, Text: "mount_max = 7", Setting: true},
-		{Number: 4, Text: "user_allow_other", Setting: true},
-		{Number: 5, Text: "foo", Warnings: []string{"unknown parameter in /etc/fuse.conf at line 5: 'foo'"}},
-		{Number: 6, Text: "mount_max=x", Warnings: []string{
-			"reading /etc/fuse.conf: missing newline at end of file, line 6", "mount_max is not a number in /etc/fuse.conf at line 6: 'x'",
-		}},
-	}
-	if err != nil || s != (Settings{true, 7, 0}) || !reflect.DeepEqual(lines, want) {
-		t.Errorf("%+v, %+v, %v", s, lines, err)
 	}
 }

@@ -59,7 +59,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("user_allow_other\nmount_max = 0x10 # sixteen\n")
 	f.Add("mount_over = 9p # WSL\nmount_over=proc\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		got, warnings, err := parse(text)
+		got, warnings, err := Parse(text)
 		if len(text) > MaxFile {
 			if err == nil || got != Defaults() {
 				t.Fatalf("%d bytes: %+v, %v", len(text), got, err)
@@ -71,7 +71,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("Parse(%q) = %+v, %q, %v; the reference says %+v and lines %v", text, got, warnings, err, want, bad)
 		}
 		for i, n := range bad {
-			if !strings.Contains(warnings[i], fmt.Sprintf("line %d", n)) || len(warnings[i]) > 2*maxLine {
+			if !strings.Contains(warnings[i], fmt.Sprintf("line %d", n)) || len(warnings[i]) > 2*MaxLine {
 				t.Fatalf("line %d of %q: %q", n, text, warnings[i])
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -76,19 +75,6 @@ func TestStatusOf(t *testing.T) {
 	}
 }
 
-// The limit can only be shortened.
-func TestSyncInitLimit(t *testing.T) {
-	t.Cleanup(func() { testLimit = "" })
-	for text, want := range map[string]time.Duration{
-		"": 300 * time.Second, "2s": 2 * time.Second, "1000h": 300 * time.Second, "x": 300 * time.Second,
-	} {
-		testLimit = text
-		if got := syncInitLimit(); got != want {
-			t.Errorf("%q: %v, want %v", text, got, want)
-		}
-	}
-}
-
 func TestCapabilities(t *testing.T) {
 	for tasks, want := range map[seccomp.Task]priv.Set{
 		seccomp.Mount | seccomp.OldMount: priv.SysAdmin,
@@ -130,7 +116,7 @@ func TestHint(t *testing.T) {
 		want   string // in the hint; empty: no hint
 	}{
 		{errNoSocket, admin, "to unmount, add -u"},
-		{&policy.Refusal{Reason: "no", Hint: "do this"}, admin, "do this"},
+		{&policy.Refusal{Reason: "no", Advice: "do this"}, admin, "do this"},
 		{&mount.AccessError{Errno: unix.ENOENT}, admin, "has to exist already"},
 		{&mount.MountError{Errno: unix.EPERM}, admin, "the kernel refuses"},
 		{&mount.UnmountError{Errno: unix.EPERM}, admin, "the kernel refuses"},

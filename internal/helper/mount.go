@@ -34,7 +34,7 @@ func runMount(r *run) error {
 	if err != nil {
 		return err
 	}
-	r.path = place.Path()
+	r.path = place.Path
 	at, err := place.Pin(r.who.UID)
 	if err != nil {
 		return err
@@ -84,8 +84,8 @@ func mentions(r *run, option string) bool {
 func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(string)) (plan policy.Plan, err error) {
 	facts := policy.MountFacts{
 		Caller:     policy.Caller{UID: r.who.UID, GID: r.who.GID},
-		Mountpoint: at.Facts(),
-		Device:     device.Path(),
+		Mountpoint: at.Facts,
+		Device:     device.Path,
 	}
 	if facts.Settings, facts.ConfUnused, err = readConf(r, tell); err != nil {
 		return plan, err
@@ -145,32 +145,27 @@ func readConf(r *run, tell func(string)) (s fuseconf.Settings, unused bool, err 
 	if err := unix.Fstat(fd, &st); err != nil {
 		return s, false, errors.New("failed to examine " + fuseconf.Path + ": " + mount.Strerror(err))
 	}
-	report := func(line fuseconf.Line) {
-		for _, warning := range line.Warnings {
-			tell(warning)
-		}
-	}
-	problem := fuseconf.Untrusted(r.who.UID, st.Uid, st.Mode)
-	if problem != "" {
-		tell(fuseconf.Path + " ignored: " + problem)
-		report = nil
-	}
-	parsed := s
+	var parsed fuseconf.Settings
+	var warnings []string
 	text, err := rawfile.TextOf(fd, fuseconf.MaxFile+1)
 	if err == nil {
-		parsed, err = fuseconf.Parse(text, report)
+		parsed, warnings, err = fuseconf.Parse(text)
 	}
-	switch {
-	case problem != "":
+	if problem := fuseconf.Untrusted(r.who.UID, st.Uid, st.Mode); problem != "" {
+		tell(fuseconf.Path + " ignored: " + problem)
 		return s, err == nil && parsed.UserAllowOther, nil
-	case err != nil:
+	}
+	if err != nil {
 		return s, false, errors.New("reading " + fuseconf.Path + ": read failed (" + mount.Strerror(err) + ")")
+	}
+	for _, warning := range warnings {
+		tell(warning)
 	}
 	return parsed, false, nil
 }
 
 func sendDevice(socket int, device *mount.Device) error {
-	if err := fdpass.Send(socket, device.FD()); err != nil {
+	if err := fdpass.Send(socket, device.FD); err != nil {
 		return errors.New("failed to send the fuse descriptor: " + mount.Strerror(err))
 	}
 	return nil
@@ -206,7 +201,7 @@ func handOver(r *run, plan policy.Plan, mounted *mount.Mounted, socket int, send
 	}
 	r.over = true
 	if plan.AutoUnmount() {
-		r.report.flushHeld() // daemonize gives up standard error
+		r.report.flush() // daemonize gives up standard error
 		err := daemonize(r, socket, recorded)
 		if err == nil {
 			return watch(r, socket, mounted.Entry())
@@ -226,23 +221,26 @@ func takeBack(r *run, why error, mounted *mount.Mounted) error {
 	if mounted == nil {
 		return why
 	}
-	err := tryTakeBack(r, mounted)
-	if err != nil {
-		err = tryTakeBack(r, mounted)
-	}
+	err := twice(func() error {
+		target, err := mounted.Target()
+		if errors.Is(err, mtab.ErrNotListed) {
+			return nil // it was unmounted meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		return unmountTarget(r, target, true)
+	})
 	if err != nil {
 		return fmt.Errorf("%w; the mount could not be taken back: %w", why, err)
 	}
 	return fmt.Errorf("%w; the mount was taken back", why)
 }
 
-func tryTakeBack(r *run, mounted *mount.Mounted) error {
-	target, err := mounted.Target()
-	if errors.Is(err, mtab.ErrNotListed) {
-		return nil // it was unmounted meanwhile
-	}
+func twice(f func() error) error {
+	err := f()
 	if err != nil {
-		return err
+		err = f()
 	}
-	return unmountTarget(r, target, true)
+	return err
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/go-fusermount/fusermount/internal/holders"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mtab"
-	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/printable"
 	"github.com/go-fusermount/fusermount/internal/priv"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
@@ -55,24 +54,21 @@ func (r *reporter) fail(err error, hint string) {
 func (r *reporter) warn(text string) {
 	r.later += r.line(text)
 	if !signals.Held() {
-		r.flush()
+		r.write("")
 	}
 }
 
-// flush writes what had to wait.
-func (r *reporter) flush() { r.write("") }
-
-// flushHeld is flush while signals may be held; they can end it.
-func (r *reporter) flushHeld() {
+// flush writes what had to wait. Signals can end that.
+func (r *reporter) flush() {
 	if r.later == "" {
 		return
 	}
 	err := signals.Through(func() error {
-		r.flush()
+		r.write("")
 		return nil
 	})
 	if err != nil {
-		r.flush()
+		r.write("")
 	}
 }
 
@@ -84,14 +80,6 @@ func (r *reporter) write(text string) {
 	if !r.muted {
 		_ = rawfile.WriteAll(unix.Stderr, text)
 	}
-}
-
-// print writes to standard output.
-func (r *reporter) print(text string) error {
-	if err := rawfile.WriteAll(unix.Stdout, text); err != nil {
-		return fmt.Errorf("standard output: %w", err)
-	}
-	return nil
 }
 
 // usageHint is for a command line that cannot be parsed.
@@ -108,21 +96,15 @@ func idsHint(err error) string {
 
 // hint says what the caller can do about an error, where that is known.
 func (r *run) hint(err error) string {
-	var refusal *policy.Refusal
-	var device *mount.DeviceError
-	var access *mount.AccessError
+	var own interface{ Hint() string }
 	var failed *mount.MountError
 	var unmount *mount.UnmountError
 	mounting, unmounting := errors.As(err, &failed), errors.As(err, &unmount)
 	switch {
 	case errors.Is(err, errNoSocket):
 		return "FUSE programs such as sshfs call this one to mount, and give it a socket; to unmount, add -u"
-	case errors.As(err, &refusal):
-		return refusal.Hint
-	case errors.As(err, &device):
-		return device.Hint()
-	case errors.As(err, &access):
-		return access.Hint()
+	case errors.As(err, &own):
+		return own.Hint()
 	case (mounting || unmounting) && errors.Is(err, unix.EPERM):
 		return privilegeHint(r.who.Origin)
 	case (mounting || unmounting) && errors.Is(err, unix.EACCES):

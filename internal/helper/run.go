@@ -4,10 +4,14 @@ package helper
 
 import (
 	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/priv"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
@@ -55,11 +59,10 @@ func Run(argv []string, version string) (status int) {
 		if err := signals.Release(); err != nil {
 			report.warn("warning: " + err.Error())
 		}
-		report.flush()
 		report.fail(err, r.hint(err))
 		return 1
 	}
-	report.flushHeld()
+	report.flush()
 	return 0
 }
 
@@ -73,7 +76,7 @@ func (r *run) carryOut() (err error) {
 	case cmdline.Watch:
 		what, err = "watch", runWatch(r)
 	default:
-		return r.printAlone(staticText(r.req.Mode, r.version))
+		return r.print(staticText(r.req.Mode, r.version))
 	}
 	if err != nil && !r.over {
 		r.logRefusal(what, err)
@@ -116,13 +119,61 @@ func (r *run) tablesTask(paths ...string) seccomp.Task {
 // created since is left alone: the capabilities for it are gone.
 func (r *run) mayWriteTables() bool { return r.tasks&seccomp.Tables != 0 }
 
-// printAlone prints text, with all privileges given up.
-func (r *run) printAlone(text string) error {
-	if err := priv.GiveUp(); err != nil {
+// print writes text to standard output, with all privileges given up.
+func (r *run) print(text string) error {
+	err := priv.GiveUp()
+	if err == nil {
+		err = seccomp.To(seccomp.Print, r.who.UID, r.who.GID)
+	}
+	if err != nil {
 		return err
 	}
-	if err := seccomp.To(seccomp.Print, r.who.UID, r.who.GID); err != nil {
-		return err
+	if err := rawfile.WriteAll(unix.Stdout, text); err != nil {
+		return fmt.Errorf("standard output: %w", err)
 	}
-	return r.report.print(text)
+	return nil
 }
+
+// compatibleWith is the libfuse whose helper this one replaces. Callers take the third
+// word of --version, or the first number.
+const compatibleWith = "3.19.0"
+
+// staticText is what a mode prints without examining anything.
+func staticText(mode cmdline.Mode, version string) string {
+	switch mode {
+	case cmdline.Version:
+		// One word looks like a version. Our own has underscores, so that scripts do not
+		// match it.
+		return "fusermount3 version: " + compatibleWith + " (go-fusermount " + strings.ReplaceAll(version, ".", "_") + ")\n"
+	case cmdline.Features: // bit 0: the new mount API, bit 1: sync-init
+		return "0000000000000003\n"
+	case cmdline.FeaturesText:
+		return "FUSERMOUNT_FEATURE_NEW_MOUNT_API FUSERMOUNT_FEATURE_SYNC_INIT\n"
+	}
+	return usage
+}
+
+const usage = `usage: fusermount3 -u [-z] [-q] MOUNTPOINT
+       fusermount3 [-o OPTIONS] MOUNTPOINT
+
+The first form unmounts a FUSE file system that you mounted. The last one
+mounts, and is not for people: programs such as sshfs run it, and hand it a
+socket on which they get the FUSE device.
+
+ -u, --unmount          unmount MOUNTPOINT
+ -z, --lazy             with -u: detach now, clean up when no longer in use
+ -q, --quiet            with -u: print no errors
+ -o, --options OPTIONS  comma-separated mount options; repeated -o add up
+ --auto-unmount         mount nothing: wait until the socket closes, and unmount
+                        MOUNTPOINT if its daemon is dead
+ --sync-init            send the device first, mount when the caller answers,
+                        and report how it went
+ --comm-fd N            number of the socket, in place of _FUSE_COMMFD
+ --features             print the feature mask as 16 hexadecimal digits
+ --features=text        print the names of the features
+ -V, --version          print the version
+ -h, --help             print this text
+
+What is mounted, what is wrong, and how to end a hung mount: fusectl(1). Mount
+options and messages: fusermount3(1). Settings: fuse.conf(5), /etc/fuse.conf.
+`

@@ -11,7 +11,6 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/policy"
-	"github.com/go-fusermount/fusermount/internal/secure"
 )
 
 // mountSyncInit sends the device before there is a mount, waits for one byte that says
@@ -24,7 +23,10 @@ func mountSyncInit(r *run, plan policy.Plan, device *mount.Device, at *mount.Mou
 	if err := closeDescriptors(socket, isOwn); err != nil {
 		return err
 	}
-	limit := syncInitLimit()
+	limit, err := time.ParseDuration(syncInitLimit)
+	if err != nil {
+		return err
+	}
 	sent := false
 	begin := func() error {
 		if err := sendDevice(socket, device); err != nil {
@@ -81,18 +83,7 @@ func statusOf(err error) unix.Errno {
 	return unix.EIO
 }
 
-// testLimit, a duration, is set by the linker for tests that wait for the limit. It
-// counts only where the program has no more privileges than its caller.
-var testLimit string
-
 // syncInitLimit is how long the caller may take to answer, and the daemon to answer the
-// kernel. Until then the process holds CAP_SYS_ADMIN and the pinned mountpoint.
-func syncInitLimit() time.Duration {
-	const limit = 300 * time.Second
-	if testLimit != "" && !secure.Execution() {
-		if d, err := time.ParseDuration(testLimit); err == nil {
-			return min(d, limit)
-		}
-	}
-	return limit
-}
+// kernel. Until then the process holds CAP_SYS_ADMIN and the pinned mountpoint. It is a
+// text, so that the linker can set it for tests.
+var syncInitLimit = "300s"

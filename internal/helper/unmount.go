@@ -40,7 +40,7 @@ func pinTarget(r *run) (*mount.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.path = place.Path()
+	r.path = place.Path
 	target, err := place.Target()
 	if err != nil {
 		hint := "nothing is there (" + mount.Strerror(err) + "): is the name right?"
@@ -50,7 +50,7 @@ func pinTarget(r *run) (*mount.Target, error) {
 		case !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR):
 			return nil, err
 		}
-		return nil, &policy.Refusal{Reason: "entry for " + place.Path() + " not found in /etc/mtab", Hint: hint}
+		return nil, &policy.Refusal{Reason: "entry for " + place.Path + " not found in /etc/mtab", Advice: hint}
 	}
 	if _, isRoot := target.Entry(); isRoot {
 		r.about = about(target.Names())

@@ -159,10 +159,7 @@ func isPoller(fd int) bool {
 // do it.
 func watch(r *run, socket int, watched mtab.Entry) error {
 	fdpass.WaitClosed(socket)
-	err := cleanUp(r, watched)
-	if err != nil {
-		err = cleanUp(r, watched)
-	}
+	err := twice(func() error { return cleanUp(r, watched) })
 	if err != nil {
 		r.logRefusal("automatic unmount", err)
 	}

@@ -61,7 +61,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mou
 	}
 	if held && t.Fits() {
 		fd, err := mountByContext(t, d, at, last, func(context int) error {
-			return createError(context, fsconfigCreate(context))
+			return contextError(context, fsconfigCreate(context))
 		})
 		if err == nil {
 			return confirm(&Mounted{fd: fd, place: at.place}, t, at)
@@ -107,6 +107,7 @@ func unsupportedOrDenied(err error, t fsparam.Params) bool {
 
 // mountByContext mounts by fsopen, fsconfig, fsmount and move_mount, and gives the
 // descriptor of the mount. create makes the file system that was described in a context.
+// Signals are held once it has mounted.
 func mountByContext(
 	t fsparam.Params, d *Device, at *Mountpoint, last func() error, create func(context int) error,
 ) (int, error) {
@@ -115,29 +116,15 @@ func mountByContext(
 		return -1, &MountError{Errno: err}
 	}
 	defer unix.Close(context)
-	if err := t.Configure(context, d.fd); err != nil {
-		return -1, &MountError{Errno: err, Message: fsparam.Messages(context)}
+	if err := t.Configure(context, d.FD); err != nil {
+		return -1, contextError(context, err)
 	}
 	if err := create(context); err != nil {
 		return -1, err
 	}
-	return attach(context, t, at, last)
-}
-
-// createError gives the error of creating a file system with what the kernel said, or nil.
-func createError(context int, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &MountError{Errno: err, Message: fsparam.Messages(context)}
-}
-
-// attach mounts the file system that was created in context. Signals are held from then
-// on.
-func attach(context int, t fsparam.Params, at *Mountpoint, last func() error) (fd int, err error) {
-	fd, err = fsmount(context, t.Attributes())
+	fd, err := fsmount(context, t.Attributes())
 	if err != nil {
-		return -1, &MountError{Errno: err, Message: fsparam.Messages(context)}
+		return -1, contextError(context, err)
 	}
 	if err := at.verifyTopmost(last); err != nil {
 		return -1, errors.Join(err, unix.Close(fd))
@@ -148,10 +135,19 @@ func attach(context int, t fsparam.Params, at *Mountpoint, last func() error) (f
 	return fd, nil
 }
 
+// contextError is the error of a call on a context with what the kernel said about it, or
+// nil.
+func contextError(context int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &MountError{Errno: err, Message: fsparam.Messages(context)}
+}
+
 // mountByCall mounts by mount(2). Signals are held once it has mounted.
 func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error) error {
 	target := pathfd.Link(at.fd)
-	if at.facts.IsDirectory() { // which needs no /proc
+	if at.Facts.IsDirectory() { // which needs no /proc
 		if err := unix.Fchdir(at.fd); err != nil {
 			return &MountError{Errno: err}
 		}
@@ -161,7 +157,7 @@ func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error)
 		return err
 	}
 	err := holdOnSuccess(func() error {
-		err := mount(t.Source, target, t.Type(), t.Flags(), t.Data(d.fd))
+		err := mount(t.Source, target, t.Type(), t.Flags(), t.Data(d.FD))
 		if !errors.Is(err, unix.ENODEV) || t.Subtype == "" {
 			return err
 		}
@@ -171,7 +167,7 @@ func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error)
 		if source != t.Subtype {
 			source = t.Subtype + "#" + source
 		}
-		return mount(source, target, t.Driver(), t.Flags(), t.Data(d.fd))
+		return mount(source, target, t.Driver(), t.Flags(), t.Data(d.FD))
 	})
 	if err != nil {
 		return &MountError{Errno: err}

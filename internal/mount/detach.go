@@ -33,7 +33,7 @@ type Target struct {
 }
 
 // Path is the canonical path, for messages only.
-func (t *Target) Path() string { return t.place.path }
+func (t *Target) Path() string { return t.place.Path }
 
 // Entry is the mount's entry in the kernel's table; isRoot says whether the target is
 // the root of that mount.
@@ -43,7 +43,7 @@ func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot 
 func (p *Place) Target() (*Target, error) {
 	fd, err := p.open()
 	if err != nil {
-		return nil, &AccessError{Path: p.path, Errno: err}
+		return nil, &AccessError{Path: p.Path, Errno: err}
 	}
 	return newTarget(p, fd)
 }
@@ -168,7 +168,7 @@ func (t *Target) Unmount(plan policy.UnmountPlan) error {
 		return errNotGranted
 	}
 	if err := t.unmount(lazy); err != nil {
-		return &UnmountError{Path: t.place.path, Mount: t.entry, Errno: err}
+		return &UnmountError{Path: t.place.Path, Mount: t.entry, Errno: err}
 	}
 	return nil
 }
@@ -231,7 +231,7 @@ func record(fd int, place *Place, e mtab.Entry) (mtab.Record, error) {
 	}
 	target := e.Mountpoint
 	if target == "" {
-		target = place.path
+		target = place.Path
 	}
 	return mtab.Record{ID: id, Source: e.Source, Target: target, Type: e.Type, Options: e.SuperOptions}, nil
 }

@@ -12,15 +12,9 @@ import (
 
 // Device is an opened fuse device.
 type Device struct {
-	path string
-	fd   int
+	Path string
+	FD   int // stays the Device's
 }
-
-// Path is what was opened.
-func (d *Device) Path() string { return d.path }
-
-// FD is the descriptor to hand over; it stays the Device's.
-func (d *Device) FD() int { return d.fd }
 
 // DeviceError says that the device cannot be opened.
 type DeviceError struct {
@@ -111,17 +105,17 @@ func openDevice(path string) (*Device, error) {
 	if err != nil {
 		return nil, &DeviceError{Path: path, Errno: err}
 	}
-	return &Device{path: path, fd: fd}, nil
+	return &Device{Path: path, FD: fd}, nil
 }
 
 // renew opens the device again. What was created with the old one is gone.
 func (d *Device) renew() error {
-	next, err := openDevice(d.path)
+	next, err := openDevice(d.Path)
 	if err != nil {
 		return err
 	}
-	old := d.fd
-	d.fd = next.fd
+	old := d.FD
+	d.FD = next.FD
 	return unix.Close(old)
 }
 

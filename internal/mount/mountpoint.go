@@ -22,11 +22,8 @@ import (
 type Place struct {
 	parent int    // O_PATH
 	name   string // without a slash; "." for the root directory
-	path   string // canonical, for messages and tables only
+	Path   string // canonical, for messages and tables only
 }
-
-// Path is the canonical path, for messages and tables only.
-func (p *Place) Path() string { return p.path }
 
 // AccessError says that a mountpoint cannot be reached.
 type AccessError struct {
@@ -101,9 +98,9 @@ func resolve(given, path string) (*Place, error) {
 	if err != nil {
 		return nil, &AccessError{Parent: true, Path: given, Errno: err}
 	}
-	p := &Place{parent: parent, name: name, path: given}
+	p := &Place{parent: parent, name: name, Path: given}
 	if canonical, err := pathfd.Path(parent); err == nil { // else there is no /proc
-		p.path = join(canonical, name)
+		p.Path = join(canonical, name)
 	}
 	return p, nil
 }
@@ -196,17 +193,14 @@ func withoutDot(path string) string {
 type Mountpoint struct {
 	fd    int // O_PATH
 	place *Place
-	facts policy.Mountpoint
+	Facts policy.Mountpoint // what Examine found
 }
-
-// Facts are what Examine found.
-func (at *Mountpoint) Facts() policy.Mountpoint { return at.facts }
 
 // Pin pins what lies at p, and examines it.
 func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 	fd, err := pathfd.Open(p.parent, p.name, unix.O_NOFOLLOW)
 	if err != nil {
-		return nil, &AccessError{Path: p.path, Errno: err}
+		return nil, &AccessError{Path: p.Path, Errno: err}
 	}
 	at := &Mountpoint{fd: fd, place: p}
 	if err := at.Examine(uid); err != nil {
@@ -218,8 +212,8 @@ func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 // Examine finds out what policy wants to know, with the privileges of the caller. It may
 // ask a daemon.
 func (at *Mountpoint) Examine(uid uint32) (err error) {
-	if at.facts, err = Describe(at.fd, at.place.path, uid); err != nil {
-		return &AccessError{Path: at.place.path, Errno: err}
+	if at.Facts, err = Describe(at.fd, at.place.Path, uid); err != nil {
+		return &AccessError{Path: at.place.Path, Errno: err}
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func MountSyncInit(
 		if gaveUp != nil {
 			return gaveUp
 		}
-		return createError(context, err)
+		return contextError(context, err)
 	})
 	if err != nil {
 		return nil, err

@@ -7,8 +7,13 @@ package policy
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/go-fusermount/fusermount/internal/fsparam"
+	"github.com/go-fusermount/fusermount/internal/fstypes"
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
@@ -20,11 +25,14 @@ type Caller struct{ UID, GID uint32 }
 func (c Caller) root() bool { return c.UID == 0 }
 
 // Refusal is a decision against the caller, and perhaps what they can do about it.
-type Refusal struct{ Reason, Hint string }
+type Refusal struct{ Reason, Advice string }
 
 func (r *Refusal) Error() string { return r.Reason }
 
-func refuse(reason, hint string) error { return &Refusal{Reason: reason, Hint: hint} }
+// Hint is the advice.
+func (r *Refusal) Hint() string { return r.Advice }
+
+func refuse(reason, hint string) error { return &Refusal{Reason: reason, Advice: hint} }
 
 // Plan is a permission to mount. Only Mount makes one that permits anything, and there is
 // no way to mount without one.
@@ -85,4 +93,241 @@ func Names(device string, options ...string) (fstype, source string, ok bool) {
 	}
 	params := fsparam.Params{BlockDevice: o.BlkDev, Subtype: o.Subtype}
 	return params.Type(), sourceOf(o, device), true
+}
+
+// Mountpoint is what was found out about the pinned mountpoint, as the caller.
+type Mountpoint struct {
+	Path     string // canonical, for messages only
+	Mode     uint32 // st_mode
+	Owner    uint32
+	Writable bool   // for the caller, by the kernel's own answer
+	FSType   uint64 // f_type of statfs(2)
+}
+
+// Bits of st_mode (inode(7)).
+const (
+	fileType    = 0o170000
+	directory   = 0o040000
+	regularFile = 0o100000
+	sticky      = 0o001000
+)
+
+// IsDirectory says whether the mountpoint is a directory.
+func (m Mountpoint) IsDirectory() bool { return m.Mode&fileType == directory }
+
+// MountFacts is all that Mount judges besides the options.
+type MountFacts struct {
+	Caller     Caller
+	Settings   fuseconf.Settings
+	Mountpoint Mountpoint
+	// Mounted is the number of FUSE file systems in the caller's mount namespace, or an
+	// upper bound of it below Settings.MountMax.
+	Mounted int
+	// ConfUnused says that the file of settings is not used since others than root may have
+	// written it, and has user_allow_other. It changes only a hint.
+	ConfUnused bool
+	Device     string // the fuse device's path
+	FuseBlk    bool   // /proc/filesystems lists fuseblk
+}
+
+// Mount judges the request to mount with these lists of options, in the order that the
+// contract with callers gives. The notices are for the caller, also with an error.
+func Mount(f MountFacts, options ...string) (plan Plan, notices []string, err error) {
+	if limit := f.Settings.MountMax; !f.Caller.root() && limit != fuseconf.NoLimit && f.Mounted >= limit {
+		return Plan{}, nil, refuse(
+			"too many FUSE filesystems mounted; mount_max=N can be set in "+fuseconf.Path,
+			fmt.Sprintf("the limit is %d for all users together: unmount what nobody needs ('fusectl list'), or ask the administrator to raise it",
+				limit))
+	}
+	if err := Over(f.Caller, f.Settings, f.Mountpoint); err != nil {
+		return Plan{}, nil, err
+	}
+	o, err := mountopts.Parse(options...)
+	if err != nil {
+		hint := ""
+		if unknown := (*mountopts.UnknownError)(nil); errors.As(err, &unknown) {
+			hint = "fusermount3(1) lists the mount options; others belong to the program that serves the files"
+		}
+		return Plan{}, nil, refuse(err.Error(), hint)
+	}
+	if notices, err = permitted(f, &o); err != nil {
+		return Plan{}, notices, err
+	}
+	return newPlan(f, o), notices, nil
+}
+
+// Over judges what would be covered. Nobody, not even root, mounts over a symlink or a
+// special file: what lies there could be exchanged.
+func Over(c Caller, s fuseconf.Settings, m Mountpoint) error {
+	if !m.IsDirectory() && m.Mode&fileType != regularFile {
+		return refuse("mountpoint "+m.Path+" is not a directory or a regular file",
+			"a symbolic link is not followed, and special files cannot be covered: name a directory")
+	}
+	if c.root() {
+		return nil
+	}
+	if m.IsDirectory() && m.Mode&sticky != 0 && m.Owner != c.UID {
+		return refuse("mountpoint "+m.Path+" not owned by user",
+			"a directory with the sticky bit can be mounted over by its owner alone")
+	}
+	if !m.Writable {
+		return refuse("user has no write access to mountpoint "+m.Path,
+			"a user can mount only where they may write: choose a directory of your own")
+	}
+	if fstypes.Ordinary(m.FSType) || s.MountOver.Has(m.FSType) {
+		return nil
+	}
+	name := fstypes.Name(m.FSType)
+	hint := "choose a directory on an ordinary file system, such as one in your home directory"
+	if _, ok := fstypes.Allowable(name); ok {
+		hint += ", or ask the administrator to add the line mount_over = " + name + " to " + fuseconf.Path
+	}
+	return refuse(fmt.Sprintf("mounting over filesystem type 0x%08x is forbidden (%s)",
+		m.FSType, cmp.Or(name, "unknown to this program")), hint)
+}
+
+// maxUserspace bounds what a caller may have written into a table of root's, in bytes.
+const maxUserspace = 4096
+
+// permitted judges the options, and resets those in o that are ignored for this caller.
+func permitted(f MountFacts, o *mountopts.Options) (notices []string, err error) {
+	for _, name := range o.Obsolete {
+		notices = append(notices, "option "+name+" is obsolete and ignored")
+	}
+	if !f.Caller.root() {
+		if notices, err = forUser(f, o, notices); err != nil {
+			return notices, err
+		}
+	}
+	size := 0
+	for _, option := range o.Userspace {
+		size += len(option) + 1
+	}
+	if size > maxUserspace {
+		return notices, refuse(fmt.Sprintf("the x-* options have %d bytes, and may have %d", size, maxUserspace), "")
+	}
+	if o.AllowRoot { // the kernel has no such option
+		return notices, refuse("unknown option 'allow_root'",
+			"allow_root is the client's work: it asks the helper for allow_other and checks the uid of each request")
+	}
+	if o.BlkDev && !f.FuseBlk {
+		return notices, refuse("'fuseblk' support missing", "the kernel was built without CONFIG_BLOCK or CONFIG_FUSE_FS")
+	}
+	return notices, nil
+}
+
+// forUser judges the options of a caller who is not root.
+func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, error) {
+	for name, on := range map[string]*bool{"suid": &o.Suid, "dev": &o.Dev} {
+		if *on {
+			*on = false
+			notices = append(notices, "unsafe option "+name+" ignored")
+		}
+	}
+	slices.Sort(notices)
+	if o.BlkDev {
+		return notices, refuse("option blkdev is privileged", "only root may mount a block device: leave the option out, or run the program as root")
+	}
+	name := "allow_other"
+	if !o.AllowOther {
+		name = "allow_root"
+	}
+	if (o.AllowOther || o.AllowRoot) && !f.Settings.UserAllowOther {
+		hint := "leave the option out, or ask the administrator to "
+		if f.ConfUnused {
+			hint += "make " + fuseconf.Path + " root's, and writable for root alone: it has the line user_allow_other already"
+		} else {
+			hint += "add the line user_allow_other to " + fuseconf.Path
+		}
+		return notices, refuse("option "+name+" only allowed if 'user_allow_other' is set in "+fuseconf.Path, hint)
+	}
+	return notices, nil
+}
+
+// Mounted is what the kernel's mount table says of one mount.
+type Mounted struct {
+	ID   uint64 // the id by which it was asked for
+	Type string // with its subtype where known: fuse, fuse.sshfs, fuseblk …
+	// Owner is the user_id of a FUSE mount, HasOwner whether it has one.
+	Owner    uint32
+	HasOwner bool
+}
+
+// UnmountFacts is all that Unmount judges.
+type UnmountFacts struct {
+	Caller     Caller
+	Path       string // canonical, for messages only
+	Lazy       bool
+	Mountpoint bool      // the path is the root of a mount
+	Top        Mounted   // what is mounted there, topmost
+	Below      []Mounted // on whose roots Top lies, which would come to light at the same name
+	Inside     []Mounted // below Top, where AsksInside
+}
+
+// UnmountPlan is a permission to unmount one mount, known by its id. Only Unmount makes
+// one that permits anything.
+type UnmountPlan struct {
+	id      uint64
+	lazy    bool
+	granted bool
+}
+
+// Terms gives the mount to unmount and how; ok is false for a plan that was not granted.
+func (p UnmountPlan) Terms() (id uint64, lazy, ok bool) { return p.id, p.lazy, p.granted }
+
+// Detaches says whether the mount goes by its descriptor, though it may be in use. The
+// other kind of unmount goes by the name, and would hit what is below if Top were gone by
+// then: the caller can unmount a whole stack at that moment. So all of that must be theirs.
+func (f UnmountFacts) Detaches() bool { return f.Lazy || f.onOthers() }
+
+func (f UnmountFacts) onOthers() bool {
+	return slices.ContainsFunc(f.Below, func(m Mounted) bool { return !ownedFuse(m, f.Caller) })
+}
+
+// AsksInside says whether mounts inside matter: detaching includes them, while the kernel
+// itself refuses the other kind. For -z, root is not asked.
+func (f UnmountFacts) AsksInside() bool {
+	if f.Lazy {
+		return !f.Caller.root()
+	}
+	return f.onOthers()
+}
+
+// Unmount judges the request to unmount.
+func Unmount(f UnmountFacts) (UnmountPlan, error) {
+	if hint := notOurs(f); hint != "" {
+		return UnmountPlan{}, refuse("entry for "+f.Path+" not found in /etc/mtab", hint)
+	}
+	for _, m := range f.Inside {
+		switch {
+		case !f.AsksInside():
+		case !f.Lazy:
+			return UnmountPlan{}, refuse("failed to unmount "+f.Path+": Device or resource busy", "a mount of type "+m.Type+" lies inside")
+		case !ownedFuse(m, f.Caller):
+			return UnmountPlan{}, refuse(
+				fmt.Sprintf("failed to unmount %s: a mount of type %s that is not yours lies inside", f.Path, m.Type),
+				"a lazy unmount would take it away as well; it has to be unmounted first")
+		}
+	}
+	return UnmountPlan{id: f.Top.ID, lazy: f.Detaches(), granted: true}, nil
+}
+
+// notOurs says why the topmost mount is not the caller's to unmount.
+func notOurs(f UnmountFacts) string {
+	switch {
+	case !f.Mountpoint:
+		return "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside; " +
+			"'fusectl list' shows what is mounted"
+	case !mountopts.IsFuse(f.Top.Type):
+		return "what is mounted there is of type " + f.Top.Type + ", not FUSE: see umount(8)"
+	case f.Caller.root() || ownedFuse(f.Top, f.Caller):
+		return ""
+	case !f.Top.HasOwner:
+		return "the kernel does not say whose mount it is"
+	}
+	return fmt.Sprintf("it was mounted by uid %d, and you are uid %d: that user or root can unmount it", f.Top.Owner, f.Caller.UID)
+}
+
+func ownedFuse(m Mounted, c Caller) bool {
+	return mountopts.IsFuse(m.Type) && m.HasOwner && m.Owner == c.UID
 }

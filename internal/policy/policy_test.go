@@ -156,7 +156,7 @@ func TestMountOver(t *testing.T) {
 	f.Mountpoint.FSType = 0x01021997
 	_, _, err := Mount(f, "")
 	var refusal *Refusal
-	if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "(9p)") || !strings.Contains(refusal.Hint, "mount_over = 9p to /etc/fuse.conf") {
+	if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "(9p)") || !strings.Contains(refusal.Advice, "mount_over = 9p to /etc/fuse.conf") {
 		t.Errorf("%+v", refusal)
 	}
 	f.Settings.MountOver, _ = fstypes.Allowable("9p")
@@ -165,7 +165,7 @@ func TestMountOver(t *testing.T) {
 	}
 	f.Settings.MountOver = 1<<64 - 1
 	for _, f.Mountpoint.FSType = range views {
-		if _, _, err := Mount(f, ""); !errors.As(err, &refusal) || strings.Contains(refusal.Hint, "mount_over") {
+		if _, _, err := Mount(f, ""); !errors.As(err, &refusal) || strings.Contains(refusal.Advice, "mount_over") {
 			t.Errorf("over %#x: %v", f.Mountpoint.FSType, err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestAllowOtherHint(t *testing.T) {
 		f.ConfUnused = unused
 		_, _, err := Mount(f, "allow_other")
 		var refusal *Refusal
-		if !errors.As(err, &refusal) || refusal.Hint != want {
+		if !errors.As(err, &refusal) || refusal.Advice != want {
 			t.Errorf("%v: %+v, want %q", unused, refusal, want)
 		}
 	}
@@ -216,7 +216,7 @@ func TestUnmount(t *testing.T) {
 		plan, err := Unmount(c.facts)
 		id, lazy, granted := plan.Terms()
 		var refusal *Refusal
-		if granted != c.ok || (err == nil) != c.ok || (errors.As(err, &refusal) && refusal.Hint != c.hint) {
+		if granted != c.ok || (err == nil) != c.ok || (errors.As(err, &refusal) && refusal.Advice != c.hint) {
 			t.Errorf("%s: granted %v, %v; want %v, hint %q", name, granted, err, c.ok, c.hint)
 		}
 		if granted && (id != c.facts.Top.ID || lazy != c.facts.Detaches()) {

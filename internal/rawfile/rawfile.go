@@ -6,31 +6,12 @@ package rawfile
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"math"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
-
-// Reader is an io.Reader of a descriptor, which stays the caller's.
-type Reader int
-
-func (r Reader) Read(p []byte) (int, error) {
-	for {
-		n, err := unix.Read(int(r), p)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return 0, err
-		case n == 0 && len(p) > 0:
-			return 0, io.EOF
-		default:
-			return n, nil
-		}
-	}
-}
 
 // RetryEINTR repeats a call while a signal interrupts it.
 func RetryEINTR(call func() error) error {
@@ -79,12 +60,14 @@ func TextOf(fd, limit int) (string, error) {
 			buf = append(make([]byte, 0, 4*len(buf)), buf...)
 			buf = buf[:cap(buf)]
 		}
-		more, err := Reader(fd).Read(buf[n:min(len(buf), limit)])
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
+		more, err := unix.Read(fd, buf[n:min(len(buf), limit)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
 			return "", err
+		case more == 0:
+			return string(buf[:n]), nil
 		}
 		n += more
 	}

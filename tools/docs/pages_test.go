@@ -136,8 +136,7 @@ func TestCommands(t *testing.T) {
 func TestSettings(t *testing.T) {
 	_, example, _ := strings.Cut(sectionOf(t, "fuse.conf.5", "EXAMPLES"), ".Bd -literal -offset indent\n")
 	example, _, _ = strings.Cut(example, ".Ed")
-	var warnings []string
-	got, err := fuseconf.Parse(example, func(l fuseconf.Line) { warnings = append(warnings, l.Warnings...) })
+	got, warnings, err := fuseconf.Parse(example)
 	if want := (fuseconf.Settings{MountMax: 200, UserAllowOther: true}); err != nil || len(warnings) > 0 || got != want {
 		t.Errorf("%q: %+v, %q, %v", example, got, warnings, err)
 	}

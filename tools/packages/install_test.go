@@ -32,7 +32,7 @@ var installed = map[string]string{
 	"usr/share/zsh/site-functions/_fusectl":                "0644",
 	"usr/share/fish/vendor_completions.d/fusectl.fish":     "0644",
 	"usr/share/man/man1/fusectl.1":                         "0644",
-	"usr/share/go-fusermount/fusectl.schema.json":             "0644",
+	"usr/share/go-fusermount/fusectl.schema.json":          "0644",
 	"usr/share/fish/vendor_completions.d/fusermount.fish":  "-> fusermount3.fish",
 	"usr/share/man/man1/fusermount3.1":                     "0644",
 	"usr/share/man/man1/fusermount.1":                      "-> fusermount3.1",

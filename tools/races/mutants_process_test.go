@@ -121,7 +121,7 @@ var processMutants = []mutant{
 	},
 	{
 		"escapes in tables",
-		[]edit{{"internal/mtab/utab.go", `return escaper.Replace(s)`, `return s`}},
+		[]edit{{"internal/mtab/tables.go", `return escaper.Replace(s)`, `return s`}},
 		"conformance", "^TestOurs$/^as-it-is$/^tables$", "SRC=s t TARGET=",
 	},
 }
