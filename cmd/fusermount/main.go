@@ -22,10 +22,9 @@ import (
 // version is set by the linker, from git.
 var version = "development"
 
-// The whole program runs during initialization: init functions run on the startup thread,
-// and capabilities are raised on that thread. LockOSThread would do the same, but starts
-// one more thread, which costs a tenth of the program's life. Package priv checks the
-// thread.
+// The whole program runs during initialization: init functions run on the startup thread, and
+// capabilities are raised on that thread. LockOSThread would do the same, but starts one more
+// thread, which costs a tenth of the program's life. Package priv checks the thread.
 func init() { os.Exit(helper.Run(os.Args, version)) }
 
 func main() {}

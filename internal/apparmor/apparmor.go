@@ -19,8 +19,7 @@ func Profile() (name, mode string) {
 	return "", ""
 }
 
-// parse reads "NAME (MODE)". Contexts of other security modules have no mode in
-// parentheses.
+// parse reads "NAME (MODE)". Contexts of other security modules have no mode in parentheses.
 func parse(text string) (name, mode string) {
 	text = strings.TrimRight(text, "\n\x00")
 	open := strings.LastIndex(text, " (")

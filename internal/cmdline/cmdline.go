@@ -34,29 +34,18 @@ type Request struct {
 	HasCommFD  bool
 }
 
-// flags are in the order in which a message about an ambiguous one lists them.
-var flags = []flag{
-	{long: "unmount", short: 'u'},
-	{long: "lazy", short: 'z'},
-	{long: "quiet", short: 'q'},
-	{long: "help", short: 'h'},
-	{long: "version", short: 'V'},
-	{long: "options", short: 'o', operand: required},
-	{long: "auto-unmount"},
-	{long: "comm-fd", operand: required},
-	{long: "sync-init"},
-	{long: "features", operand: optional},
-}
-
-// Flags lists the names of all flags, with their dashes.
-func Flags() (names []string) {
-	for _, f := range flags {
-		names = append(names, "--"+f.long)
-		if f.short != 0 {
-			names = append(names, "-"+string(rune(f.short)))
-		}
-	}
-	return names
+// Flags are all flags, in the order in which a message about an ambiguous one lists them.
+var Flags = []Flag{
+	{Long: "unmount", Short: 'u'},
+	{Long: "lazy", Short: 'z'},
+	{Long: "quiet", Short: 'q'},
+	{Long: "help", Short: 'h'},
+	{Long: "version", Short: 'V'},
+	{Long: "options", Short: 'o', operand: required},
+	{Long: "auto-unmount"},
+	{Long: "comm-fd", operand: required},
+	{Long: "sync-init"},
+	{Long: "features", operand: optional},
 }
 
 // Parse reads the command line, argv[0] included.
@@ -66,13 +55,13 @@ func Parse(argv []string) (Request, error) {
 	}
 	var r Request
 	var unmount, watch bool
-	s := scanner{flags: flags, args: argv}
+	s := scanner{flags: Flags, args: argv}
 	for {
 		g, err := s.next()
 		if err != nil {
 			return Request{}, err
 		}
-		switch g.long {
+		switch g.Long {
 		case "unmount":
 			unmount = true
 		case "lazy":
@@ -135,10 +124,10 @@ func finish(r Request, unmount, watch bool, positional []string) (Request, error
 // argument that is not a flag, but go-fuse passes its options after the mountpoint, and
 // the environment of a setuid program is its caller's.
 
-// flag is a flag that the program accepts.
-type flag struct {
-	long    string
-	short   byte // 0 if it has none
+// Flag is a flag that the program accepts.
+type Flag struct {
+	Long    string
+	Short   byte // 0 if it has none
 	operand operand
 }
 
@@ -153,14 +142,14 @@ const (
 
 // given is a flag on the command line. At the end its long name is empty.
 type given struct {
-	flag
+	Flag
 	value    string
 	hasValue bool
 }
 
 // scanner reads the arguments from left to right.
 type scanner struct {
-	flags      []flag
+	flags      []Flag
 	args       []string // not read yet
 	cluster    string   // the rest of an argument such as -uz
 	positional []string // the arguments that are not flags; complete at the end
@@ -189,11 +178,11 @@ func (s *scanner) next() (given, error) {
 	letter := s.cluster[:1]
 	s.cluster = s.cluster[1:]
 	for _, f := range s.flags {
-		if f.short == 0 || letter[0] != f.short {
+		if f.Short == 0 || letter[0] != f.Short {
 			continue
 		}
 		if f.operand == none {
-			return given{flag: f}, nil
+			return given{Flag: f}, nil
 		}
 		if value := s.cluster; value != "" {
 			s.cluster = ""
@@ -207,13 +196,13 @@ func (s *scanner) next() (given, error) {
 // long parses a long flag: its name, or a prefix that only one flag has.
 func (s *scanner) long(arg string) (given, error) {
 	name, value, hasValue := strings.Cut(arg[len("--"):], "=")
-	var matches []flag
+	var matches []Flag
 	for _, f := range s.flags {
-		if f.long == name {
-			matches = []flag{f}
+		if f.Long == name {
+			matches = []Flag{f}
 			break
 		}
-		if strings.HasPrefix(f.long, name) {
+		if strings.HasPrefix(f.Long, name) {
 			matches = append(matches, f)
 		}
 	}
@@ -225,19 +214,19 @@ func (s *scanner) long(arg string) (given, error) {
 	case len(matches) > 1: // glibc accepts a prefix of synonyms; there are none here
 		var possibilities strings.Builder
 		for _, f := range matches {
-			possibilities.WriteString(" '--" + f.long + "'")
+			possibilities.WriteString(" '--" + f.Long + "'")
 		}
 		return given{}, fmt.Errorf("option '%s' is ambiguous; possibilities:%s", arg, possibilities.String())
 	case hasValue && f.operand == none:
-		return given{}, fmt.Errorf("option '--%s' doesn't allow an argument", f.long)
+		return given{}, fmt.Errorf("option '--%s' doesn't allow an argument", f.Long)
 	case !hasValue && f.operand == required:
-		return s.withNext(f, "option '--"+f.long+"' requires an argument")
+		return s.withNext(f, "option '--"+f.Long+"' requires an argument")
 	}
 	return given{f, value, hasValue}, nil
 }
 
 // withNext takes the next argument as the operand, even if it looks like a flag.
-func (s *scanner) withNext(f flag, missing string) (given, error) {
+func (s *scanner) withNext(f Flag, missing string) (given, error) {
 	if len(s.args) == 0 {
 		return given{}, errors.New(missing)
 	}

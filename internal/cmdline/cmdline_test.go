@@ -91,11 +91,11 @@ func TestParseNothing(t *testing.T) {
 // Every abbreviation that libfuse's helper accepts stays unambiguous.
 func TestOneLetterIsEnough(t *testing.T) {
 	letters := map[byte]string{}
-	for _, f := range flags {
-		if other, taken := letters[f.long[0]]; taken {
-			t.Errorf("--%s and --%s begin with the same letter", other, f.long)
+	for _, f := range Flags {
+		if other, taken := letters[f.Long[0]]; taken {
+			t.Errorf("--%s and --%s begin with the same letter", other, f.Long)
 		}
-		letters[f.long[0]] = f.long
+		letters[f.Long[0]] = f.Long
 	}
 	if len(letters) < 10 {
 		t.Errorf("only %q", letters)

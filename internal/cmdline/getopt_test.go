@@ -15,20 +15,20 @@ import (
 // tables are flags for which the scanner is compared with glibc's getopt_long. All
 // pairs of the words are tried, alone and followed by a flag.
 var tables = map[string]struct {
-	flags []flag
+	flags []Flag
 	words []string
 }{
-	"ours": {flags, []string{
+	"ours": {Flags, []string{
 		"-u", "-uz", "-o", "-oro", "-qo", "-ux", "-u-", "-", "--", "---", "--u", "--opt", "--comm-fd=", "--feat", "--fe=text",
 		"--lazy=x", "--=", "--nosuch", "m", "",
 	}},
-	"ambiguous": {[]flag{
-		{long: "ab"},
-		{long: "abc", short: 'a', operand: required},
-		{long: "abcde", operand: optional},
-		{long: "b-b", short: 'b'},
-		{long: "b-"},
-		{long: "B"},
+	"ambiguous": {[]Flag{
+		{Long: "ab"},
+		{Long: "abc", Short: 'a', operand: required},
+		{Long: "abcde", operand: optional},
+		{Long: "b-b", Short: 'b'},
+		{Long: "b-"},
+		{Long: "B"},
 	}, []string{
 		"-a", "-b", "-ba", "-ab", "--a", "--ab", "--ab=1", "--abc", "--abcd", "--abcd=2", "--abcde", "--b", "--b=3", "--b-", "--b-b",
 		"--B", "--=4", "--", `it's\`,
@@ -57,11 +57,11 @@ func TestAgainstGetopt(t *testing.T) {
 
 // split makes two flags of one with two names: getopt(1) prints the one that was
 // used.
-func split(flags []flag) (all []flag) {
+func split(flags []Flag) (all []Flag) {
 	for _, f := range flags {
-		all = append(all, flag{long: f.long, operand: f.operand})
-		if f.short != 0 {
-			all = append(all, flag{long: noName + string(rune(f.short)), short: f.short, operand: f.operand})
+		all = append(all, Flag{Long: f.Long, operand: f.operand})
+		if f.Short != 0 {
+			all = append(all, Flag{Long: noName + string(rune(f.Short)), Short: f.Short, operand: f.operand})
 		}
 	}
 	return all
@@ -73,7 +73,7 @@ const noName = "\x00"
 // nameless are such flags where a message lists what a prefix may stand for.
 var nameless = regexp.MustCompile(" '--" + noName + ".'")
 
-func compareWithGetopt(t *testing.T, flags []flag, args []string) {
+func compareWithGetopt(t *testing.T, flags []Flag, args []string) {
 	t.Helper()
 	short, long := spelledForGetopt(flags)
 	cmd := exec.Command("getopt", slices.Concat([]string{"-n", "x", "-o", short, "-l", long, "--"}, args)...)
@@ -92,20 +92,20 @@ func compareWithGetopt(t *testing.T, flags []flag, args []string) {
 	}
 }
 
-func spelledForGetopt(flags []flag) (short, long string) {
+func spelledForGetopt(flags []Flag) (short, long string) {
 	for _, f := range flags {
 		colons := [...]string{none: "", required: ":", optional: "::"}[f.operand]
-		if letter, ok := strings.CutPrefix(f.long, noName); ok {
+		if letter, ok := strings.CutPrefix(f.Long, noName); ok {
 			short += letter + colons
 		} else {
-			long += f.long + colons + ","
+			long += f.Long + colons + ","
 		}
 	}
 	return short, strings.TrimSuffix(long, ",")
 }
 
 // normalized prints a command line as getopt(1) does.
-func normalized(flags []flag, args []string) (string, error) {
+func normalized(flags []Flag, args []string) (string, error) {
 	var b strings.Builder
 	s := scanner{flags: flags, args: args}
 	for {
@@ -113,10 +113,10 @@ func normalized(flags []flag, args []string) (string, error) {
 		if err != nil {
 			return "", errors.New(nameless.ReplaceAllString(err.Error(), ""))
 		}
-		if g.long == "" {
+		if g.Long == "" {
 			break
 		}
-		b.WriteString(" -" + strings.TrimPrefix("-"+g.long, "-"+noName))
+		b.WriteString(" -" + strings.TrimPrefix("-"+g.Long, "-"+noName))
 		if g.operand != none {
 			b.WriteString(" " + quoted(g.value))
 		}

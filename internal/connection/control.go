@@ -7,13 +7,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 const (
 	// Path is where fusectl is mounted, if it is.
-	Path = mtab.ConnectionsPath
+	Path = "/sys/fs/fuse/connections"
+
+	magic = 0x65735543 // what statfs says of it (linux/magic.h)
 
 	// ended is the max_background of a connection that has ended. A connection keeps
 	// its directory until the last mount of it is gone, also when its daemon is dead.
@@ -38,7 +39,7 @@ func Open() (Dir, error) {
 		return Dir{}, ErrNotMounted
 	}
 	var fs unix.Statfs_t
-	if err := rawfile.RetryEINTR(func() error { return unix.Fstatfs(fd, &fs) }); err != nil || fs.Type != mtab.ConnectionsMagic {
+	if err := rawfile.RetryEINTR(func() error { return unix.Fstatfs(fd, &fs) }); err != nil || fs.Type != magic {
 		return Dir{}, errors.Join(ErrNotMounted, unix.Close(fd))
 	}
 	return Dir{fd: fd}, nil

@@ -76,8 +76,7 @@ func (p *Params) Type() string {
 // maxParameter is the longest string in bytes that fsconfig(2) takes.
 const maxParameter = 255
 
-// Fits says whether the strings are short enough for fsconfig(2). mount(2) takes a
-// page.
+// Fits says whether the strings are short enough for fsconfig(2). mount(2) takes a page.
 func (p *Params) Fits() bool {
 	return len(p.Source) <= maxParameter && len(p.Subtype) <= maxParameter
 }

@@ -122,8 +122,7 @@ func Name(magic uint64) string {
 // Set are file systems that an administrator has allowed.
 type Set uint64
 
-// Allowable gives the set of one file system by its name, if an administrator can allow
-// it.
+// Allowable gives the set of one file system by its name, if an administrator can allow it.
 func Allowable(name string) (s Set, ok bool) {
 	i := slices.IndexFunc(others, func(t fsType) bool { return t.name == name })
 	if i < 0 {

@@ -1,6 +1,4 @@
-// Package fuseconf parses the settings of /etc/fuse.conf.
-//
-// It is pure: the caller opens the file and prints the warnings.
+// Package fuseconf parses the settings of /etc/fuse.conf. It is pure.
 package fuseconf
 
 import (

@@ -60,10 +60,9 @@ func devicePath() string {
 	return fusedev.Path
 }
 
-// resetGC undoes settings that make the Go runtime collect garbage all the time. It would
-// start threads for that, and it ends a program that may not (RLIMIT_NPROC): perhaps
-// after the mount, and before the device is sent. Without them there is too little
-// garbage for a collection.
+// resetGC undoes settings that make the Go runtime collect garbage all the time. It would start
+// threads for that, and it ends a program that may not (RLIMIT_NPROC): perhaps after the mount,
+// and before the device is sent. Without them there is too little garbage for a collection.
 func resetGC() {
 	_, percent := os.LookupEnv("GOGC")
 	_, limit := os.LookupEnv("GOMEMLIMIT")

@@ -3,8 +3,10 @@ package helper
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -107,10 +109,9 @@ func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(st
 	return plan, err
 }
 
-// reauthorize is asked right before the mount is attached. The caller may have stopped
-// this process for any time since the first judgement: by a signal, by a standard error
-// that nobody reads, or in sync-init by not answering. They may have lost a permission,
-// or filled the table up to mount_max.
+// reauthorize is asked right before the mount is attached. The caller may have stopped this process
+// for any time since the first judgement: by a signal, by a standard error that nobody reads, or in
+// sync-init by not answering. They may have lost a permission, or filled the table up to mount_max.
 func reauthorize(r *run, at *mount.Mountpoint, device *mount.Device) func() error {
 	return func() error {
 		if err := at.Examine(r.who.UID); err != nil {
@@ -120,9 +121,6 @@ func reauthorize(r *run, at *mount.Mountpoint, device *mount.Device) func() erro
 		return err
 	}
 }
-
-// harmless are the errors after which the defaults hold, which are the safe side.
-var harmless = []error{unix.EACCES, unix.ELOOP, unix.ENAMETOOLONG, unix.ENOTDIR, unix.EOVERFLOW}
 
 // readConf reads /etc/fuse.conf as the caller. unused says that the file is not used
 // since others than root may have written it, and would have set user_allow_other.
@@ -134,8 +132,9 @@ func readConf(r *run, tell func(string)) (s fuseconf.Settings, unused bool, err 
 		switch {
 		case errors.Is(err, unix.ENOENT):
 			return s, false, nil
-		case slices.ContainsFunc(harmless, func(e error) bool { return errors.Is(err, e) }):
-			tell(text)
+		case errors.Is(err, unix.EACCES), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENAMETOOLONG),
+			errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EOVERFLOW):
+			tell(text) // the defaults are the safe side
 			return s, false, nil
 		}
 		return s, false, errors.New(text)
@@ -174,7 +173,7 @@ func sendDevice(socket int, device *mount.Device) error {
 // writeRecord writes the mount into the tables of user space, if there are any. A failure is
 // a warning: the mount is there.
 func writeRecord(r *run, plan policy.Plan, mounted *mount.Mounted) (recorded bool) {
-	if !r.mayWriteTables() || len(plan.Userspace()) == 0 && !mtab.MayExist(mtab.MtabPath) {
+	if !r.mayWriteTables() || len(plan.Userspace) == 0 && !mtab.MayExist(mtab.MtabPath) {
 		return false
 	}
 	rec, err := mounted.Record(plan)
@@ -182,7 +181,7 @@ func writeRecord(r *run, plan policy.Plan, mounted *mount.Mounted) (recorded boo
 		err = mount.RecordMount(rec)
 	}
 	if err != nil {
-		r.report.warn("warning: " + notWritten(r, err, len(plan.Userspace()) > 0 && mtab.MayExist(mtab.UtabPath)))
+		r.report.warn("warning: " + notWritten(r, err, len(plan.Userspace) > 0 && mtab.MayExist(mtab.UtabPath)))
 	}
 	return err == nil
 }
@@ -200,11 +199,11 @@ func handOver(r *run, plan policy.Plan, mounted *mount.Mounted, socket int, send
 		return takeBack(r, err, mounted)
 	}
 	r.over = true
-	if plan.AutoUnmount() {
+	if plan.AutoUnmount {
 		r.report.flush() // daemonize gives up standard error
 		err := daemonize(r, socket, recorded)
 		if err == nil {
-			return watch(r, socket, mounted.Entry())
+			return watch(r, socket, mounted.Entry)
 		}
 		r.report.warn("warning: the mount will not be unmounted automatically: " + err.Error())
 	}
@@ -214,9 +213,8 @@ func handOver(r *run, plan policy.Plan, mounted *mount.Mounted, socket int, send
 	return nil
 }
 
-// takeBack unmounts what was just mounted, with all the checks of -u, by the mount itself
-// and not by its path. It tries twice: the failure may be one of memory, and nobody
-// serves the mount.
+// takeBack unmounts what was just mounted, with all the checks of -u, by the mount itself and not
+// by its path. It tries twice: the failure may be one of memory, and nobody serves the mount.
 func takeBack(r *run, why error, mounted *mount.Mounted) error {
 	if mounted == nil {
 		return why
@@ -244,3 +242,77 @@ func twice(f func() error) error {
 	}
 	return err
 }
+
+// mountSyncInit sends the device before there is a mount, waits for one byte that says that it is
+// served, mounts, and sends the result. A kernel that was asked to (FUSE_DEV_IOC_SYNC_INIT, Linux
+// 6.18) creates the file system only when the daemon has answered INIT.
+func mountSyncInit(r *run, plan policy.Plan, device *mount.Device, at *mount.Mountpoint, socket int) error {
+	// The socket's other end may be among what was inherited. While it is open here, the
+	// end of the caller does not show.
+	if err := closeDescriptors(socket, isOwn); err != nil {
+		return err
+	}
+	limit, err := time.ParseDuration(syncInitLimit)
+	if err != nil {
+		return err
+	}
+	sent := false
+	begin := func() error {
+		if err := sendDevice(socket, device); err != nil {
+			return err
+		}
+		sent = true
+		return waitError(fdpass.WaitByte(socket, limit), "the caller did not answer")
+	}
+	wait := func(ended int) error {
+		return waitError(fdpass.WaitWhileOpen(socket, ended, limit), "the daemon did not answer the kernel")
+	}
+	mounted, err := mount.MountSyncInit(plan, device, at, begin, wait, reauthorize(r, at, device))
+	if err != nil && !sent {
+		return err // and no status: the caller has not even the device
+	}
+	if err != nil {
+		// Before the status is sent: the caller could then kill this process, and keep a
+		// mount that should not be.
+		err = takeBack(r, err, mounted)
+		if failed := fdpass.SendStatus(socket, statusOf(err)); failed != nil && !errors.Is(failed, io.EOF) {
+			err = fmt.Errorf("%w; and nobody could be told", err)
+		}
+		return err
+	}
+	return handOver(r, plan, mounted, socket, func() error {
+		if err := fdpass.SendStatus(socket, 0); err != nil {
+			return errors.New("failed to send the status: " + mount.Strerror(err))
+		}
+		return nil
+	})
+}
+
+// waitError says why a wait ended without result. silent is the case of a timeout.
+func waitError(err error, silent string) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("mount given up: the caller closed the socket: %w", err)
+	case errors.Is(err, fdpass.ErrTimeout):
+		return fmt.Errorf("mount given up: %s: %w", silent, unix.ETIMEDOUT)
+	}
+	return err
+}
+
+// statusOf is the error that is sent to the caller.
+func statusOf(err error) unix.Errno {
+	var errno unix.Errno
+	var refusal *policy.Refusal
+	switch {
+	case errors.As(err, &errno) && errno != 0:
+		return errno
+	case errors.As(err, &refusal):
+		return unix.EPERM
+	}
+	return unix.EIO
+}
+
+// syncInitLimit is how long the caller may take to answer, and the daemon to answer the
+// kernel. Until then the process holds CAP_SYS_ADMIN and the pinned mountpoint. It is a
+// text, so that the linker can set it for tests.
+var syncInitLimit = "300s"

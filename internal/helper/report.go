@@ -18,6 +18,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/printable"
 	"github.com/go-fusermount/fusermount/internal/priv"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
+	"github.com/go-fusermount/fusermount/internal/seccomp"
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
@@ -82,21 +83,25 @@ func (r *reporter) write(text string) {
 	}
 }
 
-// usageHint is for a command line that cannot be parsed.
-const usageHint = "'fusermount3 --help' lists what it can be called with"
-
-// idsHint is for a process that cannot become its caller.
-func idsHint(err error) string {
-	var failed *entry.Error
-	if errors.As(err, &failed) && strings.HasPrefix(failed.Step, "setres") && failed.Errno == unix.EINVAL {
-		return "your ids may have no mapping in this user namespace: see /proc/self/uid_map and gid_map"
+// print writes text to standard output, with all privileges given up.
+func (r *run) print(text string) error {
+	err := priv.GiveUp()
+	if err == nil {
+		err = seccomp.To(seccomp.Print, r.who.UID, r.who.GID)
 	}
-	return ""
+	if err != nil {
+		return err
+	}
+	if err := rawfile.WriteAll(unix.Stdout, text); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
 }
 
 // hint says what the caller can do about an error, where that is known.
 func (r *run) hint(err error) string {
 	var own interface{ Hint() string }
+	var become *entry.Error
 	var failed *mount.MountError
 	var unmount *mount.UnmountError
 	mounting, unmounting := errors.As(err, &failed), errors.As(err, &unmount)
@@ -105,6 +110,8 @@ func (r *run) hint(err error) string {
 		return "FUSE programs such as sshfs call this one to mount, and give it a socket; to unmount, add -u"
 	case errors.As(err, &own):
 		return own.Hint()
+	case errors.As(err, &become) && strings.HasPrefix(become.Step, "setres") && become.Errno == unix.EINVAL:
+		return "your ids may have no mapping in this user namespace: see /proc/self/uid_map and gid_map"
 	case (mounting || unmounting) && errors.Is(err, unix.EPERM):
 		return privilegeHint(r.who.Origin)
 	case (mounting || unmounting) && errors.Is(err, unix.EACCES):

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/priv"
-	"github.com/go-fusermount/fusermount/internal/rawfile"
 	"github.com/go-fusermount/fusermount/internal/seccomp"
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
@@ -32,41 +30,36 @@ type run struct {
 // it. It must be called on the main thread, and once. version is the build's own.
 func Run(argv []string, version string) (status int) {
 	resetGC()
-	report := newReporter(argv)
+	r := &run{version: version, report: newReporter(argv)}
 	defer func() {
 		if p := recover(); p != nil {
 			_ = signals.Release() // writing the message may block
-			report.fail(fmt.Errorf("internal error: %v", p), "")
+			r.report.fail(fmt.Errorf("internal error: %v", p), "")
 			status = 1
 		}
 	}()
-	if err := signals.Default(); err != nil {
-		report.fail(err, "")
-		return 1
-	}
-	who, err := priv.Become()
-	if err != nil {
-		report.fail(err, idsHint(err))
-		return 1
-	}
-	req, err := cmdline.Parse(argv)
-	if err != nil {
-		report.fail(err, usageHint)
-		return 1
-	}
-	r := &run{version: version, who: who, req: req, report: report, path: req.Mountpoint}
-	if err := r.carryOut(); err != nil {
+	if err := r.carryOut(argv); err != nil {
 		if err := signals.Release(); err != nil {
-			report.warn("warning: " + err.Error())
+			r.report.warn("warning: " + err.Error())
 		}
-		report.fail(err, r.hint(err))
+		r.report.fail(err, r.hint(err))
 		return 1
 	}
-	report.flush()
+	r.report.flush()
 	return 0
 }
 
-func (r *run) carryOut() (err error) {
+func (r *run) carryOut(argv []string) (err error) {
+	if err := signals.Default(); err != nil {
+		return err
+	}
+	if r.who, err = priv.Become(); err != nil {
+		return err
+	}
+	if r.req, err = cmdline.Parse(argv); err != nil {
+		return &policy.Refusal{Reason: err.Error(), Advice: "'fusermount3 --help' lists what it can be called with"}
+	}
+	r.path = r.req.Mountpoint
 	var what string
 	switch r.req.Mode {
 	case cmdline.Mount:
@@ -84,8 +77,7 @@ func (r *run) carryOut() (err error) {
 	return err
 }
 
-// restrictTo leaves the process only the capabilities and system calls that its tasks
-// need.
+// restrictTo leaves the process only the capabilities and system calls that its tasks need.
 func (r *run) restrictTo(tasks seccomp.Task) error {
 	r.tasks = tasks
 	if err := priv.KeepOnly(capabilities(tasks)); err != nil {
@@ -119,21 +111,6 @@ func (r *run) tablesTask(paths ...string) seccomp.Task {
 // created since is left alone: the capabilities for it are gone.
 func (r *run) mayWriteTables() bool { return r.tasks&seccomp.Tables != 0 }
 
-// print writes text to standard output, with all privileges given up.
-func (r *run) print(text string) error {
-	err := priv.GiveUp()
-	if err == nil {
-		err = seccomp.To(seccomp.Print, r.who.UID, r.who.GID)
-	}
-	if err != nil {
-		return err
-	}
-	if err := rawfile.WriteAll(unix.Stdout, text); err != nil {
-		return fmt.Errorf("standard output: %w", err)
-	}
-	return nil
-}
-
 // compatibleWith is the libfuse whose helper this one replaces. Callers take the third
 // word of --version, or the first number.
 const compatibleWith = "3.19.0"
@@ -142,8 +119,7 @@ const compatibleWith = "3.19.0"
 func staticText(mode cmdline.Mode, version string) string {
 	switch mode {
 	case cmdline.Version:
-		// One word looks like a version. Our own has underscores, so that scripts do not
-		// match it.
+		// One word looks like a version. Our own has underscores, so that scripts do not match it.
 		return "fusermount3 version: " + compatibleWith + " (go-fusermount " + strings.ReplaceAll(version, ".", "_") + ")\n"
 	case cmdline.Features: // bit 0: the new mount API, bit 1: sync-init
 		return "0000000000000003\n"

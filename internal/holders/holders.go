@@ -19,10 +19,9 @@ type Process struct {
 	Name string // as the process calls itself
 }
 
-// Of gives the processes that keep a mount busy by a working or root directory, a program
-// or an open file. The mount's path narrows the search, its id decides. Files that are
-// only mapped are not found: reading that list can wait for a process that waits for the
-// daemon.
+// Of gives the processes that keep a mount busy by a working or root directory, a program or an
+// open file. The mount's path narrows the search, its id decides. Files that are only mapped are
+// not found: reading that list can wait for a process that waits for the daemon.
 func Of(e mtab.Entry) (holders []Process, err error) {
 	pids, err := rawfile.Numbers("/proc")
 	if err != nil {

@@ -40,11 +40,8 @@ func (e *MountError) Unwrap() error { return e.Errno }
 type Mounted struct {
 	fd    int // -1 once released
 	place *Place
-	entry mtab.Entry // once it is confirmed
+	Entry mtab.Entry // in the kernel's table, once it is confirmed
 }
-
-// Entry is the mount's entry in the kernel's table.
-func (m *Mounted) Entry() mtab.Entry { return m.entry }
 
 // Mount mounts by plan over the pinned mountpoint, by the new mount API or, where that is
 // absent or forbidden or cannot carry a value, by mount(2). A device belongs to the first
@@ -69,7 +66,12 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mou
 		if !unsupportedOrDenied(err, t) {
 			return nil, err
 		}
-		if err := d.renew(); err != nil {
+		next, err := openDevice(d.Path) // what was created with the old one is gone
+		if err != nil {
+			return nil, err
+		}
+		d.FD, next.FD = next.FD, d.FD
+		if err := unix.Close(next.FD); err != nil {
 			return nil, err
 		}
 	}
@@ -135,8 +137,7 @@ func mountByContext(
 	return fd, nil
 }
 
-// contextError is the error of a call on a context with what the kernel said about it, or
-// nil.
+// contextError is the error of a call on a context with what the kernel said about it, or nil.
 func contextError(context int, err error) error {
 	if err == nil {
 		return nil
@@ -232,7 +233,7 @@ func confirm(m *Mounted, t fsparam.Params, at *Mountpoint) (*Mounted, error) {
 	if err != nil {
 		return m, fmt.Errorf("the new mount cannot be read back: %w", err)
 	}
-	m.entry = e
+	m.Entry = e
 	if (t.NoSuid && !e.NoSuid) || (t.NoDev && !e.NoDev) {
 		return m, errors.New("the kernel did not keep nosuid and nodev")
 	}
@@ -262,15 +263,15 @@ func (m *Mounted) Target() (t *Target, err error) {
 		m.fd = -1
 		return newTarget(m.place, fd)
 	}
-	if m.entry == (mtab.Entry{}) {
+	if m.Entry == (mtab.Entry{}) {
 		return nil, errors.New("the new mount cannot be read back")
 	}
 	for range maxLooks {
-		if t, err = m.place.targetOf(m.entry); err == nil {
+		if t, err = m.place.targetOf(m.Entry); err == nil {
 			return t, nil
 		}
 		err = signals.Through(func() (err error) {
-			t, err = Again(m.entry)
+			t, err = Again(m.Entry)
 			return err
 		})
 		if err == nil || errors.Is(err, mtab.ErrNotListed) {
@@ -283,7 +284,7 @@ func (m *Mounted) Target() (t *Target, err error) {
 // Record is what the tables of user space keep of a new mount. Of the kernel's options,
 // mountinfo shows flags which statmount does not.
 func (m *Mounted) Record(plan policy.Plan) (mtab.Record, error) {
-	r, err := record(m.fd, m.place, m.entry)
+	r, err := record(m.fd, m.place, m.Entry)
 	if err != nil {
 		return r, err
 	}
@@ -293,6 +294,6 @@ func (m *Mounted) Record(plan policy.Plan) (mtab.Record, error) {
 		return o == "rw" || slices.Contains(flags, o)
 	})
 	r.Options = strings.Join(slices.Concat(flags, rest), ",")
-	r.Userspace = plan.Userspace()
+	r.Userspace = plan.Userspace
 	return r, nil
 }

@@ -27,17 +27,13 @@ func (e *UnmountError) Unwrap() error { return e.Errno }
 // Dead asks the daemon that serves it.
 type Target struct {
 	place  *Place
-	fd     int // O_PATH; -1 once closed
-	entry  mtab.Entry
-	isRoot bool
+	fd     int        // O_PATH; -1 once closed
+	Entry  mtab.Entry // of the mount, in the kernel's table
+	IsRoot bool       // the target is the root of that mount
 }
 
 // Path is the canonical path, for messages only.
 func (t *Target) Path() string { return t.place.Path }
-
-// Entry is the mount's entry in the kernel's table; isRoot says whether the target is
-// the root of that mount.
-func (t *Target) Entry() (e mtab.Entry, isRoot bool) { return t.entry, t.isRoot }
 
 // Target pins what is mounted at p.
 func (p *Place) Target() (*Target, error) {
@@ -52,7 +48,7 @@ func (p *Place) Target() (*Target, error) {
 func newTarget(p *Place, fd int) (*Target, error) {
 	t := &Target{place: p, fd: fd}
 	var err error
-	if t.entry, t.isRoot, err = mtab.ByFD(fd); err != nil {
+	if t.Entry, t.IsRoot, err = mtab.ByFD(fd); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return t, nil
@@ -61,9 +57,8 @@ func newTarget(p *Place, fd int) (*Target, error) {
 // ErrCovered says that a mount is not topmost where it lies.
 var ErrCovered = errors.New("something else is mounted on top")
 
-// Again pins a mount that was seen before, wherever it lies now. The error is
-// mtab.ErrNotListed if it was unmounted; nothing was opened then, since that might mount
-// something (autofs).
+// Again pins a mount that was seen before, wherever it lies now. The error is mtab.ErrNotListed if
+// it was unmounted; nothing was opened then, since that might mount something (autofs).
 func Again(was mtab.Entry) (*Target, error) {
 	now, err := mtab.Reload(was)
 	if err != nil {
@@ -82,13 +77,13 @@ func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := t.entry
+	now := t.Entry
 	if now.Unique != e.Unique { // one of the two was read when statmount failed
 		if now, err = mtab.ByFDAs(t.fd, e); err != nil {
 			return nil, errors.Join(err, t.Close())
 		}
 	}
-	if !t.isRoot || !mtab.Same(now, e) {
+	if !t.IsRoot || !mtab.Same(now, e) {
 		return nil, errors.Join(ErrCovered, t.Close())
 	}
 	return t, nil
@@ -106,12 +101,12 @@ func (t *Target) Close() error {
 
 // Names gives the mount's type and source, for the log.
 func (t *Target) Names() (fstype, source string) {
-	if t.entry.Source == "" { // statmount tells neither source nor subtype before Linux 6.13
+	if t.Entry.Source == "" { // statmount tells neither source nor subtype before Linux 6.13
 		if e, err := mtab.ByFDAs(t.fd, mtab.Entry{}); err == nil {
 			return e.Type, e.Source
 		}
 	}
-	return t.entry.Type, t.entry.Source
+	return t.Entry.Type, t.Entry.Source
 }
 
 // Dead asks the daemon, and waits for it as long as it hangs: only the mount's owner,
@@ -141,12 +136,12 @@ func (t *Target) Dead() bool {
 // seen from here ends the list, as an empty entry.
 func (t *Target) Underlying() (stack []mtab.Entry, err error) {
 	const maxStack = 16 // a user can make it high
-	for e := t.entry; ; {
+	for e := t.Entry; ; {
 		direct, err := mtab.MountedOn(e, t.place.parent)
 		if err != nil || direct {
 			return stack, err
 		}
-		if e, err = mtab.Parent(e); err != nil || len(stack) == maxStack {
+		if e, err = mtab.ByID(e.Parent, e.Unique); err != nil || len(stack) == maxStack {
 			return append(stack, mtab.Entry{}), nil
 		}
 		stack = append(stack, e)
@@ -164,11 +159,11 @@ func (t *Target) Underlying() (stack []mtab.Entry, err error) {
 // Signals are held once t is gone.
 func (t *Target) Unmount(plan policy.UnmountPlan) error {
 	id, lazy, granted := plan.Terms()
-	if !granted || id != t.entry.ID {
+	if !granted || id != t.Entry.ID {
 		return errNotGranted
 	}
 	if err := t.unmount(lazy); err != nil {
-		return &UnmountError{Path: t.place.Path, Mount: t.entry, Errno: err}
+		return &UnmountError{Path: t.place.Path, Mount: t.Entry, Errno: err}
 	}
 	return nil
 }
@@ -190,13 +185,13 @@ func (t *Target) unmount(lazy bool) error {
 		return err
 	}
 	// Look once more at what lies at the name.
-	again, err := t.place.targetOf(t.entry)
+	again, err := t.place.targetOf(t.Entry)
 	switch {
 	case errors.Is(err, ErrCovered):
 		return unix.EINVAL
 	case err != nil:
 		return err
-	case again.entry.Parent != t.entry.Parent:
+	case again.Entry.Parent != t.Entry.Parent:
 		return errors.Join(unix.EINVAL, again.Close())
 	}
 	if err := again.Close(); err != nil {
@@ -215,10 +210,9 @@ func (t *Target) unmount(lazy bool) error {
 }
 
 // Record is what the tables of user space keep of the mount.
-func (t *Target) Record() (mtab.Record, error) { return record(t.fd, t.place, t.entry) }
+func (t *Target) Record() (mtab.Record, error) { return record(t.fd, t.place, t.Entry) }
 
-// record describes the mount with root fd as the tables do, without what only its plan
-// tells.
+// record describes the mount with root fd as the tables do, without what only its plan tells.
 func record(fd int, place *Place, e mtab.Entry) (mtab.Record, error) {
 	id, err := mtab.OldID(fd)
 	if err != nil {

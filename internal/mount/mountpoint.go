@@ -88,11 +88,18 @@ func Resolve(path string) (*Place, error) {
 func resolve(given, path string) (*Place, error) {
 	dir, name := split(path)
 	if name == "." || name == ".." {
-		canonical, err := canonicalDir(path)
+		fd, err := pathfd.Open(unix.AT_FDCWD, path, unix.O_DIRECTORY)
+		if err == nil {
+			path, err = pathfd.Path(fd)
+			_ = unix.Close(fd) // nothing was done with it
+		}
+		if err == nil && !strings.HasPrefix(path, "/") {
+			err = unix.ENOENT // outside of the process's root
+		}
 		if err != nil {
 			return nil, &AccessError{Parent: true, Path: given, Errno: err}
 		}
-		dir, name = split(canonical)
+		dir, name = split(path)
 	}
 	parent, err := pathfd.Open(unix.AT_FDCWD, dir, 0)
 	if err != nil {
@@ -128,20 +135,6 @@ func join(dir, name string) string {
 		return dir
 	}
 	return strings.TrimRight(dir, "/") + "/" + name
-}
-
-// canonicalDir gives the path by which the kernel knows a directory.
-func canonicalDir(path string) (string, error) {
-	fd, err := pathfd.Open(unix.AT_FDCWD, path, unix.O_DIRECTORY)
-	if err != nil {
-		return "", err
-	}
-	defer unix.Close(fd)
-	canonical, err := pathfd.Path(fd)
-	if err == nil && !strings.HasPrefix(canonical, "/") {
-		err = unix.ENOENT // outside of the process's root
-	}
-	return canonical, err
 }
 
 // withoutDots replaces . and .. at the beginning by the current directory's path, and
@@ -304,10 +297,7 @@ func holdOnSuccess(change func() error) error {
 	if err == nil || before {
 		return err
 	}
-	if failed := signals.Release(); failed != nil {
-		err = errors.Join(err, failed)
-	}
-	return err
+	return errors.Join(err, signals.Release())
 }
 
 // mayAsk says whether a lookup in the parent may ask a FUSE daemon.
@@ -331,4 +321,49 @@ func (p *Place) open() (fd int, err error) {
 		return err
 	})
 	return fd, err
+}
+
+// CountFuse gives the number of FUSE file systems in this mount namespace, bind mounts not
+// counted. Below limit it may be too high, but stays below limit.
+//
+// The cheapest way comes first: most callers are far from the limit, and must not pay for
+// other users' mounts.
+func CountFuse(limit int) (int, error) {
+	if n, ok := mtab.CountMounts(); ok && n < limit {
+		return n, nil
+	}
+	if n, ok := connections(); ok && n < limit {
+		return n, nil
+	}
+	mounts, err := mtab.FuseByID()
+	if err != nil {
+		mounts, err = mtab.Fuse()
+	}
+	seen := map[uint32]bool{}
+	for _, e := range mounts {
+		seen[e.Connection()] = true
+	}
+	return len(seen), err
+}
+
+// connections gives the number of FUSE connections of the whole system, at a constant cost:
+// the root directory of fusectl has a link for each and two more. The fusectl is one that
+// is never attached anywhere.
+func connections() (n int, ok bool) {
+	context, err := fsopen("fusectl")
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(context)
+	if fsconfigCreate(context) != nil {
+		return 0, false
+	}
+	fd, err := fsmount(context, unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return 0, false
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	err = unix.Fstat(fd, &st)
+	return int(st.Nlink) - 2, err == nil && st.Nlink >= 2
 }

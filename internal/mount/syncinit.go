@@ -66,11 +66,10 @@ type child struct {
 // fsconfigCreateNew is FSCONFIG_CMD_CREATE_EXCL (linux/mount.h, 6.6).
 const fsconfigCreateNew = 8
 
-// forkCreate starts a child that creates the file system of context: a new one, since
-// the caller has the device already and may have made one with it. (Kernels before 6.6
-// cannot be told so. They reuse one of the same user namespace only, where the caller
-// cannot have made it.) The child inherits the capabilities that are raised at this
-// moment, and is killed when this process ends.
+// forkCreate starts a child that creates the file system of context: a new one, since the caller
+// has the device already and may have made one with it. (Kernels before 6.6 cannot be told so. They
+// reuse one of the same user namespace only, where the caller cannot have made it.) The child
+// inherits the capabilities that are raised at this moment, and is killed when this process ends.
 func forkCreate(context int) (child, error) {
 	// No signal handler of the Go runtime may run in the child, which has one thread.
 	old, err := signals.MaskAll()
@@ -78,7 +77,7 @@ func forkCreate(context int) (child, error) {
 		return child{}, err
 	}
 	pid, fd, errno := cloneAndCreate(uintptr(context), uintptr(unix.Getpid()))
-	if err := signals.Unmask(old); err != nil {
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err != nil {
 		return child{}, err
 	}
 	if errno != 0 {

@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// IsFuse says whether a mount of this type is FUSE: fuse, fuseblk, or one of them with a
-// subtype.
+// IsFuse says whether a mount of this type is FUSE: fuse, fuseblk, or one of them with a subtype.
 func IsFuse(fstype string) bool {
 	base, _, _ := strings.Cut(fstype, ".")
 	return base == "fuse" || base == "fuseblk"
@@ -92,7 +91,10 @@ var Values = []struct {
 	{"subtype", func(o *Options) *string { return &o.Subtype }, nil},
 	{"max_read", nil, func(o *Options) *Number { return &o.MaxRead }},
 	{"blksize", nil, func(o *Options) *Number { return &o.BlkSize }},
-	{"fd", nil, nil}, {"rootmode", nil, nil}, {"user_id", nil, nil}, {"group_id", nil, nil},
+	{"fd", nil, nil},
+	{"rootmode", nil, nil},
+	{"user_id", nil, nil},
+	{"group_id", nil, nil},
 }
 
 // UnknownError names an option that the helper does not know.

@@ -17,8 +17,7 @@ import (
 
 // Entry is one mount of the table.
 type Entry struct {
-	// ID and Parent are mount ids. Unique ones (Linux 6.8) are never reused; the others
-	// may be.
+	// ID and Parent are mount ids. Unique ones (Linux 6.8) are never reused; the others may be.
 	ID, Parent uint64
 	Unique     bool
 	OldID      uint64 // of a unique entry: the id that mountinfo uses
@@ -119,9 +118,6 @@ func Reload(was Entry) (Entry, error) {
 	}
 	return e, err
 }
-
-// Parent gives the entry of the mount on which e lies.
-func Parent(e Entry) (Entry, error) { return ByID(e.Parent, e.Unique) }
 
 // ByID gives the entry with an id. ENOENT says that no mount has this unique id.
 func ByID(id uint64, unique bool) (Entry, error) {

@@ -183,11 +183,10 @@ const askNothing = 0
 // errNoUniqueID says that this kernel knows no unique ids (before Linux 6.8).
 var errNoUniqueID = errors.New("no unique mount id")
 
-// UniqueID gives the unique id of the mount in which a name relative to fd lies, and
-// whether it is that mount's root, also where the id is not known. Where the kernel does
-// not tell, isRoot is true: umount2 refuses what is not a root anyway.
-// AT_STATX_DONT_SYNC answers from what the kernel knows, without asking the daemon, which
-// may hang.
+// UniqueID gives the unique id of the mount in which a name relative to fd lies, and whether it
+// is that mount's root, also where the id is not known. Where the kernel does not tell, isRoot is
+// true: umount2 refuses what is not a root anyway. AT_STATX_DONT_SYNC answers from what the
+// kernel knows, without asking the daemon, which may hang.
 func UniqueID(fd int, name string, flags int) (id uint64, isRoot bool, err error) {
 	flags |= unix.AT_STATX_DONT_SYNC
 	var st unix.Statx_t
@@ -198,8 +197,7 @@ func UniqueID(fd int, name string, flags int) (id uint64, isRoot bool, err error
 		}
 		return st.Mnt_id, attrRoot(st), err
 	}
-	// FUSE refuses stat to all but the mount's owner, even to root. A file handle has the
-	// id, too.
+	// FUSE refuses stat to all but the mount's owner, even to root. A file handle has the id, too.
 	isRoot = unix.Statx(fd, name, flags, askNothing, &st) != nil || attrRoot(st)
 	if n, err := handleMountID(fd, name, flags&unix.AT_EMPTY_PATH); err == nil {
 		return n, isRoot, nil
@@ -254,50 +252,8 @@ func OldID(fd int) (uint64, error) {
 	return 0, errors.New("no mnt_id in fdinfo")
 }
 
-// ConnectionsPath is where fusectl, the kernel's file system of FUSE connections, is
-// mounted, if it is; ConnectionsMagic is what statfs says of it (linux/magic.h).
-const (
-	ConnectionsPath  = "/sys/fs/fuse/connections"
-	ConnectionsMagic = 0x65735543
-)
-
-// Connections gives the number of FUSE connections of the whole system, an upper bound of
-// the file systems in one namespace, if fusectl is mounted. Its cost is constant.
-func Connections() (n int, ok bool) {
-	var fs unix.Statfs_t
-	if rawfile.RetryEINTR(func() error { return unix.Statfs(ConnectionsPath, &fs) }) != nil || fs.Type != ConnectionsMagic {
-		return 0, false
-	}
-	return ConnectionsAt(unix.AT_FDCWD, ConnectionsPath)
-}
-
-// ConnectionsAt is Connections for the root of a fusectl. Its link count is two, and one
-// for each connection.
-func ConnectionsAt(fd int, name string) (n int, ok bool) {
-	var st unix.Stat_t
-	if unix.Fstatat(fd, name, &st, unix.AT_EMPTY_PATH) != nil {
-		return 0, false
-	}
-	return int(st.Nlink) - 2, st.Nlink >= 2
-}
-
-// CountMounts gives the number of all mounts in this namespace, where the kernel lists
-// them by id.
+// CountMounts gives the number of all mounts in this namespace, where the kernel lists them by id.
 func CountMounts() (n int, ok bool) {
 	ids, err := listmount(allMounts)
 	return len(ids), err == nil
-}
-
-// CountFuse gives the number of FUSE file systems in this mount namespace, bind mounts not
-// counted. It looks at every mount.
-func CountFuse() (int, error) {
-	mounts, err := FuseByID()
-	if err != nil {
-		mounts, err = Fuse()
-	}
-	seen := map[uint32]bool{}
-	for _, e := range mounts {
-		seen[e.Connection()] = true
-	}
-	return len(seen), err
 }

@@ -65,8 +65,8 @@ func InUtab(r Record) bool {
 // Add records a mount in the tables that exist. It must run with the file access of root.
 // A failure leaves the table as it was.
 func Add(r Record) error {
-	var utab, mtab error
-	if len(r.Userspace) > 0 && MayExist(UtabPath) {
+	var utab error
+	if len(r.Userspace) > 0 {
 		utab = edit(UtabPath, lockUtab, func(text string) (string, error) {
 			if len(text) > maxUtab {
 				return "", errors.New("it is full")
@@ -74,27 +74,26 @@ func Add(r Record) error {
 			return utabAdd(text, r), nil
 		})
 	}
-	if MayExist(MtabPath) {
-		mtab = edit(MtabPath, lockMtab, func(text string) (string, error) { return mtabAdd(text, r), nil })
-	}
+	mtab := edit(MtabPath, lockMtab, func(text string) (string, error) { return mtabAdd(text, r), nil })
 	return errors.Join(utab, mtab)
 }
 
 // Remove removes a mount from the tables, under the same conditions as Add.
 func Remove(r Record) error {
-	var utab, mtab error
-	if MayExist(UtabPath) && InUtab(r) {
+	var utab error
+	if InUtab(r) {
 		utab = edit(UtabPath, lockUtab, func(text string) (string, error) { return utabRemove(text, r), nil })
 	}
-	if MayExist(MtabPath) {
-		mtab = edit(MtabPath, lockMtab, func(text string) (string, error) { return mtabRemove(text, r), nil })
-	}
+	mtab := edit(MtabPath, lockMtab, func(text string) (string, error) { return mtabRemove(text, r), nil })
 	return errors.Join(utab, mtab)
 }
 
-// edit changes a table under its lock, by writing a new file and renaming it: a reader
+// edit changes a table, if it exists, under its lock, by writing a new file and renaming it: a reader
 // sees the old table or the new one, also if this process is killed.
 func edit(path string, lock func() (unlock func() error, err error), change func(string) (string, error)) error {
+	if !MayExist(path) {
+		return nil
+	}
 	unlock, err := lock()
 	if err != nil {
 		return fmt.Errorf("%s not updated: %w", path, err)
@@ -149,8 +148,7 @@ func replace(path, text string) (err error) {
 	return nil
 }
 
-// lockWait bounds the wait for a lock: anybody who may open utab.lock may hold it for
-// ever.
+// lockWait bounds the wait for a lock: anybody who may open utab.lock may hold it for ever.
 const (
 	lockWait  = 2 * time.Second
 	lockRetry = 10 * time.Millisecond
@@ -269,8 +267,7 @@ func mtabRemove(text string, r Record) string {
 	})
 }
 
-// separator says what separates fields: blanks and tabs. Other white space is part of a
-// name.
+// separator says what separates fields: blanks and tabs. Other white space is part of a name.
 func separator(r rune) bool { return r == ' ' || r == '\t' }
 
 // withoutLast removes the last line for which match holds, and keeps every other byte.

@@ -103,21 +103,19 @@ func TestCountMounts(t *testing.T) {
 	}
 }
 
-// counts counts in all three ways, and checks that they agree.
+// counts counts in both ways, and checks that they agree.
 func counts(t *testing.T) int {
 	t.Helper()
-	n, err := CountFuse()
-	must(t, err)
 	mounts, err := FuseByID()
 	must(t, err)
 	byID := distinct(mounts)
 	mounts, err = Fuse()
 	must(t, err)
 	byText := distinct(mounts)
-	if byID != n || byText != n {
-		t.Errorf("CountFuse = %d, by id %d, by text %d", n, byID, byText)
+	if byID != byText {
+		t.Errorf("%d by id, %d by text", byID, byText)
 	}
-	return n
+	return byID
 }
 
 // distinct counts file systems.
@@ -131,7 +129,7 @@ func distinct(mounts []Entry) int {
 
 // File systems count once, however often they are mounted. A type whose name only begins
 // with fuse does not count.
-func TestCountFuse(t *testing.T) {
+func TestFuse(t *testing.T) {
 	needStatmount(t)
 	fusetest.NeedDevice(t)
 	base := counts(t)
@@ -159,34 +157,6 @@ func TestCountFuse(t *testing.T) {
 	want("sources named fuse", 1)
 	if err := unix.Mount("fusectl", fusetest.Dir(t, 0), "fusectl", 0, ""); err == nil {
 		want("fusectl", 1)
-	}
-}
-
-// Connections is never less than the count of the namespace.
-func TestConnections(t *testing.T) {
-	fusetest.NeedDevice(t)
-	if n, ok := Connections(); !ok {
-		if err := unix.Mount("fusectl", ConnectionsPath, "fusectl", 0, ""); err != nil {
-			fusetest.Skip(t, "mount fusectl at "+ConnectionsPath+": "+err.Error())
-		}
-		t.Cleanup(func() { must(t, unix.Unmount(ConnectionsPath, unix.MNT_DETACH)) })
-	} else if n < 0 {
-		t.Errorf("%d connections", n)
-	}
-	for i := range 3 {
-		serve(t, fusetest.Dir(t, 0), fuseserver.MountOptions{})
-		n, ok := Connections()
-		mounts, err := Fuse()
-		must(t, err)
-		if own := distinct(mounts); !ok || n < own || own <= i {
-			t.Errorf("%d connections, %v; %d file systems, %v", n, ok, own, err)
-		}
-		fd, err := openPath(ConnectionsPath)
-		must(t, err)
-		if at, ok := ConnectionsAt(fd, ""); !ok || at <= i {
-			t.Errorf("ConnectionsAt = %d, %v", at, ok)
-		}
-		must(t, unix.Close(fd))
 	}
 }
 

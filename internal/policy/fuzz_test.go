@@ -116,7 +116,7 @@ func wantTyped(t *testing.T, f MountFacts, options string, plan Plan) {
 		t.Fatalf("%q: what is not given has to be refused: %+v", options, terms)
 	}
 	if terms.MaxRead != o.MaxRead || terms.BlkSize != o.BlkSize || terms.ReadOnly != o.ReadOnly || terms.NoExec != o.NoExec ||
-		!slices.Equal(plan.Userspace(), o.Userspace) || plan.AutoUnmount() != o.AutoUnmount {
+		!slices.Equal(plan.Userspace, o.Userspace) || plan.AutoUnmount != o.AutoUnmount {
 		t.Fatalf("%q: %+v", options, plan)
 	}
 }

@@ -37,26 +37,21 @@ func refuse(reason, hint string) error { return &Refusal{Reason: reason, Advice:
 // Plan is a permission to mount. Only Mount makes one that permits anything, and there is
 // no way to mount without one.
 type Plan struct {
-	params      fsparam.Params
-	granted     bool
-	autoUnmount bool
-	userspace   []string
+	params  fsparam.Params
+	granted bool
+
+	AutoUnmount bool     // the mount is to be watched and cleaned up
+	Userspace   []string // the x-* options, which are only recorded
 }
 
 // Params are what the kernel is told; ok is false for a Plan that was not granted.
 func (p Plan) Params() (params fsparam.Params, ok bool) { return p.params, p.granted }
 
-// AutoUnmount says whether the mount is to be watched and cleaned up.
-func (p Plan) AutoUnmount() bool { return p.autoUnmount }
-
-// Userspace gives the x-* options, which are only recorded.
-func (p Plan) Userspace() []string { return p.userspace }
-
 func newPlan(f MountFacts, o mountopts.Options) Plan {
 	return Plan{
 		granted:     true,
-		autoUnmount: o.AutoUnmount,
-		userspace:   o.Userspace,
+		AutoUnmount: o.AutoUnmount,
+		Userspace:   o.Userspace,
 		params: fsparam.Params{
 			BlockDevice: o.BlkDev,
 			Subtype:     o.Subtype,

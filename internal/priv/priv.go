@@ -32,9 +32,6 @@ const (
 	Lendable Set = entry.Lendable
 )
 
-// Has says whether s holds all of want.
-func (s Set) Has(want Set) bool { return s&want == want }
-
 // State is one thread's credentials.
 type State struct {
 	RUID, EUID, SUID uint32
@@ -144,7 +141,7 @@ func With(caps Set, f func() error) error {
 	if err != nil {
 		return err
 	}
-	if !permitted.Has(caps) {
+	if permitted&caps != caps {
 		return fmt.Errorf("%w: %w", ErrMissing, unix.EPERM)
 	}
 	if err := capset(callerCaps|caps, permitted, 0); err != nil {

@@ -113,7 +113,7 @@ func become(c *check, keep Set) Identity {
 	c.noError("capget", err)
 	permitted &^= Lendable &^ keep
 	c.noError("capset", capset(permitted, permitted, permitted))
-	if permitted.Has(SysAdmin) {
+	if permitted&SysAdmin != 0 {
 		c.noError("ambient", raiseAmbient(unix.CAP_SYS_ADMIN))
 	}
 	who, err := Become()

@@ -39,7 +39,7 @@ func userScenario(c *check) {
 	if who.UID != user || who.GID != group {
 		c.errorf("Identity is %+v", who)
 	}
-	if who.Origin.EUID != user || who.Origin.NoNewPrivs || !Set(who.Origin.Permitted).Has(SysAdmin) {
+	if who.Origin.EUID != user || who.Origin.NoNewPrivs || Set(who.Origin.Permitted)&SysAdmin == 0 {
 		c.errorf("Origin is %+v", who.Origin)
 	}
 	if got := dumpable(); got != 0 {

@@ -1,7 +1,6 @@
-// Package rawfile reads and writes files without package os: an os.File makes the Go
-// runtime set up its poller, even for a file that cannot be polled. That costs more than
-// the read, and the auto_unmount watcher, which closes all inherited descriptors, would
-// close the poller's.
+// Package rawfile reads and writes files without package os: an os.File makes the Go runtime set
+// up its poller, even for a file that cannot be polled. That costs more than the read, and the
+// auto_unmount watcher, which closes all inherited descriptors, would close the poller's.
 package rawfile
 
 import (

@@ -154,20 +154,12 @@ func (f *filter) program(prog []unix.SockFilter) []unix.SockFilter {
 		op(opLoad, nrOffset),
 		jump(opAbove, maxCalls, 0, 1),
 		op(opRet, deny),
-	)
-	return f.conditions(f.bitmap(prog))
-}
-
-// bitmap allows the free calls, and goes on for the others. The number is in A.
-func (f *filter) bitmap(prog []unix.SockFilter) []unix.SockFilter {
-	prog = append(prog,
-		// X = 1 << nr%32
+		// The free calls: X = 1 << nr%32, A = nr/32.
 		op(opAnd, wordBits-1),
 		op(opToX, 0),
 		op(opSet, 1),
 		op(opLeftX, 0),
 		op(opToX, 0),
-		// A = nr/32
 		op(opLoad, nrOffset),
 		op(opRight, 5),
 	)
@@ -189,17 +181,12 @@ func (f *filter) bitmap(prog []unix.SockFilter) []unix.SockFilter {
 			op(opJump, uint32(perWord*words+1)),
 		)
 	}
-	return append(prog,
+	prog = append(prog,
 		op(opSet, 0),
 		op(opAndX, 0),
 		jump(opEqual, 0, 1, 0),
 		op(opRet, allow),
-	)
-}
-
-// conditions looks at the arguments of the calls that have rules.
-func (f *filter) conditions(prog []unix.SockFilter) []unix.SockFilter {
-	prog = append(prog,
+		// The calls that have rules.
 		op(opLoad, nrOffset),
 		// Its flags lie in memory, where no filter sees them.
 		jump(opEqual, unix.SYS_CLONE3, 0, 1),

@@ -1,6 +1,5 @@
-// Package secure tells whether the kernel gave this process, by an exec, more privileges
-// than its caller has. What the caller set up, the environment above all, must not decide
-// then.
+// Package secure tells whether the kernel gave this process, by an exec, more privileges than its
+// caller has. What the caller set up, the environment above all, must not decide then.
 package secure
 
 import "golang.org/x/sys/unix"

@@ -1,9 +1,8 @@
 // Package signals decides which signals end the process, and when.
 //
-// The Go runtime catches most signals, and a caught signal does not end a wait for a
-// FUSE daemon in the kernel: only a fatal one does. So the signals by which people and
-// service managers end a program get their default action back, and are ignored only
-// while something is half done.
+// The Go runtime catches most signals, and a caught signal does not end a wait for a FUSE daemon
+// in the kernel: only a fatal one does. So the signals by which people and service managers end a
+// program get their default action back, and are ignored only while something is half done.
 //
 // Blocking them meanwhile would not do: each thread of the runtime unblocks SIGHUP,
 // SIGINT and SIGTERM when it starts, and a fatal signal needs only one thread.
@@ -28,9 +27,8 @@ var (
 	held bool
 )
 
-// Default gives the signals that end the process their default action. SIGHUP and
-// SIGINT stay ignored where the caller ignores them; of the others the Go runtime no
-// longer knows.
+// Default gives the signals that end the process their default action. SIGHUP and SIGINT stay
+// ignored where the caller ignores them; of the others the Go runtime no longer knows.
 func Default() error {
 	ours = make([]unix.Signal, 0, len(ending))
 	for _, sig := range ending {
@@ -122,8 +120,7 @@ func Catch(sig unix.Signal, handler uintptr) error {
 	return rtSigaction(sig, &action, nil)
 }
 
-// Mask changes the calling thread's signal mask by one signal; how is that of
-// sigprocmask(2).
+// Mask changes the calling thread's signal mask by one signal; how is that of sigprocmask(2).
 func Mask(how int, sig unix.Signal) error {
 	var set unix.Sigset_t
 	bits := 8 * int(unsafe.Sizeof(set.Val[0]))
@@ -140,9 +137,6 @@ func MaskAll() (old unix.Sigset_t, err error) {
 	err = mask(unix.SIG_SETMASK, &every, &old)
 	return old, err
 }
-
-// Unmask restores a mask that MaskAll gave.
-func Unmask(old unix.Sigset_t) error { return mask(unix.SIG_SETMASK, &old, nil) }
 
 func mask(how int, set, old *unix.Sigset_t) error {
 	if err := unix.PthreadSigmask(how, set, old); err != nil {

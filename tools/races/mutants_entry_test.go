@@ -31,7 +31,7 @@ var entryMutants = []struct {
 	}},
 	{mutant: mutant{
 		"the rights of a watcher's other threads",
-		[]edit{{"internal/priv/threads.go", `case permitted&^left != 0:`, `case permitted == left+1:`}},
+		[]edit{{"internal/priv/become.go", `case permitted&^left != 0:`, `case permitted == left+1:`}},
 		"races", "^TestThreads$/^auto_unmount$", "CapPrm",
 	}},
 }

@@ -14,7 +14,7 @@ var faultMutants = []mutant{
 	},
 	{
 		"the second attempt of the watcher",
-		[]edit{{"internal/helper/watch.go", `err = cleanUp(r, watched)`, `_ = watched`}},
+		[]edit{{"internal/helper/unmount.go", `err = cleanUp(r, watched)`, `_ = watched`}},
 		"faults", "^TestFail$/^--auto-unmount$", "still mounted",
 	},
 	{

@@ -7,7 +7,7 @@ const gone = "a mount of somebody else is gone"
 var mountMutants = []mutant{
 	{
 		"the mount id before -u acts",
-		[]edit{{"internal/mount/detach.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		[]edit{{"internal/mount/detach.go", `if !t.IsRoot || !mtab.Same(now, e) {`, `if false {`}},
 		"races", "^TestNames$/^-u$/^last_for_root's_tmpfs$", gone,
 	},
 	{
@@ -74,7 +74,7 @@ var mountMutants = []mutant{
 	},
 	{
 		"a mount that should not be, before the caller hears of it",
-		[]edit{{"internal/helper/syncinit.go", "		err = takeBack(r, err, mounted)\n", "		defer func() { _ = takeBack(r, err, mounted) }()\n"}},
+		[]edit{{"internal/helper/mount.go", "		err = takeBack(r, err, mounted)\n", "		defer func() { _ = takeBack(r, err, mounted) }()\n"}},
 		"conformance", "^TestSyncInitTakenBackFirst$", "taken back as call",
 	},
 	{
@@ -129,8 +129,8 @@ var mountMutants = []mutant{
 	{
 		"the topmost mount",
 		[]edit{{
-			"internal/mount/detach.go", "if t.entry, t.isRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}",
-			"if t.entry, t.isRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}\n" +
+			"internal/mount/detach.go", "if t.Entry, t.IsRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}",
+			"if t.Entry, t.IsRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}\n" +
 				"	if below, err := mtab.ByOldID(t.entry.Parent); err == nil && mtab.Same(below, below) && below.Type == \"fuse\" {\n		t.entry = below\n	}",
 		}},
 		"conformance", "^TestOurs$/^mountinfo$/^unmount$", "exit status 0, want 1",

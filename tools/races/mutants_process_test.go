@@ -20,7 +20,7 @@ var processMutants = []mutant{
 	},
 	{
 		"the rights of the other threads",
-		[]edit{{"internal/priv/threads.go", `case permitted&^left != 0:`, `case permitted == left+1:`}},
+		[]edit{{"internal/priv/become.go", `case permitted&^left != 0:`, `case permitted == left+1:`}},
 		"conformance", "^TestWatchHolds$", "another thread",
 	},
 	{
@@ -30,7 +30,7 @@ var processMutants = []mutant{
 	},
 	{
 		"what the watcher keeps",
-		[]edit{{"internal/helper/watch.go", `priv.Shed(capabilities(tasks) | priv.DACReadSearch)`, `priv.KeepOnly(capabilities(tasks))`}},
+		[]edit{{"internal/helper/unmount.go", `priv.Shed(capabilities(tasks) | priv.DACReadSearch)`, `priv.KeepOnly(capabilities(tasks))`}},
 		"conformance", "^TestWatchRoot$", "CapPrm",
 	},
 	{
@@ -66,7 +66,7 @@ var processMutants = []mutant{
 	},
 	{
 		"to judge again in sync-init",
-		[]edit{{"internal/helper/syncinit.go", `begin, wait, reauthorize(r, at, device))`, `begin, wait, func() error { return nil })`}},
+		[]edit{{"internal/helper/mount.go", `begin, wait, reauthorize(r, at, device))`, `begin, wait, func() error { return nil })`}},
 		"conformance", "^TestSyncInitJudgedAfterInit$", "status 0, want -1",
 	},
 	{
@@ -81,12 +81,12 @@ var processMutants = []mutant{
 	},
 	{
 		"a daemon that lives",
-		[]edit{{"internal/helper/watch.go", `if err == nil && !target.Dead() {`, `if false {`}},
+		[]edit{{"internal/helper/unmount.go", `if err == nil && !target.Dead() {`, `if false {`}},
 		"conformance", "^TestWatchDaemonLives$", "the mount is gone",
 	},
 	{
 		"a dead mount on top",
-		[]edit{{"internal/mount/detach.go", `if !t.isRoot || !mtab.Same(now, e) {`, `if false {`}},
+		[]edit{{"internal/mount/detach.go", `if !t.IsRoot || !mtab.Same(now, e) {`, `if false {`}},
 		"conformance", "^TestWatchDeadOnTop$", "want both",
 	},
 	{
