@@ -4,17 +4,17 @@ package races
 var faultMutants = []mutant{
 	{
 		"the undo after a failure",
-		[]edit{{"internal/helper/mount.go", `err := tryTakeBack(r, mounted)`, `err := error(nil)`}},
+		[]edit{{"internal/helper/mount.go", `target, err := mounted.Target()`, `target, err := (*mount.Target)(nil), error(mtab.ErrNotListed)`}},
 		"faults", "^TestFail$/^mount$", "mounted true",
 	},
 	{
 		"the second attempt of the undo",
-		[]edit{{"internal/helper/mount.go", `err = tryTakeBack(r, mounted)`, `_ = mounted`}},
+		[]edit{{"internal/helper/mount.go", `err = f()`, `_ = f`}},
 		"faults", "^TestFail$/^failed_send$", "mounted true",
 	},
 	{
 		"the second attempt of the watcher",
-		[]edit{{"internal/helper/unmount.go", `err = cleanUp(r, watched)`, `_ = watched`}},
+		[]edit{{"internal/helper/mount.go", `err = f()`, `_ = f`}},
 		"faults", "^TestFail$/^--auto-unmount$", "still mounted",
 	},
 	{

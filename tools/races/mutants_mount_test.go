@@ -91,7 +91,7 @@ var mountMutants = []mutant{
 		"the pinned mountpoint, new API",
 		[]edit{{
 			"internal/mount/attach.go", `return moveMount(fd, at.fd)`,
-			`again, _ := pathfd.Open(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
+			`again, _ := pathfd.Open(unix.AT_FDCWD, at.Facts.Path, 0); return moveMount(fd, again)`,
 		}},
 		"races", "^TestNames$/^mount$/^parent_for_root's_directory$", "mounted over what belongs to uid 0",
 	},
@@ -99,13 +99,13 @@ var mountMutants = []mutant{
 		"the pinned mountpoint, sync-init",
 		[]edit{{
 			"internal/mount/attach.go", `return moveMount(fd, at.fd)`,
-			`again, _ := pathfd.Open(unix.AT_FDCWD, at.facts.Path, 0); return moveMount(fd, again)`,
+			`again, _ := pathfd.Open(unix.AT_FDCWD, at.Facts.Path, 0); return moveMount(fd, again)`,
 		}},
 		"races", "^TestNames$/^sync-init$/^middle_for_link_to_root's_directory$", "mounted over what belongs to uid 0",
 	},
 	{
 		"the pinned mountpoint, mount(2)",
-		[]edit{{"internal/mount/attach.go", `target = "."`, `target = at.facts.Path`}},
+		[]edit{{"internal/mount/attach.go", `target = "."`, `target = at.Facts.Path`}},
 		"races", "^TestNames$/^mount_by_mount\\(2\\)$/^middle_for_root's_directory$", "mounted over what belongs to uid 0",
 	},
 	{
@@ -131,7 +131,7 @@ var mountMutants = []mutant{
 		[]edit{{
 			"internal/mount/detach.go", "if t.Entry, t.IsRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}",
 			"if t.Entry, t.IsRoot, err = mtab.ByFD(fd); err != nil {\n		return nil, errors.Join(err, unix.Close(fd))\n	}\n" +
-				"	if below, err := mtab.ByOldID(t.entry.Parent); err == nil && mtab.Same(below, below) && below.Type == \"fuse\" {\n		t.entry = below\n	}",
+				"	if below, err := mtab.ByOldID(t.Entry.Parent); err == nil && mtab.Same(below, below) && below.Type == \"fuse\" {\n		t.Entry = below\n	}",
 		}},
 		"conformance", "^TestOurs$/^mountinfo$/^unmount$", "exit status 0, want 1",
 	},

@@ -102,7 +102,7 @@ var policyMutants = []mutant{
 	},
 	{
 		"an escape everywhere",
-		[]edit{{"internal/mountopts/mountopts.go", `if name == "fsname" || name == "subtype" {`, `if name != "" {`}},
+		[]edit{{"internal/mountopts/mountopts.go", `if e.hasValue && (e.name == "fsname" || e.name == "subtype") {`, `if e.hasValue {`}},
 		"./internal/mountopts", "^TestEscapesDoNotSmuggle$", "x-a=b",
 	},
 	{
