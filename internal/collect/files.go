@@ -88,7 +88,8 @@ func Conf(uid uint32) diagnose.Conf {
 	if err == nil {
 		c.Settings, _, err = fuseconf.Parse(text)
 	}
-	if problem := fuseconf.Untrusted(uid, st.Uid, st.Mode); problem != "" {
+	uidMap, _ := smallFile("/proc/self/uid_map") // without /proc, every uid counts as mapped
+	if problem := fuseconf.Untrusted(uid, st.Uid, st.Mode, fuseconf.Unmapped(uidMap, st.Uid)); problem != "" {
 		c.Allows = err == nil && c.Settings.UserAllowOther
 		c.Settings = fuseconf.Defaults()
 		return unusable(fuseconf.Path+" ignored: "+problem, "as root: chown root "+fuseconf.Path+", then chmod 0644 "+fuseconf.Path)

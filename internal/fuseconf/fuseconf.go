@@ -37,18 +37,35 @@ type Settings struct {
 func Defaults() Settings { return Settings{MountMax: DefaultMountMax} }
 
 // Untrusted says why a file with this owner and mode (of stat(2)) is ignored for a caller;
-// it is empty where the file is used. To root the settings give nothing, and in a user
-// namespace the file seems to have no owner.
-func Untrusted(caller, owner, mode uint32) string {
+// it is empty where the file is used. To root the settings give nothing. In a user namespace the
+// file may be the host's: unmapped says that its owner has no number here.
+func Untrusted(caller, owner, mode uint32, unmapped bool) string {
 	switch {
 	case caller == 0:
 		return ""
-	case owner != 0:
+	case owner != 0 && !unmapped:
 		return "it is not owned by root"
 	case mode&0o022 != 0:
 		return "it is writable for others than root"
 	}
 	return ""
+}
+
+// Unmapped says whether a uid has no number in a user namespace with this uid_map
+// (user_namespaces(7)); stat(2) shows another one then.
+func Unmapped(uidMap string, uid uint32) bool {
+	for line := range strings.Lines(uidMap) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			return false
+		}
+		inside, err := strconv.ParseUint(fields[0], 10, 32)
+		count, malformed := strconv.ParseUint(fields[2], 10, 32)
+		if err != nil || malformed != nil || inside <= uint64(uid) && uint64(uid) < inside+count {
+			return false
+		}
+	}
+	return uidMap != ""
 }
 
 // Parse applies the lines of a file in turn. One that it cannot use gets a warning and

@@ -102,3 +102,28 @@ func TestParseTooLarge(t *testing.T) {
 		t.Errorf("%d bytes: %+v, %v", len(text)+1, s, err)
 	}
 }
+
+func TestUnmapped(t *testing.T) {
+	for _, c := range []struct {
+		uidMap string
+		uid    uint32
+		want   bool
+	}{
+		{"         0          0 4294967295\n", 65534, false},
+		{"0 1000 1\n", 65534, true},
+		{"0 1000 1\n", 0, false},
+		{"0 1000 1\n1 100000 65536\n", 65534, false},
+		{"0 1000 1\n1 100000 65533\n", 65534, true},
+		{"0 1000 65534\n", 65533, false},
+		{"", 65534, false},
+		{"0 1000\n", 65534, false},
+		{"x 0 1\n", 65534, false},
+	} {
+		if got := Unmapped(c.uidMap, c.uid); got != c.want {
+			t.Errorf("Unmapped(%q, %d) = %v", c.uidMap, c.uid, got)
+		}
+	}
+	if Untrusted(1000, 65534, 0o100644, true) != "" || Untrusted(1000, 65534, 0o100664, true) == "" || Untrusted(1000, 65534, 0o100644, false) == "" {
+		t.Error("a file of an owner without a number")
+	}
+}

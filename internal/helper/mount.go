@@ -89,7 +89,7 @@ func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(st
 		Mountpoint: at.Facts,
 		Device:     device.Path,
 	}
-	if facts.Settings, facts.ConfUnused, err = readConf(r, tell); err != nil {
+	if facts.Settings, facts.ConfAdvice, err = readConf(r, tell); err != nil {
 		return plan, err
 	}
 	if mentions(r, "blkdev") {
@@ -122,27 +122,30 @@ func reauthorize(r *run, at *mount.Mountpoint, device *mount.Device) func() erro
 	}
 }
 
-// readConf reads /etc/fuse.conf as the caller. unused says that the file is not used
-// since others than root may have written it, and would have set user_allow_other.
-func readConf(r *run, tell func(string)) (s fuseconf.Settings, unused bool, err error) {
+// readConf reads /etc/fuse.conf as the caller. advice is what the administrator can do about a file
+// that is not used.
+func readConf(r *run, tell func(string)) (s fuseconf.Settings, advice string, err error) {
 	s = fuseconf.Defaults()
 	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		text := "failed to open " + fuseconf.Path + ": " + mount.Strerror(err)
 		switch {
 		case errors.Is(err, unix.ENOENT):
-			return s, false, nil
-		case errors.Is(err, unix.EACCES), errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENAMETOOLONG),
+			return s, "", nil
+		case errors.Is(err, unix.EACCES):
+			tell(text)
+			return s, "make " + fuseconf.Path + " readable (chmod 0644), with the line user_allow_other in it", nil
+		case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENAMETOOLONG),
 			errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EOVERFLOW):
 			tell(text) // the defaults are the safe side
-			return s, false, nil
+			return s, "", nil
 		}
-		return s, false, errors.New(text)
+		return s, "", errors.New(text)
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return s, false, errors.New("failed to examine " + fuseconf.Path + ": " + mount.Strerror(err))
+		return s, "", errors.New("failed to examine " + fuseconf.Path + ": " + mount.Strerror(err))
 	}
 	var parsed fuseconf.Settings
 	var warnings []string
@@ -150,17 +153,25 @@ func readConf(r *run, tell func(string)) (s fuseconf.Settings, unused bool, err 
 	if err == nil {
 		parsed, warnings, err = fuseconf.Parse(text)
 	}
-	if problem := fuseconf.Untrusted(r.who.UID, st.Uid, st.Mode); problem != "" {
+	unmapped := false
+	if st.Uid != 0 {
+		uidMap, _ := rawfile.Text("/proc/self/uid_map") // without /proc, every uid counts as mapped
+		unmapped = fuseconf.Unmapped(uidMap, st.Uid)
+	}
+	if problem := fuseconf.Untrusted(r.who.UID, st.Uid, st.Mode, unmapped); problem != "" {
 		tell(fuseconf.Path + " ignored: " + problem)
-		return s, err == nil && parsed.UserAllowOther, nil
+		if err == nil && parsed.UserAllowOther {
+			advice = "make " + fuseconf.Path + " root's, and writable for root alone: it has the line user_allow_other already"
+		}
+		return s, advice, nil
 	}
 	if err != nil {
-		return s, false, errors.New("reading " + fuseconf.Path + ": read failed (" + mount.Strerror(err) + ")")
+		return s, "", errors.New("reading " + fuseconf.Path + ": read failed (" + mount.Strerror(err) + ")")
 	}
 	for _, warning := range warnings {
 		tell(warning)
 	}
-	return parsed, false, nil
+	return parsed, "", nil
 }
 
 func sendDevice(socket int, device *mount.Device) error {

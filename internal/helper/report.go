@@ -106,6 +106,8 @@ func (r *run) hint(err error) string {
 	var unmount *mount.UnmountError
 	mounting, unmounting := errors.As(err, &failed), errors.As(err, &unmount)
 	switch {
+	case r.req.Mountpoint != "" && r.req.Mountpoint[0] != '/' && !mount.Reachable():
+		return "your working directory lies in a mount that is already detached, or outside of the root directory: leave it ('cd /')"
 	case errors.Is(err, errNoSocket):
 		return "FUSE programs such as sshfs call this one to mount, and give it a socket; to unmount, add -u"
 	case errors.As(err, &own):
@@ -113,7 +115,7 @@ func (r *run) hint(err error) string {
 	case errors.As(err, &become) && strings.HasPrefix(become.Step, "setres") && become.Errno == unix.EINVAL:
 		return "your ids may have no mapping in this user namespace: see /proc/self/uid_map and gid_map"
 	case (mounting || unmounting) && errors.Is(err, unix.EPERM):
-		return privilegeHint(r.who.Origin)
+		return r.privilegeHint()
 	case (mounting || unmounting) && errors.Is(err, unix.EACCES):
 		// The kernel does not refuse with EACCES by itself, but a profile of AppArmor does.
 		if name, mode := apparmor.Profile(); mode == "enforce" || mode == "kill" {
@@ -131,12 +133,18 @@ func (r *run) hint(err error) string {
 
 // privilegeHint says why the process lacks CAP_SYS_ADMIN or could not use it, and what
 // helps. It examines the program's own file.
-func privilegeHint(o entry.Start) string {
-	if o.Permitted&uint64(priv.SysAdmin) != 0 {
+func (r *run) privilegeHint() string {
+	o := r.who.Origin
+	status, _ := rawfile.Text("/proc/self/status") // without /proc, less is known
+	bounding, err := strconv.ParseUint(field(status, "CapBnd"), 16, 64)
+	switch {
+	case o.Permitted&uint64(priv.SysAdmin) != 0:
 		return "CAP_SYS_ADMIN is there, but the kernel refuses: this mount namespace may belong to another user namespace, " +
 			"or a security module or seccomp filter forbids mounting"
-	}
-	if o.EUID == 0 {
+	case r.who.UID != 0 && err == nil && bounding&uint64(priv.SysAdmin) == 0:
+		return "the capability bounding set lacks CAP_SYS_ADMIN, so that no program can get it: " +
+			"a container option or CapabilityBoundingSet= of a systemd unit did that"
+	case o.EUID == 0:
 		return "root has no CAP_SYS_ADMIN here: start the container with it (--cap-add SYS_ADMIN --device /dev/fuse), " +
 			"or mount inside a user namespace of your own"
 	}
@@ -147,6 +155,8 @@ func privilegeHint(o entry.Start) string {
 		return "the program has no privilege, and its file cannot be examined"
 	}
 	caps, _ := unix.Getxattr(self, "security.capability", nil) // an error: no file capability
+	tracer, _ := strconv.Atoi(field(status, "TracerPid"))      // 0: none
+	const noEffect = "the setuid bit had no effect: "
 	switch {
 	case st.Mode&unix.S_ISUID == 0 && caps <= 0:
 		return "the program is installed without the setuid bit and without the file capability: " +
@@ -156,26 +166,40 @@ func privilegeHint(o entry.Start) string {
 			"a sandbox, a container option or NoNewPrivileges= of a systemd unit did that"
 	case fs.Flags&unix.ST_NOSUID != 0:
 		return "the program lies on a file system mounted nosuid, so its setuid bit has no effect"
+	case tracer != 0:
+		return noEffect + "it is traced by " + holders.Name(tracer) + fmt.Sprintf(" (pid %d), which is not root", tracer)
+	case st.Uid == 0:
+		return noEffect + "a tracer that is not root started it, or a program that shares its working directory with another (CLONE_FS)"
 	}
-	return "the setuid bit had no effect: in this user namespace its owner is not root"
+	return noEffect + fmt.Sprintf("in this user namespace its owner is uid %d, and not root", st.Uid)
+}
+
+// field gives a value of /proc/PID/status.
+func field(status, name string) string {
+	_, rest, _ := strings.Cut(status, "\n"+name+":\t")
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
 }
 
 // busyHint says what keeps a mount busy, as far as the caller may know it. Everything but
 // the caller's own privileges is given up for that.
 func (r *run) busyHint(e *mount.UnmountError) string {
-	const detach = "-z detaches it now and cleans up when it is no longer used"
+	const detach = "; -z detaches it now and cleans up when it is no longer used"
 	if r.report.muted || priv.Shed(priv.DACReadSearch|priv.SysPtrace) != nil {
 		return ""
 	}
 	if inside, err := mtab.Descendants(e.Mount); err == nil && len(inside) > 0 {
-		return "mounted inside: " + some(inside, func(m mtab.Entry) string { return m.Mountpoint }) + "; " + detach
+		return "unmount " + some(inside, func(m mtab.Entry) string { return printable.ShellWord(m.Mountpoint) }) + " first" + detach
 	}
 	using, err := holders.Of(e.Mount)
-	if err != nil || len(using) == 0 {
-		return "something still uses it: an open file, a working directory, or a mount inside ('fusectl check " +
-			printable.ShellWord(e.Mount.Mountpoint) + "' says whether its daemon hangs); " + detach
+	if err == nil && len(using) > 0 {
+		return "used by " + some(using, func(p holders.Process) string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }) + detach
 	}
-	return "used by " + some(using, func(p holders.Process) string { return fmt.Sprintf("%s (pid %d)", p.Name, p.PID) }) + "; " + detach
+	if loops := holders.Loops(e.Mount); len(loops) > 0 {
+		return "used by " + strings.Join(loops, ", ") + " (see losetup(8))" + detach
+	}
+	return "something still uses it: an open file, a working directory, or a mount inside ('fusectl check " +
+		printable.ShellWord(e.Mount.Mountpoint) + "' says whether its daemon hangs)" + detach
 }
 
 // some names the first five of a list.

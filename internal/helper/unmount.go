@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fdpass"
+	"github.com/go-fusermount/fusermount/internal/holders"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -49,7 +50,7 @@ func pinTarget(r *run) (*mount.Target, error) {
 		hint := "nothing is there (" + mount.Strerror(err) + "): is the name right?"
 		switch {
 		case errors.Is(err, mtab.ErrNotListed):
-			hint = "it was unmounted meanwhile"
+			hint = "what is mounted there lies in another mount namespace or outside of this root directory, or was unmounted meanwhile"
 		case !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR):
 			return nil, err
 		}
@@ -69,6 +70,7 @@ func judgeUnmount(r *run, target *mount.Target, lazy bool) (policy.UnmountPlan, 
 		Path:       target.Path(),
 		Lazy:       lazy,
 		Mountpoint: target.IsRoot,
+		Near:       target.Near(r.who.UID),
 		Top:        judged(entry),
 	}
 	below, err := target.Underlying()
@@ -92,7 +94,7 @@ func judgeUnmount(r *run, target *mount.Target, lazy bool) (policy.UnmountPlan, 
 
 func judged(e mtab.Entry) policy.Mounted {
 	owner, has := e.Owner()
-	return policy.Mounted{ID: e.ID, Type: e.Type, Owner: owner, HasOwner: has}
+	return policy.Mounted{ID: e.ID, Type: e.Type, Mountpoint: e.Mountpoint, Owner: owner, HasOwner: has}
 }
 
 // unmountTarget judges a pinned mount, unmounts it, and removes it from the tables.
@@ -100,6 +102,12 @@ func unmountTarget(r *run, target *mount.Target, lazy bool) error {
 	plan, err := judgeUnmount(r, target, lazy)
 	if err != nil {
 		return err
+	}
+	if _, detaches, _ := plan.Terms(); detaches && !lazy {
+		// The kernel would detach it from those who use it, too.
+		if using, err := holders.Of(target.Entry); err == nil && len(using) > 0 {
+			return &mount.UnmountError{Path: target.Path(), Mount: target.Entry, Errno: unix.EBUSY}
+		}
 	}
 	rec, recorded := findRecord(r, target)
 	if err := target.Unmount(plan); err != nil {

@@ -3,6 +3,7 @@
 package holders
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -20,17 +21,24 @@ type Process struct {
 }
 
 // Of gives the processes that keep a mount busy by a working or root directory, a program or an
-// open file. The mount's path narrows the search, its id decides. Files that are only mapped are
-// not found: reading that list can wait for a process that waits for the daemon.
+// open file; if there are none, those that have mapped a file of it. The mount's path narrows the
+// search, its id decides.
 func Of(e mtab.Entry) (holders []Process, err error) {
 	pids, err := rawfile.Numbers("/proc")
 	if err != nil {
 		return nil, err
 	}
-	for _, pid := range pids {
-		dir := "/proc/" + strconv.Itoa(pid)
-		if pid != unix.Getpid() && holds(dir, e) {
-			holders = append(holders, Process{PID: pid, Name: name(dir)})
+	// Reading the mappings can wait for a process that waits for the daemon. A fatal signal ends
+	// that.
+	for _, how := range []func(dir string, e mtab.Entry) bool{holds, maps} {
+		for _, pid := range pids {
+			dir := "/proc/" + strconv.Itoa(pid)
+			if pid != unix.Getpid() && how(dir, e) {
+				holders = append(holders, Process{PID: pid, Name: Name(pid)})
+			}
+		}
+		if len(holders) > 0 {
+			break
 		}
 	}
 	return holders, nil
@@ -57,8 +65,8 @@ func holds(dir string, e mtab.Entry) bool {
 // leadsInto says whether a link of procfs leads into a mount. Following it asks no daemon.
 func leadsInto(link string, e mtab.Entry) bool {
 	target, err := pathfd.Readlink(link)
-	if err != nil || e.Mountpoint == "" || target != e.Mountpoint && !strings.HasPrefix(target, e.Mountpoint+"/") {
-		return false // the first: a mount outside of the process's root
+	if err != nil || !below(target, e) {
+		return false
 	}
 	fd, err := pathfd.Open(unix.AT_FDCWD, link, 0)
 	if err != nil {
@@ -69,8 +77,42 @@ func leadsInto(link string, e mtab.Entry) bool {
 	return err == nil && mtab.Same(found, e)
 }
 
-// name is what the process calls itself.
-func name(dir string) string {
-	text, _ := rawfile.Text(dir + "/comm") // without a name, it has ended
+// below says whether a path leads to or into the mount, by its text. A mount outside of the
+// process's root has none.
+func below(path string, e mtab.Entry) bool {
+	return e.Mountpoint != "" && (path == e.Mountpoint || strings.HasPrefix(path, e.Mountpoint+"/"))
+}
+
+// maps says whether a process has mapped a file of the mount (proc_pid_maps(5)).
+func maps(dir string, e mtab.Entry) bool {
+	text, err := rawfile.Text(dir + "/maps")
+	if err != nil {
+		return false
+	}
+	device := fmt.Sprintf(" %02x:%02x ", e.Major, e.Minor)
+	for line := range strings.SplitSeq(text, "\n") {
+		before, path, found := strings.Cut(line, "/")
+		if found && strings.Contains(before, device) && below("/"+path, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// Loops gives the loop devices whose files lie below the mount, which keep it busy.
+func Loops(e mtab.Entry) (devices []string) {
+	for n := range 256 {
+		name := "loop" + strconv.Itoa(n)
+		text, err := rawfile.Text("/sys/block/" + name + "/loop/backing_file")
+		if err == nil && below(strings.TrimSuffix(text, "\n"), e) {
+			devices = append(devices, "/dev/"+name)
+		}
+	}
+	return devices
+}
+
+// Name is what a process calls itself; it is empty for one that has ended.
+func Name(pid int) string {
+	text, _ := rawfile.Text("/proc/" + strconv.Itoa(pid) + "/comm")
 	return strings.TrimSuffix(text, "\n")
 }

@@ -5,8 +5,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/rawfile"
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
@@ -109,6 +112,30 @@ func (t *Target) Names() (fstype, source string) {
 	return t.Entry.Type, t.Entry.Source
 }
 
+// Near is the mountpoint of the user's FUSE mount in which t lies, or to which t, a link, leads. It
+// is empty where t is the root of a mount, or there is none.
+func (t *Target) Near(uid uint32) string {
+	if t.IsRoot {
+		return ""
+	}
+	e := t.Entry
+	if !mountopts.IsFuse(e.Type) {
+		fd, err := pathfd.Open(t.place.parent, t.place.name, 0)
+		if err != nil {
+			return ""
+		}
+		defer unix.Close(fd)
+		isRoot := false
+		if e, isRoot, err = mtab.ByFD(fd); err != nil || !isRoot || !mountopts.IsFuse(e.Type) {
+			return ""
+		}
+	}
+	if owner, known := e.Owner(); uid != 0 && (!known || owner != uid) {
+		return ""
+	}
+	return e.Mountpoint
+}
+
 // Dead asks the daemon, and waits for it as long as it hangs: only the mount's owner,
 // with all ids, is told that it is gone.
 func (t *Target) Dead() bool {
@@ -122,6 +149,8 @@ func (t *Target) Dead() bool {
 			// ECONNABORTED: the connection ended while this question was under way.
 		case errors.Is(err, unix.ENOTCONN):
 			return true
+		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM): // an old kernel, or a seccomp filter
+			return errors.Is(rawfile.RetryEINTR(func() error { return unix.Fstatfs(t.fd, new(unix.Statfs_t)) }), unix.ENOTCONN)
 		case err == nil, failed:
 			return false
 		default:

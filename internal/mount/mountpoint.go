@@ -93,8 +93,8 @@ func resolve(given, path string) (*Place, error) {
 			path, err = pathfd.Path(fd)
 			_ = unix.Close(fd) // nothing was done with it
 		}
-		if err == nil && !strings.HasPrefix(path, "/") {
-			err = unix.ENOENT // outside of the process's root
+		if err == nil && (path[0] != '/' || given[0] != '/' && !Reachable()) {
+			err = unix.ENOENT // outside of the process's root, or in a detached mount
 		}
 		if err != nil {
 			return nil, &AccessError{Parent: true, Path: given, Errno: err}
@@ -135,6 +135,14 @@ func join(dir, name string) string {
 		return dir
 	}
 	return strings.TrimRight(dir, "/") + "/" + name
+}
+
+// Reachable says whether the current directory can be reached from the root directory. One in a
+// detached mount cannot, and /proc shows a path of it that leads elsewhere.
+func Reachable() bool {
+	buf := make([]byte, unix.PathMax)
+	_, err := unix.Getcwd(buf) // asks no daemon
+	return err != nil || buf[0] == '/'
 }
 
 // withoutDots replaces . and .. at the beginning by the current directory's path, and
@@ -227,7 +235,7 @@ func Describe(fd int, path string, uid uint32) (facts policy.Mountpoint, err err
 	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // before 5.8, or a seccomp filter
 		err = unix.Faccessat(unix.AT_FDCWD, pathfd.Link(fd), unix.W_OK, 0)
 	}
-	facts.Writable = err == nil
+	facts.Writable, facts.ReadOnly = err == nil, errors.Is(err, unix.EROFS) || errors.Is(err, unix.EPERM)
 	var fs unix.Statfs_t
 	if err := rawfile.RetryEINTR(func() error { return unix.Fstatfs(fd, &fs) }); err != nil {
 		return facts, err

@@ -197,7 +197,11 @@ func Holds(fd int) (held bool, err error) {
 		// An id that no mount has shows whether the call is allowed. If so, fd cannot be
 		// reached from the root directory (chroot).
 		if _, err := ByID(1<<62, true); errors.Is(err, unix.ENOENT) {
-			return readable()
+			held, err := readable()
+			if err != nil && enter(fd) { // what is mounted there can be reached, though this mount cannot
+				return true, nil
+			}
+			return held, err
 		}
 	}
 	if _, err = ByFDAs(fd, Entry{}); errors.Is(err, ErrNotListed) {
@@ -220,6 +224,16 @@ func mountinfo() (string, error) {
 		return "", errors.New("the mount table cannot be read: " + mountinfoPath + ": " + err.Error())
 	}
 	return text, nil
+}
+
+// enter makes fd the current directory, and says whether it lies below the root directory.
+func enter(fd int) bool {
+	buf := make([]byte, unix.PathMax)
+	if unix.Fchdir(fd) != nil {
+		return false
+	}
+	_, err := unix.Getcwd(buf)
+	return err == nil && buf[0] == '/'
 }
 
 // readable says whether the table can be read.

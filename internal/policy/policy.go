@@ -15,6 +15,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fstypes"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
+	"github.com/go-fusermount/fusermount/internal/printable"
 )
 
 // Caller is the real ids of the process.
@@ -96,6 +97,7 @@ type Mountpoint struct {
 	Mode     uint32 // st_mode
 	Owner    uint32
 	Writable bool   // for the caller, by the kernel's own answer
+	ReadOnly bool   // it is not since the file system is read-only, or it is immutable
 	FSType   uint64 // f_type of statfs(2)
 }
 
@@ -118,9 +120,9 @@ type MountFacts struct {
 	// Mounted is the number of FUSE file systems in the caller's mount namespace, or an
 	// upper bound of it below Settings.MountMax.
 	Mounted int
-	// ConfUnused says that the file of settings is not used since others than root may have
-	// written it, and has user_allow_other. It changes only a hint.
-	ConfUnused bool
+	// ConfAdvice is what the administrator can do about a file of settings that is not used. It
+	// changes only a hint.
+	ConfAdvice string
 	Device     string // the fuse device's path
 	FuseBlk    bool   // /proc/filesystems lists fuseblk
 }
@@ -164,6 +166,10 @@ func Over(c Caller, s fuseconf.Settings, m Mountpoint) error {
 	if m.IsDirectory() && m.Mode&sticky != 0 && m.Owner != c.UID {
 		return refuse("mountpoint "+m.Path+" not owned by user",
 			"a directory with the sticky bit can be mounted over by its owner alone")
+	}
+	if m.ReadOnly {
+		return refuse("user has no write access to mountpoint "+m.Path,
+			"it lies on a read-only file system, or is immutable (lsattr): choose a directory that can be written to")
 	}
 	if !m.Writable {
 		return refuse("user has no write access to mountpoint "+m.Path,
@@ -228,13 +234,9 @@ func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, er
 		name = "allow_root"
 	}
 	if (o.AllowOther || o.AllowRoot) && !f.Settings.UserAllowOther {
-		hint := "leave the option out, or ask the administrator to "
-		if f.ConfUnused {
-			hint += "make " + fuseconf.Path + " root's, and writable for root alone: it has the line user_allow_other already"
-		} else {
-			hint += "add the line user_allow_other to " + fuseconf.Path
-		}
-		return notices, refuse("option "+name+" only allowed if 'user_allow_other' is set in "+fuseconf.Path, hint)
+		return notices, refuse("option "+name+" only allowed if 'user_allow_other' is set in "+fuseconf.Path,
+			"leave the option out, or ask the administrator to "+
+				cmp.Or(f.ConfAdvice, "add the line user_allow_other to "+fuseconf.Path))
 	}
 	return notices, nil
 }
@@ -243,6 +245,8 @@ func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, er
 type Mounted struct {
 	ID   uint64 // the id by which it was asked for
 	Type string // with its subtype where known: fuse, fuse.sshfs, fuseblk …
+	// Mountpoint is for messages only; it is empty where it cannot be seen.
+	Mountpoint string
 	// Owner is the user_id of a FUSE mount, HasOwner whether it has one.
 	Owner    uint32
 	HasOwner bool
@@ -254,6 +258,7 @@ type UnmountFacts struct {
 	Path       string // canonical, for messages only
 	Lazy       bool
 	Mountpoint bool      // the path is the root of a mount
+	Near       string    // if it is not: the mountpoint of a FUSE mount that may be meant
 	Top        Mounted   // what is mounted there, topmost
 	Below      []Mounted // on whose roots Top lies, which would come to light at the same name
 	Inside     []Mounted // below Top, where AsksInside
@@ -297,19 +302,29 @@ func Unmount(f UnmountFacts) (UnmountPlan, error) {
 		switch {
 		case !f.AsksInside():
 		case !f.Lazy:
-			return UnmountPlan{}, refuse("failed to unmount "+f.Path+": Device or resource busy", "a mount of type "+m.Type+" lies inside")
+			return UnmountPlan{}, refuse("failed to unmount "+f.Path+": Device or resource busy", first(m))
 		case !ownedFuse(m, f.Caller):
 			return UnmountPlan{}, refuse(
 				fmt.Sprintf("failed to unmount %s: a mount of type %s that is not yours lies inside", f.Path, m.Type),
-				"a lazy unmount would take it away as well; it has to be unmounted first")
+				"a lazy unmount would take it away as well; "+first(m))
 		}
 	}
 	return UnmountPlan{id: f.Top.ID, lazy: f.Detaches(), granted: true}, nil
 }
 
+// first says that a mount inside has to go before the one around it.
+func first(m Mounted) string {
+	if m.Mountpoint == "" {
+		return "a mount of type " + m.Type + " lies inside: unmount it first"
+	}
+	return "unmount " + printable.ShellWord(m.Mountpoint) + " first"
+}
+
 // notOurs says why the topmost mount is not the caller's to unmount.
 func notOurs(f UnmountFacts) string {
 	switch {
+	case !f.Mountpoint && f.Near != "":
+		return "name the mountpoint itself: fusermount3 -u " + printable.ShellWord(f.Near)
 	case !f.Mountpoint:
 		return "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside; " +
 			"'fusectl list' shows what is mounted"

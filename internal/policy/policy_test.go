@@ -172,16 +172,16 @@ func TestMountOver(t *testing.T) {
 }
 
 func TestAllowOtherHint(t *testing.T) {
-	for unused, want := range map[bool]string{
-		false: "leave the option out, or ask the administrator to add the line user_allow_other to /etc/fuse.conf",
-		true:  "leave the option out, or ask the administrator to make /etc/fuse.conf root's, and writable for root alone: it has the line user_allow_other already",
+	for advice, want := range map[string]string{
+		"":        "leave the option out, or ask the administrator to add the line user_allow_other to /etc/fuse.conf",
+		"do this": "leave the option out, or ask the administrator to do this",
 	} {
 		f := good()
-		f.ConfUnused = unused
+		f.ConfAdvice = advice
 		_, _, err := Mount(f, "allow_other")
 		var refusal *Refusal
 		if !errors.As(err, &refusal) || refusal.Advice != want {
-			t.Errorf("%v: %+v, want %q", unused, refusal, want)
+			t.Errorf("%q: %+v, want %q", advice, refusal, want)
 		}
 	}
 }
@@ -205,12 +205,12 @@ func TestUnmount(t *testing.T) {
 		"like FUSE":                         {UnmountFacts{Caller: user, Mountpoint: true, Top: Mounted{Type: "fusectl", Owner: 1000, HasOwner: true}}, false, "what is mounted there is of type fusectl, not FUSE: see umount(8)"},
 		"root, of a user":                   {UnmountFacts{Mountpoint: true, Top: theirs}, true, ""},
 		"lazy, mine inside":                 {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{mine}}, true, ""},
-		"lazy, theirs inside":               {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{mine, theirs}}, false, "a lazy unmount would take it away as well; it has to be unmounted first"},
-		"lazy, other inside":                {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{tmpfs}}, false, "a lazy unmount would take it away as well; it has to be unmounted first"},
+		"lazy, theirs inside":               {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{mine, theirs}}, false, "a lazy unmount would take it away as well; a mount of type fuse lies inside: unmount it first"},
+		"lazy, other inside":                {UnmountFacts{Caller: user, Lazy: true, Mountpoint: true, Top: mine, Inside: []Mounted{tmpfs}}, false, "a lazy unmount would take it away as well; a mount of type tmpfs lies inside: unmount it first"},
 		"not lazy, kernel's job":            {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Inside: []Mounted{tmpfs}}, true, ""},
 		"stacked":                           {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}}, true, ""},
-		"stacked, mine inside":              {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}, Inside: []Mounted{mine}}, false, "a mount of type fuse.sshfs lies inside"},
-		"stacked, other inside, root":       {UnmountFacts{Mountpoint: true, Top: mine, Below: []Mounted{{}}, Inside: []Mounted{tmpfs}}, false, "a mount of type tmpfs lies inside"},
+		"stacked, mine inside":              {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}, Inside: []Mounted{mine}}, false, "a mount of type fuse.sshfs lies inside: unmount it first"},
+		"stacked, other inside, root":       {UnmountFacts{Mountpoint: true, Top: mine, Below: []Mounted{{}}, Inside: []Mounted{tmpfs}}, false, "a mount of type tmpfs lies inside: unmount it first"},
 		"stacked, lazy, mine inside":        {UnmountFacts{Caller: user, Mountpoint: true, Top: mine, Below: []Mounted{{}}, Lazy: true, Inside: []Mounted{mine}}, true, ""},
 	} {
 		plan, err := Unmount(c.facts)

@@ -11,7 +11,7 @@ import (
 // Misleads says whether a character could make a terminal show other text than there is:
 // control characters, those that change the direction of text, and ends of lines.
 func Misleads(r rune) bool {
-	return unicode.IsControl(r) || r == 0x061c || r == 0x200e || r == 0x200f ||
+	return unicode.IsControl(r) || r == 0xfeff || r == 0x061c || r == 0x200e || r == 0x200f ||
 		r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 

@@ -83,7 +83,7 @@ func mountOf(t *testing.T, dir int, name string) uint64 {
 func TestOutsideOfChroot(t *testing.T) {
 	for _, args := range [][]string{{"m"}, {"--sync-init", "m"}} {
 		call, mountpoint := asUser(t)
-		root := chroot(t, call.Prog)
+		root := chroot(t, map[string]string{"fusermount3": call.Prog, "dev/fuse": "/dev/fuse", "proc": "/proc"})
 		ids := strconv.Itoa(alice)
 		call.Prog, call.KeepRoot = "/usr/bin/nsenter", true
 		call.Args = append([]string{"--root=" + root, "--wd=" + mountpoint, "-S", ids, "-G", ids, "/fusermount3"}, args...)
@@ -130,8 +130,8 @@ func runAnswering(t *testing.T, call helpertest.Call) helpertest.Result {
 	return p.Wait()
 }
 
-// chroot is a root directory with the helper, the device and /proc.
-func chroot(t *testing.T, program string) (root string) {
+// chroot is a plain directory with some bind mounts.
+func chroot(t *testing.T, binds map[string]string) (root string) {
 	t.Helper()
 	root = fusetest.Dir(t, 0)
 	for _, dir := range []string{"dev", "proc"} {
@@ -139,7 +139,7 @@ func chroot(t *testing.T, program string) (root string) {
 			t.Fatal(err)
 		}
 	}
-	for at, what := range map[string]string{"fusermount3": program, "dev/fuse": "/dev/fuse", "proc": "/proc"} {
+	for at, what := range binds {
 		at = filepath.Join(root, at)
 		if what != "/proc" {
 			writeFile(t, at, "")

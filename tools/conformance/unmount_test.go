@@ -111,7 +111,7 @@ func TestBusyNamesMountsInside(t *testing.T) {
 			mountpoint, s := serveMount(t, call, "")
 			call.Deny = deny
 			bindInside(t, mountpoint+"/hello")
-			wantBusy(t, call, mountpoint, s, "mounted inside: "+mountpoint+"/hello; -z", "pid")
+			wantBusy(t, call, mountpoint, s, "unmount "+mountpoint+"/hello first; -z", "pid")
 		})
 	}
 }

@@ -1,0 +1,344 @@
+package conformance
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
+)
+
+// onVolume makes a mountpoint of alice's that is the root of a bind mount of root's, as a
+// container's volume is.
+func onVolume(t *testing.T) (mountpoint string) {
+	t.Helper()
+	mountpoint = fusetest.Dir(t, alice)
+	must(t, unix.Mount(fusetest.Dir(t, alice), mountpoint, "", unix.MS_BIND, ""))
+	must(t, os.Chown(mountpoint, alice, alice))
+	return mountpoint
+}
+
+// serveOn mounts and serves.
+func serveOn(t *testing.T, call helpertest.Call, mountpoint, options string) *fuseserver.Server {
+	t.Helper()
+	call.Args = []string{"-o", "default_permissions," + options, mountpoint}
+	r := run(t, call)
+	wantMounted(t, r, mountpoint)
+	s := fuseserver.Serve(r.Dev, fuseserver.Tree{Files: map[string][]byte{"hello": []byte("hello, world\n")}})
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// A mount on another user's mount goes by its descriptor, which the kernel does even if it
+// is in use. So -u looks for its users first.
+func TestBusyOnVolume(t *testing.T) {
+	for read, deny := range waysToRead {
+		t.Run(read, func(t *testing.T) {
+			call, _ := asUser(t)
+			mountpoint := onVolume(t)
+			s := serveOn(t, call, mountpoint, "")
+			call.Deny = deny
+			for _, use := range []string{"cd " + mountpoint, "exec 5<" + mountpoint + "/hello"} {
+				t.Run(strings.Fields(use)[0], func(t *testing.T) {
+					pid := holder(t, alice, use)
+					wantBusy(t, call, mountpoint, s, fmt.Sprintf("used by sh (pid %d)", pid), "")
+				})
+			}
+			if _, found := fusetest.FindMount(t, mountpoint); !found {
+				t.Fatal("it is gone")
+			}
+			lazy := call
+			lazy.Socket = helpertest.NoSocket
+			holder(t, alice, "cd "+mountpoint)
+			lazy.Args = []string{"-uz", mountpoint}
+			if r := run(t, lazy); r.Exit != 0 || r.Stderr != "" {
+				t.Errorf("-z: exit %d, %q", r.Exit, r.Stderr)
+			}
+		})
+	}
+}
+
+// A file that is only mapped keeps the mount busy, too.
+func TestBusyMapped(t *testing.T) {
+	call, _ := asUser(t)
+	writeFile(t, "/etc/fuse.conf", "user_allow_other\n")
+	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+	mountpoint := onVolume(t)
+	s := serveOn(t, call, mountpoint, "allow_other")
+	f, err := os.Open(filepath.Join(mountpoint, "hello"))
+	must(t, err)
+	memory, err := unix.Mmap(int(f.Fd()), 0, 4096, unix.PROT_READ, unix.MAP_PRIVATE)
+	must(t, err, f.Close())
+	root := call
+	root.KeepRoot = true
+	wantBusy(t, root, mountpoint, s, fmt.Sprintf("(pid %d)", os.Getpid()), "")
+	must(t, unix.Munmap(memory))
+	if r := look(t, root, "-u", mountpoint); r.Exit != 0 || r.Stderr != "" {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+}
+
+// A file that backs a loop device keeps the mount busy, and no process holds it.
+func TestBusyLoop(t *testing.T) {
+	call, _ := asUser(t)
+	writeFile(t, "/etc/fuse.conf", "user_allow_other\n")
+	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+	mountpoint, s := serveMount(t, call, "allow_other")
+	out, err := exec.Command("losetup", "--read-only", "--find", "--show", mountpoint+"/hello").Output()
+	if err != nil {
+		fusetest.Skip(t, "install losetup, and provide loop devices: "+err.Error())
+	}
+	device := strings.TrimSpace(string(out))
+	detach := sync.OnceFunc(func() { must(t, exec.Command("losetup", "--detach", device).Run()) })
+	t.Cleanup(detach)
+	r := look(t, call, "-u", mountpoint)
+	if r.Exit != 1 {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+	wantHint(t, r, "used by "+device+" (see losetup(8))")
+	detach()
+	must(t, s.Close())
+}
+
+// Another user's processes cannot be seen: what holds the mount then is not known.
+func TestVolumeHeldByOthers(t *testing.T) {
+	call, _ := asUser(t)
+	writeFile(t, "/etc/fuse.conf", "user_allow_other\n")
+	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+	mountpoint := onVolume(t)
+	serveOn(t, call, mountpoint, "allow_other")
+	holder(t, bob, "cd "+mountpoint)
+	call.Socket, call.Args = helpertest.NoSocket, []string{"-u", mountpoint}
+	if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+}
+
+// In a user namespace the host's fuse.conf has an owner without a number.
+func TestConfOfHost(t *testing.T) {
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	for _, c := range []struct {
+		name  string
+		uid   int
+		mode  os.FileMode
+		works bool
+	}{
+		{"unmapped", 0, 0o644, true},
+		{"unmapped, writable by its group", 0, 0o664, false},
+		{"unmapped, writable by others", 0, 0o646, false},
+		{"another user's", bob, 0o644, false},
+		{"the namespace's root's", alice, 0o644, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			writeFile(t, "/etc/fuse.conf", "user_allow_other\n")
+			t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+			must(t, os.Chmod("/etc/fuse.conf", c.mode), os.Chown("/etc/fuse.conf", c.uid, c.uid))
+			mountpoint := fusetest.Dir(t, bob)
+			pid := namespaceOf(t, alice, bob)
+			program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+			must(t, os.Chown(program, alice, alice), os.Chmod(program, 0o755|os.ModeSetuid))
+			inside := helpertest.Call{
+				Prog: "/usr/bin/nsenter", KeepRoot: true, Dir: "/", Env: []string{"PATH=/usr/bin:/bin"},
+				Args: []string{fmt.Sprintf("--user=/proc/%d/ns/user", pid), fmt.Sprintf("--mount=/proc/%d/ns/mnt", pid), "-S", "7", "-G", "7", program, "-o", "allow_other", mountpoint},
+			}
+			inside.Env = append(inside.Env, "_FUSE_COMMFD=3")
+			r := run(t, inside)
+			if (r.Exit == 0) != c.works || c.works != (r.NFDs == 1) {
+				t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+			}
+		})
+	}
+}
+
+// namespaceOf starts a process in user and mount namespaces of a user's, in which that
+// user is root and another one has the number 7.
+func namespaceOf(t *testing.T, root, user int) (pid int) {
+	t.Helper()
+	cmd := exec.Command("/bin/sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: root, Size: 1}, {ContainerID: 7, HostID: user, Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: root, Size: 1}, {ContainerID: 7, HostID: user, Size: 1}},
+	}
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd.Process.Pid
+}
+
+// An old sandbox refuses statx. A watcher then asks in another way whether the daemon is
+// dead.
+func TestWatchWithoutStatx(t *testing.T) {
+	for _, errno := range []unix.Errno{unix.ENOSYS, unix.EPERM} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			call.Deny = helpertest.Deny(errno, "statx")
+			call.Args = []string{"-o", "auto_unmount", mountpoint}
+			w := startWatch(t, call, mountpoint)
+			w.die(t)
+			w.wantExit(t, 0)
+			wantNothing(t, mountpoint)
+		})
+	}
+}
+
+// In a plain directory as root directory, without /proc, mounting and unmounting work.
+func TestChrootWithoutProc(t *testing.T) {
+	if !kernelHas(t, "statmount") {
+		fusetest.Skip(t, "run a kernel with statmount (Linux 6.8)")
+	}
+	call, _ := asUser(t)
+	root := chroot(t, map[string]string{"fusermount3": call.Prog, "dev/fuse": "/dev/fuse"})
+	m := filepath.Join(root, "m")
+	must(t, os.Mkdir(m, 0o755), os.Chown(m, alice, alice))
+	ids := fmt.Sprint(alice)
+	inside := func(args ...string) helpertest.Result {
+		c := helpertest.Call{Prog: "/usr/bin/nsenter", KeepRoot: true, Dir: "/", Env: []string{"_FUSE_COMMFD=3"}}
+		c.Args = append([]string{"--root=" + root, "--wd=" + root, "-S", ids, "-G", ids, "/fusermount3"}, args...)
+		return run(t, c)
+	}
+	wantMounted(t, inside("/m"), m)
+	if r := inside("-u", "/m"); r.Exit != 0 || r.Stderr != "" {
+		t.Errorf("-u: exit %d, %q", r.Exit, r.Stderr)
+	}
+	wantNothing(t, m)
+}
+
+// What took the set-uid bit's effect away is named.
+func TestNoRightsAtExec(t *testing.T) {
+	call, mountpoint := asUser(t)
+	wantMounted(t, run(t, call), mountpoint)
+	t.Run("traced", func(t *testing.T) {
+		traced := call
+		traced.Prog, traced.Args = newTracer(t).program, []string{"-f", "-o", "/dev/null", call.Prog, "-u", mountpoint}
+		traced.Socket = helpertest.NoSocket
+		wantHint(t, run(t, traced), "traced by strace (pid ")
+	})
+	t.Run("CLONE_FS", func(t *testing.T) {
+		cmd := exec.Command(call.Prog, "-u", mountpoint)
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags: unix.CLONE_FS, Credential: &syscall.Credential{Uid: alice, Gid: alice},
+		}
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "hint: the setuid bit had no effect: ") || strings.Contains(string(out), "owner") {
+			t.Errorf("%v: %s", err, out)
+		}
+	})
+	t.Run("bounding set", func(t *testing.T) {
+		bounded := call
+		bounded.Socket, bounded.Args = helpertest.NoSocket, []string{"-u", mountpoint}
+		bounded.DropCaps = []int{unix.CAP_SYS_ADMIN}
+		wantHint(t, run(t, bounded), "the capability bounding set lacks CAP_SYS_ADMIN")
+	})
+	unmount(t, call, mountpoint)
+}
+
+// Where the mount is not in the table of this process, the hint says no more than is
+// known.
+func TestNotInThisTable(t *testing.T) {
+	call, mountpoint := asUser(t)
+	wantMounted(t, run(t, call), mountpoint)
+	pid := holder(t, 0, "exec unshare -m --propagation private sh -c 'echo there && read -r x'")
+	call.KeepRoot = true
+	r := look(t, call, "-u", fmt.Sprintf("/proc/%d/root%s", pid, mountpoint))
+	wantHint(t, r, "in another mount namespace")
+	unmount(t, call, mountpoint)
+}
+
+// A working directory in a mount that is detached already.
+func TestDetachedWorkingDirectory(t *testing.T) {
+	call, mountpoint := asUser(t)
+	serveOn(t, call, mountpoint, "")
+	dir, err := os.Open("/")
+	must(t, err)
+	defer dir.Close()
+	pid := holder(t, alice, "cd "+mountpoint)
+	lazy := call
+	lazy.Socket, lazy.Args = helpertest.NoSocket, []string{"-uz", mountpoint}
+	if r := run(t, lazy); r.Exit != 0 {
+		t.Fatalf("%+v", r)
+	}
+	for _, path := range []string{".", "hello", "./sub/.."} {
+		inside := call
+		inside.Socket, inside.Dir = helpertest.NoSocket, fmt.Sprintf("/proc/%d/cwd", pid)
+		inside.Args = []string{"-u", path}
+		r := run(t, inside)
+		if r.Exit != 1 {
+			t.Errorf("%s: exit %d, %q", path, r.Exit, r.Stderr)
+		}
+		wantHint(t, r, "your working directory lies in a mount that is already detached")
+	}
+}
+
+// An unreadable fuse.conf may have the line.
+func TestConfUnreadable(t *testing.T) {
+	call, mountpoint := asUser(t)
+	writeFile(t, "/etc/fuse.conf", "user_allow_other\n")
+	t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+	must(t, os.Chmod("/etc/fuse.conf", 0o640))
+	call.Args = []string{"-o", "allow_other", mountpoint}
+	r := run(t, call)
+	if r.Exit != 1 || strings.Contains(r.Stderr, "add the line") {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+	wantHint(t, r, "make /etc/fuse.conf readable (chmod 0644)")
+}
+
+func TestReadOnlyMountpoint(t *testing.T) {
+	call, mountpoint := asUser(t)
+	must(t, unix.Mount(mountpoint, mountpoint, "", unix.MS_BIND, ""))
+	must(t, unix.Mount("", mountpoint, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+	sub := filepath.Join(mountpoint, ".")
+	call.Args = []string{sub}
+	r := run(t, call)
+	if r.Exit != 1 || !strings.Contains(r.Stderr, "user has no write access to mountpoint") || strings.Contains(r.Stderr, "of your own") {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+	wantHint(t, r, "read-only")
+}
+
+// -u of what is not the mountpoint names the mountpoint, as a command.
+func TestUnmountBesides(t *testing.T) {
+	call, _ := asUser(t)
+	mountpoint := filepath.Join(fusetest.Dir(t, alice), "with blank")
+	must(t, os.Mkdir(mountpoint, 0o755), os.Chown(mountpoint, alice, alice))
+	serveOn(t, call, mountpoint, "")
+	link := filepath.Join(filepath.Dir(mountpoint), "link")
+	must(t, os.Symlink(mountpoint, link))
+	for _, path := range []string{mountpoint + "/hello", link} {
+		r := look(t, call, "-u", path)
+		if r.Exit != 1 || !strings.Contains(r.Stderr, "entry for "+path+" not found in /etc/mtab") {
+			t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+		}
+		wantHint(t, r, "fusermount3 -u '"+mountpoint+"'")
+	}
+}
+
+// A mount inside is named, whoever owns it.
+func TestMountInsideIsNamed(t *testing.T) {
+	call, mountpoint := asUser(t)
+	serveOn(t, call, mountpoint, "")
+	bindInside(t, mountpoint+"/hello")
+	lazy := call
+	lazy.Socket, lazy.Args = helpertest.NoSocket, []string{"-uz", mountpoint}
+	r := run(t, lazy)
+	if r.Exit != 1 {
+		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+	}
+	wantHint(t, r, mountpoint+"/hello")
+	if r := look(t, call, "-u", mountpoint); !strings.Contains(r.Stderr, "hint: unmount "+mountpoint+"/hello first") {
+		t.Errorf("%q", r.Stderr)
+	}
+}
