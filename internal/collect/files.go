@@ -173,27 +173,9 @@ func Users(e mtab.Entry) (list []diagnose.Holder) {
 	for _, m := range inside {
 		list = append(list, diagnose.Holder{Name: "the mount " + m.Mountpoint})
 	}
-	for _, device := range loopDevices() {
-		file := firstLine("/sys/block/" + device + "/loop/backing_file")
-		if strings.HasPrefix(file, e.Mountpoint+"/") {
-			list = append(list, diagnose.Holder{Name: "the loop device /dev/" + device + " of " + file})
-		}
+	for _, device := range holders.Loops(e) {
+		file := firstLine("/sys/block/" + strings.TrimPrefix(device, "/dev/") + "/loop/backing_file")
+		list = append(list, diagnose.Holder{Name: "the loop device " + device + " of " + file})
 	}
 	return list
-}
-
-func loopDevices() (names []string) {
-	fd, err := rawfile.Open("/sys/block", unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil
-	}
-	defer unix.Close(fd)
-	buf := make([]byte, 16<<10)
-	for {
-		n, err := unix.ReadDirent(fd, buf)
-		if err != nil || n == 0 {
-			return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, "loop") })
-		}
-		_, _, names = unix.ParseDirent(buf[:n], -1, names)
-	}
 }

@@ -186,9 +186,7 @@ func Place(path string, c policy.Caller, settings fuseconf.Settings, mounts []di
 		place.Problem = problem(&mount.AccessError{Path: found.Path, Errno: err})
 		return place
 	}
-	if place.Problem = problem(policy.Over(c, settings, facts)); place.Problem != nil && readOnly(found.FD) {
-		place.Problem.Next = "the file system there is read-only: choose a directory on another one"
-	}
+	place.Problem = problem(policy.Over(c, settings, facts))
 	place.Kind = "file"
 	if facts.IsDirectory() {
 		place.Kind = "directory"
@@ -211,11 +209,6 @@ func problem(err error) *diagnose.Problem {
 		p.Next = refusal.Advice
 	}
 	return p
-}
-
-func readOnly(fd int) bool {
-	var fs unix.Statfs_t
-	return unix.Fstatfs(fd, &fs) == nil && fs.Flags&unix.ST_RDONLY != 0
 }
 
 // listed finds the mount that was met among those of the table. One that is not there

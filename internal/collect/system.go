@@ -8,6 +8,7 @@ package collect
 
 import (
 	"errors"
+	"path"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/diagnose"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
+	"github.com/go-fusermount/fusermount/internal/holders"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
@@ -36,7 +38,7 @@ func Process() (p diagnose.Process) {
 		n, _ := strconv.Atoi(value) // 0 for what is no number
 		switch name {
 		case "TracerPid":
-			p.Tracer = n
+			p.Tracer = diagnose.Holder{PID: n, Name: holders.Name(n)}
 		case "NoNewPrivs":
 			p.NoNewPrivs = n == 1
 		case "Seccomp":
@@ -54,7 +56,57 @@ func Process() (p diagnose.Process) {
 	}
 	p.Bounded = bounding&admin == 0
 	p.Profile, p.Mode = apparmor.Profile()
+	p.Tasks = tasks()
 	return p
+}
+
+// tasks looks for the tightest limit of the pids cgroups and of RLIMIT_NPROC.
+func tasks() (t diagnose.Tasks) {
+	own, err := rawfile.Numbers("/proc/self/task")
+	text, unread := smallFile("/proc/self/cgroup")
+	if err != nil || unread != nil {
+		return t
+	}
+	least := func(limit, used int, name string) {
+		if left := limit - used + len(own); t.Limit == "" || left < t.Left {
+			t = diagnose.Tasks{Left: max(left, 0), Limit: name}
+		}
+	}
+	for line := range strings.Lines(text) { // cgroups(7)
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(fields) < 3 || fields[1] != "" && fields[1] != "pids" {
+			continue
+		}
+		top := path.Join("/sys/fs/cgroup", fields[1])
+		for dir := path.Join(top, fields[2]); len(dir) > len(top); dir = path.Dir(dir) {
+			limit, err := strconv.Atoi(firstLine(dir + "/pids.max"))
+			used, other := strconv.Atoi(firstLine(dir + "/pids.current"))
+			if err == nil && other == nil {
+				least(limit, used, dir+"/pids.max")
+			}
+		}
+	}
+	var limit unix.Rlimit
+	const many = 1 << 16 // not worth counting
+	if unix.Getuid() != 0 && unix.Getrlimit(unix.RLIMIT_NPROC, &limit) == nil && limit.Cur < many {
+		least(int(limit.Cur), threadsOf(unix.Getuid()), "RLIMIT_NPROC, ulimit -u")
+	}
+	return t
+}
+
+// threadsOf counts the threads of a user's processes.
+func threadsOf(uid int) (n int) {
+	pids, _ := rawfile.Numbers("/proc") // without it, there are none to be seen
+	for _, pid := range pids {
+		dir := "/proc/" + strconv.Itoa(pid)
+		var st unix.Stat_t
+		if unix.Stat(dir, &st) != nil || int(st.Uid) != uid {
+			continue
+		}
+		threads, _ := rawfile.Numbers(dir + "/task") // it has ended
+		n += len(threads)
+	}
+	return n
 }
 
 func mask(text string) uint64 {

@@ -57,11 +57,19 @@ type Process struct {
 	Admin      bool // has CAP_SYS_ADMIN
 	Bounded    bool // the bounding set lacks CAP_SYS_ADMIN
 	NoNewPrivs bool
-	Tracer     int    // process that traces this one; 0: none
+	Tracer     Holder // process that traces this one; PID 0: none
 	Filters    int    // seccomp filters
+	Tasks      Tasks
 	Profile    string // of AppArmor, empty for none
 	Mode       string // of the profile: enforce, complain ...
 	Unknown    string // why none of that is known; empty: it is
+}
+
+// Tasks is how many more processes and threads may run, apart from those of this program. Limit is
+// what limits them; it is empty where nothing known does.
+type Tasks struct {
+	Left  int
+	Limit string
 }
 
 // System is what surrounds the process.

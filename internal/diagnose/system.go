@@ -69,10 +69,10 @@ func helperFinding(p Program, s System) Finding {
 	case p.Capability:
 		return ok(subject, p.Path+" has the file capability CAP_SYS_ADMIN; it writes neither /run/mount/utab nor /etc/mtab")
 	case p.Setuid && !s.InitialUser:
-		return fail(subject, fmt.Sprintf("%s is set-user-ID, but its owner is uid %d in this user namespace", p.Path, p.Owner),
+		return fail(subject, fmt.Sprintf("%s is set-user-ID, but its owner is user %d in this user namespace", p.Path, p.Owner),
 			"mount as root of this namespace, or outside of it")
 	case p.Setuid:
-		return fail(subject, fmt.Sprintf("%s is set-user-ID, but its owner is uid %d", p.Path, p.Owner), privilege)
+		return fail(subject, fmt.Sprintf("%s is set-user-ID, but its owner is user %d", p.Path, p.Owner), privilege)
 	}
 	return fail(subject, p.Path+" is neither set-user-ID nor has the file capability CAP_SYS_ADMIN", privilege)
 }
@@ -91,14 +91,21 @@ func checkPrivilege(uid uint32, p Process) Finding {
 	case p.NoNewPrivs:
 		return fail(subject, "no_new_privs is set, so that no program gets more rights than you have",
 			"leave this sandbox, or start the container or unit without it (no-new-privileges, NoNewPrivileges=)")
-	case p.Tracer != 0:
-		return warn(subject, fmt.Sprintf("process %d traces this one; a traced program gets no rights", p.Tracer),
+	case p.Tracer.PID != 0:
+		return warn(subject, "this program is traced by "+some([]Holder{p.Tracer})+"; a traced program gets no rights",
 			"if mounting fails with 'Operation not permitted', do not trace it, or trace it as root")
 	case uid == 0:
 		return note(subject, "you are root without CAP_SYS_ADMIN; the program's own rights have to do", "start the container with --cap-add SYS_ADMIN")
 	}
 	return ok(subject, "a program that you start gets the rights of its file")
 }
+
+// helperTasks are the tasks that the helper needs: the threads of the Go runtime. Below
+// enoughTasks a second one may fail, or the daemon.
+const (
+	helperTasks = 3
+	enoughTasks = 10
+)
 
 func checkSystem(s System, p Process) (found []Finding) {
 	const namespace = "namespace"
@@ -113,6 +120,10 @@ func checkSystem(s System, p Process) (found []Finding) {
 	}
 	if s.Container != "" {
 		found = append(found, ok("container", "this seems to be one ("+s.Container+")"))
+	}
+	if t := p.Tasks; t.Limit != "" && t.Left < enoughTasks {
+		found = append(found, warn("processes", fmt.Sprintf("%d more processes and threads may run here (%s)", t.Left, t.Limit),
+			fmt.Sprintf("fusermount3 needs %d, and keeps them with auto_unmount: raise that limit", helperTasks)))
 	}
 	if p.Filters > 0 {
 		found = append(found, warn("seccomp", fmt.Sprintf("a sandbox forbids system calls (seccomp filters: %d)", p.Filters),

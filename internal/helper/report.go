@@ -171,7 +171,7 @@ func (r *run) privilegeHint() string {
 	case st.Uid == 0:
 		return noEffect + "a tracer that is not root started it, or a program that shares its working directory with another (CLONE_FS)"
 	}
-	return noEffect + fmt.Sprintf("in this user namespace its owner is uid %d, and not root", st.Uid)
+	return noEffect + fmt.Sprintf("in this user namespace its owner is user %d, and not root", st.Uid)
 }
 
 // field gives a value of /proc/PID/status.

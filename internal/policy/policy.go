@@ -335,7 +335,7 @@ func notOurs(f UnmountFacts) string {
 	case !f.Top.HasOwner:
 		return "the kernel does not say whose mount it is"
 	}
-	return fmt.Sprintf("it was mounted by uid %d, and you are uid %d: that user or root can unmount it", f.Top.Owner, f.Caller.UID)
+	return fmt.Sprintf("it was mounted by user %d, and you are user %d: that user or root can unmount it", f.Top.Owner, f.Caller.UID)
 }
 
 func ownedFuse(m Mounted, c Caller) bool {

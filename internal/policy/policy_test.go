@@ -197,7 +197,7 @@ func TestUnmount(t *testing.T) {
 	}{
 		"mine":                              {UnmountFacts{Caller: user, Mountpoint: true, Top: mine}, true, ""},
 		"not a mountpoint":                  {UnmountFacts{Caller: user, Top: mine}, false, "nothing is mounted there: name the mountpoint itself, not a link to it or a file inside; 'fusectl list' shows what is mounted"},
-		"a neighbour's uid":                 {UnmountFacts{Caller: user, Mountpoint: true, Top: theirs}, false, "it was mounted by uid 100, and you are uid 1000: that user or root can unmount it"},
+		"a neighbour's uid":                 {UnmountFacts{Caller: user, Mountpoint: true, Top: theirs}, false, "it was mounted by user 100, and you are user 1000: that user or root can unmount it"},
 		"no owner":                          {UnmountFacts{Caller: user, Mountpoint: true, Top: Mounted{Type: "fuse"}}, false, "the kernel does not say whose mount it is"},
 		"no owner, caller's id 0 is root's": {UnmountFacts{Caller: Caller{}, Mountpoint: true, Top: Mounted{Type: "fuse"}}, true, ""},
 		"not FUSE":                          {UnmountFacts{Caller: user, Mountpoint: true, Top: tmpfs}, false, "what is mounted there is of type tmpfs, not FUSE: see umount(8)"},

@@ -88,7 +88,7 @@ func TestAbortRefused(t *testing.T) {
 		mountpoint string
 		text, hint string
 	}{
-		"another user's": {theirs, mountpoint, "entry for " + mountpoint + " not found in /etc/mtab", "mounted by uid 4242"},
+		"another user's": {theirs, mountpoint, "entry for " + mountpoint + " not found in /etc/mtab", "mounted by user 4242"},
 		"not FUSE":       {call, "/proc", "entry for /proc not found in /etc/mtab", "of type proc"},
 		"no mount":       {call, mountpoint + "/nosuch", "entry for " + mountpoint + "/nosuch not found", ""},
 	} {

@@ -150,7 +150,7 @@ func TestCheckNamespaces(t *testing.T) {
 	wantFinding(t, lines, "fail namespace you are in a user namespace (uid_map 0 4242 1), and the mounts belong to an outer one", "unshare -Urm")
 	wantOnly(t, lines, "fail namespace")
 	lines = unshare("-Um", "--map-user=4242", "--map-group=4242")
-	wantFinding(t, lines, "fail program", "is set-user-ID, but its owner is uid 65534 in this user namespace")
+	wantFinding(t, lines, "fail program", "is set-user-ID, but its owner is user 65534 in this user namespace")
 	lines = unshare("-Urm")
 	wantFinding(t, lines, "ok namespace a user namespace with mounts of its own (uid_map 0 4242 1)", "")
 	wantFinding(t, lines, "ok privilege you have CAP_SYS_ADMIN", "")

@@ -118,7 +118,7 @@ func TestCheckPrivilege(t *testing.T) {
 		},
 		"not root's": {
 			func(c *helpertest.Call) { c.Prog = ownedBy(t, c.Prog, bob) },
-			"fail program", "is set-user-ID, but its owner is uid 4343",
+			"fail program", "is set-user-ID, but its owner is user 4343",
 			[]string{"fail program"},
 		},
 		"no_new_privs": {
