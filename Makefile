@@ -47,11 +47,15 @@ trace: build ## show the system calls of one mount and one unmount (needs strace
 test: build ## all tests that need only this machine's kernel
 	@[ "$$(id -u)" = 0 ] || echo 'Not root: tests that need real users are skipped, most tests of the command among them; sudo env PATH="$$PATH" make test runs all.'
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/conformance$$' -e '/races$$' -e '/faults$$' -e '/fuzzcmd$$' -e '/packages$$')
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s $$(go list ./... | grep -v -e '/conformance$$' -e '/races$$' -e '/faults$$' -e '/fuzzcmd$$' -e '/packages$$' -e '/rooms$$')
 	cd tools/conformance && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s
 
 test-user: ## "make test" by an ordinary user, in a copy of the tree (root)
 	sh testdata/as-user.sh
+
+test-rooms: build ## the demo, the scripts and all tests on machines made otherwise (root, some minutes)
+	cd tools && go build -buildvcs=false -o ../build/demo ./demo && go test -c -o ../build/conformance.test ./conformance
+	cd tools/rooms && go test -count=1 -timeout 900s -v | grep -v -e '^=== ' -e '^ *--- PASS'
 
 test-race: build ## the client package under Go's race detector (needs a C compiler)
 	@if command -v gcc >/dev/null; then \
@@ -129,4 +133,4 @@ include packaging/release.mk
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build need-go demo test test-user test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean
+.PHONY: help build need-go demo test test-user test-rooms test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean

@@ -92,7 +92,7 @@ func Conf(uid uint32) diagnose.Conf {
 	if problem := fuseconf.Untrusted(uid, st.Uid, st.Mode, fuseconf.Unmapped(uidMap, st.Uid)); problem != "" {
 		c.Allows = err == nil && c.Settings.UserAllowOther
 		c.Settings = fuseconf.Defaults()
-		return unusable(fuseconf.Path+" ignored: "+problem, "as root: chown root "+fuseconf.Path+", then chmod 0644 "+fuseconf.Path)
+		return unusable(fuseconf.Path+" ignored: "+problem, "as root: chown root "+fuseconf.Path+" && chmod 0644 "+fuseconf.Path)
 	}
 	if err != nil {
 		c.Fatal = true

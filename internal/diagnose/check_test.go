@@ -101,7 +101,7 @@ func TestCheck(t *testing.T) {
 		"no /proc/filesystems": {func(f *Facts) { f.Device.Known, f.Device.KnownErr = false, "gone" }, "unknown module whether the kernel has FUSE: gone|nothing keeps you from mounting here (1 thing unknown)"},
 		"no helper":            {func(f *Facts) { f.Program = Program{Problem: problem} }, "fail program the text -> the step"},
 		"no helper, root":      {func(f *Facts) { f.Program, f.Process.Admin = Program{Problem: problem}, true }, "note program the text -> root can mount without it; others cannot: the step"},
-		"setuid, not root's":   {func(f *Facts) { f.Program.Owner = 5 }, "fail program /usr/bin/fusermount3 is set-user-ID, but its owner is user 5 -> as root: chown root /usr/bin/fusermount3, then chmod u+s"},
+		"setuid, not root's":   {func(f *Facts) { f.Program.Owner = 5 }, "fail program /usr/bin/fusermount3 is set-user-ID, but its owner is user 5 -> as root: chown root /usr/bin/fusermount3 && chmod u+s"},
 		"setuid, in a namespace": {
 			func(f *Facts) { f.Program.Owner, f.System.InitialUser = 65534, false },
 			"fail program /usr/bin/fusermount3 is set-user-ID, but its owner is user 65534 in this user namespace",

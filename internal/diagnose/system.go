@@ -54,7 +54,7 @@ func checkProgram(p Program, process Process, s System) Finding {
 func helperFinding(p Program, s System) Finding {
 	const subject = "program"
 	word := printable.ShellWord(p.Path)
-	privilege := "as root: chown root " + word + ", then chmod u+s " + word + ", or setcap cap_sys_admin+ep " + word
+	privilege := "as root: chown root " + word + " && chmod u+s " + word + ", or setcap cap_sys_admin+ep " + word
 	switch {
 	case p.Problem != nil:
 		return fail(subject, p.Problem.Text, p.Problem.Next)

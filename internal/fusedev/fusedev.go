@@ -36,5 +36,5 @@ func WrongFile(path string) string {
 		return ""
 	}
 	word := printable.ShellWord(path)
-	return path + " is not the fuse device; as root: rm " + word + ", then mknod -m 666 " + word + " c 10 229"
+	return path + " is not the fuse device; as root: rm " + word + " && mknod -m 666 " + word + " c 10 229"
 }

@@ -9,11 +9,14 @@ import (
 // noSkipEnv, set to 1, makes each skip a failure, for runs that must test everything.
 const noSkipEnv = "FUSERMOUNT_TEST_NOSKIP"
 
+// MaySkip says whether skips are allowed.
+func MaySkip() bool { return os.Getenv(noSkipEnv) != "1" }
+
 // Skip skips the test and prints the remedy. With FUSERMOUNT_TEST_NOSKIP=1 in the
 // environment it fails the test instead.
 func Skip(t testing.TB, remedy string) {
 	t.Helper()
-	if os.Getenv(noSkipEnv) == "1" {
+	if !MaySkip() {
 		t.Fatalf("skips are forbidden by %s: to run this test, %s", noSkipEnv, remedy)
 	}
 	t.Skipf("to run this test, %s", remedy)

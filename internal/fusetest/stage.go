@@ -51,6 +51,10 @@ func setupStage() error {
 	if err := writeEtc(etc); err != nil {
 		return err
 	}
+	// Tests mount fusectl where they need it. One that is there may be locked.
+	if err := mountTmpfs(ControlPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	for _, name := range []string{"bin", "dir"} {
 		if err := mkdirMode(filepath.Join(stageDir, name), 0o755); err != nil {
 			return err

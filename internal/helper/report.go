@@ -15,6 +15,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/holders"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/printable"
 	"github.com/go-fusermount/fusermount/internal/priv"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
@@ -159,8 +160,9 @@ func (r *run) privilegeHint() string {
 	const noEffect = "the setuid bit had no effect: "
 	switch {
 	case st.Mode&unix.S_ISUID == 0 && caps <= 0:
-		return "the program is installed without the setuid bit and without the file capability: " +
-			"'chown root' and 'chmod u+s' it, or 'setcap cap_sys_admin+ep' it"
+		path, _ := pathfd.Readlink(self) // it was examined just now
+		return "the program is installed without the setuid bit and without the file capability; " +
+			"as root: chown root " + printable.ShellWord(path) + " && chmod u+s " + printable.ShellWord(path)
 	case o.NoNewPrivs:
 		return "no_new_privs is set, so the setuid bit has no effect: " +
 			"a sandbox, a container option or NoNewPrivileges= of a systemd unit did that"

@@ -13,6 +13,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/policy"
+	"github.com/go-fusermount/fusermount/internal/printable"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
@@ -46,7 +47,7 @@ func (e *AccessError) Unwrap() error { return e.Errno }
 func (e *AccessError) Hint() string {
 	switch {
 	case errors.Is(e.Errno, unix.ENOTCONN):
-		return "a FUSE file system whose daemon is gone is mounted there: take it away with 'fusermount3 -u'"
+		return "a FUSE file system whose daemon is gone is mounted there; unmount it: fusermount3 -u " + printable.ShellWord(e.Path)
 	case errors.Is(e.Errno, unix.ENOENT) && e.Parent:
 		return "a directory on the way to it does not exist"
 	case errors.Is(e.Errno, unix.ENOENT):

@@ -62,7 +62,9 @@ func Become() (who Identity, err error) {
 	if err := resetLimits(); err != nil {
 		return who, err
 	}
-	if err := setCaps(callerCaps, was.Permitted&Lendable|callerCaps); err != nil {
+	err = setCaps(callerCaps, was.Permitted&Lendable|callerCaps)
+	fixed = errors.Is(err, unix.EPERM) && was.RUID == 0 && !changed && was.Effective == was.Permitted
+	if err != nil && !fixed {
 		return who, err
 	}
 	// Close the ways back to privilege and into the process. What the entry point has done for
@@ -165,6 +167,9 @@ const (
 // /proc the threads are unknown, and keep no more than this one has.
 func RestrictOthers(idsChange bool) error {
 	left := Set(0)
+	if fixed {
+		return nil
+	}
 	if idsChange {
 		text, err := rawfile.Text("/proc/sys/fs/suid_dumpable")
 		if err != nil || strings.TrimSpace(text) == "1" {

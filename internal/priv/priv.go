@@ -90,8 +90,15 @@ func capset(effective, permitted, inheritable Set) error {
 	return nil
 }
 
+// fixed says that a sandbox refuses capset to root, who had all these capabilities before: none can
+// be dropped, and nothing has to be raised.
+var fixed bool
+
 // setCaps sets two sets, empties the inheritable one, and reads all three back.
 func setCaps(effective, permitted Set) error {
+	if fixed {
+		return nil
+	}
 	if err := capset(effective, permitted, 0); err != nil {
 		return err
 	}
@@ -143,6 +150,9 @@ func With(caps Set, f func() error) error {
 	}
 	if permitted&caps != caps {
 		return fmt.Errorf("%w: %w", ErrMissing, unix.EPERM)
+	}
+	if fixed {
+		return f()
 	}
 	if err := capset(callerCaps|caps, permitted, 0); err != nil {
 		return err

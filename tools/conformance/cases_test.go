@@ -342,3 +342,215 @@ func TestMountInsideIsNamed(t *testing.T) {
 		t.Errorf("%q", r.Stderr)
 	}
 }
+
+// The sets of systemd's SystemCallFilter=~@NAME, as far as the helper makes these calls
+// (systemd.exec(5)).
+var systemdSets = map[string][]string{
+	"@privileged": {"capset", "setfsuid", "setfsgid", "setresuid", "setresgid"},
+	"@mount":      {"fsopen", "fsconfig", "fsmount", "move_mount", "open_tree", "mount", "umount2"},
+}
+
+// In a unit whose filter has such a set, root mounts where nothing has to be changed, and
+// everybody else is refused. A user gets no message where the program can drop neither its
+// ids nor its capabilities: it would be written with root's rights.
+func TestSystemdFilters(t *testing.T) {
+	for set, names := range systemdSets {
+		deny := helpertest.Deny(unix.EPERM, names...)
+		t.Run("root "+set, func(t *testing.T) {
+			call, _ := asUser(t)
+			call.KeepRoot, call.Deny = true, deny
+			mountpoint := fusetest.Dir(t, 0)
+			call.Args = []string{mountpoint}
+			r := run(t, call)
+			if set == "@mount" {
+				wantRefusal(t, r, mountpoint, "mount failed: Operation not permitted")
+				return
+			}
+			wantMounted(t, r, mountpoint)
+			call.Socket, call.Args = helpertest.NoSocket, []string{"-u", mountpoint}
+			if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
+				t.Errorf("-u: exit %d, %q", r.Exit, r.Stderr)
+			}
+			wantNothing(t, mountpoint)
+		})
+		t.Run("user "+set, func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			call.Deny = deny
+			text := "mount failed: Operation not permitted"
+			if set == "@privileged" {
+				text = ""
+			}
+			wantRefusal(t, run(t, call), mountpoint, text)
+		})
+	}
+}
+
+// Files of settings as editors and administrators leave them.
+func TestConfShapes(t *testing.T) {
+	for name, c := range map[string]struct {
+		text    string
+		works   bool
+		message string
+	}{
+		"CRLF":          {"# settings\r\nuser_allow_other\r\n", true, ""},
+		"a BOM":         {"\ufeffuser_allow_other\n", false, `unknown parameter in /etc/fuse.conf at line 1: '\357\273\277user_allow_other'`},
+		"BOM, then":     {"\ufeff# settings\nuser_allow_other\n", true, "unknown parameter in /etc/fuse.conf at line 1: "},
+		"100,000 lines": {strings.Repeat("# line\n", 100_000) + "user_allow_other\n", true, ""},
+		"too large":     {strings.Repeat("# line\n", 200_000) + "user_allow_other\n", false, "arger than 1048576 bytes"},
+		"a NUL":         {"user_allow_other\x00\n", false, `'user_allow_other\000'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, mountpoint := asUser(t)
+			writeFile(t, "/etc/fuse.conf", c.text)
+			t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+			call.Args = []string{"-o", "allow_other", mountpoint}
+			r := run(t, call)
+			if (r.Exit == 0) != c.works || !strings.Contains(r.Stderr, c.message) || c.message == "" && r.Stderr != "" {
+				t.Errorf("exit %d, %q", r.Exit, r.Stderr)
+			}
+			if r.Exit == 0 {
+				unmount(t, call, mountpoint)
+			}
+		})
+	}
+}
+
+// A trigger of autofs, over which only root may mount, comes to light again, and its daemon
+// is not waited for.
+func TestAutofsTrigger(t *testing.T) {
+	call, mountpoint := asUser(t)
+	call.KeepRoot = true
+	read, write, err := os.Pipe()
+	must(t, err)
+	defer read.Close()
+	defer write.Close()
+	// The daemon is another process group: nobody who comes is let through.
+	daemon := exec.Command("/bin/sleep", "60")
+	daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	must(t, daemon.Start())
+	defer func() {
+		_ = daemon.Process.Kill()
+		_ = daemon.Wait()
+	}()
+	data := fmt.Sprintf("fd=%d,pgrp=%d,uid=%d,gid=%d,minproto=5,maxproto=5,direct", write.Fd(), daemon.Process.Pid, alice, alice)
+	if err := unix.Mount("trigger", mountpoint, "autofs", 0, data); err != nil {
+		fusetest.Skip(t, "load the kernel module autofs4: "+err.Error())
+	}
+	r := run(t, call)
+	wantMounted(t, r, mountpoint)
+	call.Socket, call.Args = helpertest.NoSocket, []string{"-u", mountpoint}
+	if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
+		t.Errorf("-u: exit %d, %q", r.Exit, r.Stderr)
+	}
+	if line, found := fusetest.FindMount(t, mountpoint); !found || line.FSType != "autofs" {
+		t.Errorf("%+v, %v", line, found)
+	}
+}
+
+// In a cgroup with few processes left the helper mounts, or nothing happens.
+func TestPidsCgroup(t *testing.T) {
+	call, mountpoint := asUser(t)
+	group := pidsCgroup(t)
+	for limit := 1; limit <= 6; limit++ {
+		writeFile(t, filepath.Join(group, "pids.max"), fmt.Sprint(limit))
+		inside := call
+		inside.Prog, inside.KeepRoot, inside.Env = "/bin/sh", true, []string{"PATH=/usr/bin:/bin", "_FUSE_COMMFD=3"}
+		inside.Args = []string{"-c", `echo $$ >"$1/cgroup.procs" && exec setpriv --reuid 4242 --regid 4242 --clear-groups "$2" "$3"`, "sh", group, call.Prog, mountpoint}
+		r := run(t, inside)
+		switch _, found := fusetest.FindMount(t, mountpoint); {
+		case limit >= 3 && (r.Exit != 0 || !found || r.Stderr != ""):
+			t.Errorf("%d processes: exit %d, %q", limit, r.Exit, r.Stderr)
+		case r.Exit != 0 && found:
+			t.Errorf("%d processes: mounted, exit %d, %q", limit, r.Exit, r.Stderr)
+		case found:
+			unmount(t, call, mountpoint)
+		}
+	}
+}
+
+// pidsCgroup makes a cgroup of its own.
+func pidsCgroup(t *testing.T) (dir string) {
+	t.Helper()
+	for _, top := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+		dir = filepath.Join(top, fmt.Sprintf("fusermount-test-%d", os.Getpid()))
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() { must(t, os.Remove(dir)) })
+		if _, err := os.Stat(filepath.Join(dir, "pids.max")); err == nil {
+			return dir
+		}
+	}
+	fusetest.Skip(t, "provide a cgroup file system with the controller pids that root can write to")
+	return ""
+}
+
+// Hints name commands. Followed literally, by root where the hint says so, they lead to what
+// was wanted. A command begins after the last colon of its hint.
+func TestHintsFollowed(t *testing.T) {
+	t.Setenv("LC_ALL", "C")
+	for name, prepare := range map[string]func(t *testing.T, call *helpertest.Call, mountpoint string) (args []string){
+		"a dead mount": func(t *testing.T, call *helpertest.Call, mountpoint string) []string {
+			must(t, serveOn(t, *call, mountpoint, "").Close())
+			return []string{mountpoint}
+		},
+		"a file inside": func(t *testing.T, call *helpertest.Call, mountpoint string) []string {
+			serveOn(t, *call, mountpoint, "")
+			return []string{"-u", mountpoint + "/hello"}
+		},
+		"a link": func(t *testing.T, call *helpertest.Call, mountpoint string) []string {
+			serveOn(t, *call, mountpoint, "")
+			link := filepath.Join(fusetest.Dir(t, alice), "a link")
+			must(t, os.Symlink(mountpoint, link))
+			return []string{"-u", link}
+		},
+		"no bit": func(t *testing.T, call *helpertest.Call, mountpoint string) []string {
+			must(t, os.Chmod(call.Prog, 0o755))
+			return []string{mountpoint}
+		},
+		"another file in the device's place": func(t *testing.T, call *helpertest.Call, mountpoint string) []string {
+			dev := fusetest.Dir(t, 0)
+			must(t, unix.Mknod(filepath.Join(dev, "fuse"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
+			must(t, os.Chmod(filepath.Join(dev, "fuse"), 0o666))
+			withDev(t, dev)
+			return []string{mountpoint}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, _ := asUser(t)
+			program := fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+			call.Prog = program
+			mountpoint := filepath.Join(fusetest.Dir(t, alice), "it's")
+			must(t, os.Mkdir(mountpoint, 0o755), os.Chown(mountpoint, alice, alice))
+			call.Args = prepare(t, &call, mountpoint)
+			r := run(t, call)
+			_, hint, found := strings.Cut(r.Stderr, ": hint: ")
+			if r.Exit != 1 || !found {
+				t.Fatalf("exit %d, %q", r.Exit, r.Stderr)
+			}
+			command := strings.TrimSpace(hint[strings.LastIndex(hint, ": ")+1:])
+			sh := exec.Command("/bin/sh", "-ec", command)
+			sh.Env = []string{"PATH=" + filepath.Dir(program) + ":/usr/sbin:/usr/bin:/sbin:/bin"}
+			if !strings.Contains(hint, "as root: ") {
+				sh.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: alice, Gid: alice}}
+			}
+			if out, err := sh.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v: %s", command, err, out)
+			}
+			if call.Args[0] == "-u" {
+				wantNothing(t, mountpoint)
+				return
+			}
+			wantMounted(t, run(t, call), mountpoint)
+			unmount(t, call, mountpoint)
+		})
+	}
+}
+
+// withDev puts a directory in the place of /dev.
+func withDev(t *testing.T, dir string) {
+	t.Helper()
+	must(t, unix.Mknod(filepath.Join(dir, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
+	must(t, os.Chmod(filepath.Join(dir, "null"), 0o666), unix.Mount(dir, "/dev", "", unix.MS_BIND, ""))
+	t.Cleanup(func() { must(t, unix.Unmount("/dev", unix.MNT_DETACH)) })
+}

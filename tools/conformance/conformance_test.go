@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -96,8 +97,15 @@ func runScripts(t *testing.T, program string, deny []helpertest.Denied, referenc
 		},
 		Cmds: commands,
 		Condition: func(condition string) (bool, error) {
-			if compat.MatchString(condition) {
+			switch {
+			case compat.MatchString(condition):
 				return reference, nil
+			case condition == "loop":
+				err := exec.Command("losetup", "--find").Run()
+				if err != nil && !fusetest.MaySkip() {
+					return false, fmt.Errorf("provide loop devices and losetup: %w", err)
+				}
+				return err == nil, nil
 			}
 			return false, os.ErrInvalid
 		},

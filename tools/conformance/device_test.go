@@ -93,7 +93,7 @@ func TestNoDevice(t *testing.T) {
 		}, "failed to open /dev/fuse: Permission denied", "a group that you would have to be in"},
 		"another": {func(t *testing.T) {
 			makeNode(t, "/dev/fuse", 1, 3, 0o666)
-		}, "mount failed: Invalid argument", "/dev/fuse is not the fuse device; as root: rm /dev/fuse, then mknod -m 666 /dev/fuse c 10 229"},
+		}, "mount failed: Invalid argument", "/dev/fuse is not the fuse device; as root: rm /dev/fuse && mknod -m 666 /dev/fuse c 10 229"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call, mountpoint := asUser(t)
