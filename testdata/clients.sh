@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs FUSE programs of Debian with our helper as fusermount3:
 #   sh clients.sh ABSOLUTE_PATH_OF_HELPER
-# as root. Only packages are installed on the machine itself. Everything else happens
+# as root. fusectl lies beside it. Only packages are installed on the machine itself. Everything else happens
 # in private mount and PID namespaces, with which all mounts and processes end.
 set -eu
 umask 022
@@ -149,6 +149,32 @@ check_sshfs() {
 	umount -l /etc/passwd
 }
 
+# A healthy sshfs through a line of 2 MB/s, with requests that wait all the time.
+check_slow() {
+	folders slow.dir slow.src
+	mount --bind "$stage/passwd" /etc/passwd # see check_sshfs
+	# shellcheck disable=SC2016
+	printf '#!/bin/sh\npv -q -L 2m | /usr/lib/openssh/sftp-server\n' >"$stage/ssh"
+	head -c 16000000 /dev/zero >"$stage/big"
+	mount -t fusectl fusectl /sys/fs/fuse/connections
+	d=$stage/slow.dir
+	start "$d" fuse.sshfs sshfs -f -o "ssh_command=$stage/ssh" "nowhere:$stage/slow.src" "$d"
+	become "$uid" cp "$stage/big" "$d/big" &
+	copy=$!
+	while not ended "$copy"; do
+		as "$uid" "$stage/fusectl" list "$d"
+		as "$uid" "$stage/fusectl" check "$d"
+	done >"$stage/looks" 2>&1
+	check 'a slow sshfs: the copy ends well' wait "$copy"
+	check 'a slow sshfs was looked at' grep -q "waiting" "$stage/looks"
+	check 'a slow sshfs is never called hung' not grep -i -e hung -e abort -e '^fail' "$stage/looks"
+	check 'a slow sshfs: check names its daemon' grep -q "sshfs (pid" "$stage/looks"
+	check 'a slow sshfs: check names who uses it' grep -q "used by cp (pid $copy)" "$stage/looks"
+	stop "$d" 'a slow sshfs'
+	umount -l /sys/fs/fuse/connections
+	umount -l /etc/passwd
+}
+
 # start_bindfs OPTION...: on libfuse 2 and without a subtype.
 start_bindfs() {
 	d=$stage/bindfs.dir
@@ -220,6 +246,8 @@ check_killed() {
 prepare() {
 	mount -t tmpfs -o mode=755 tmpfs "$stage"
 	cat <&3 >"$stage/fusermount3" && exec 3<&-
+	cat <&4 >"$stage/fusectl" && exec 4<&-
+	chmod 755 "$stage/fusectl"
 	chmod 4755 "$stage/fusermount3"
 	mount --bind "$stage/fusermount3" "$(readlink -f /bin/fusermount3)"
 	mknod -m 666 "$stage/fuse" c 10 229
@@ -232,17 +260,17 @@ prepare() {
 [ "$(id -u)" = 0 ] || die 'must run as root'
 if [ "${1-}" != --inside ]; then
 	[ -x "${1-}" ] || die 'usage: sh clients.sh ABSOLUTE_PATH_OF_HELPER'
-	sh "$(dirname "$0")/install.sh" fuse3 sshfs openssh-sftp-server bindfs \
+	sh "$(dirname "$0")/install.sh" fuse3 sshfs openssh-sftp-server bindfs pv \
 		squashfuse squashfs-tools fuse-overlayfs util-linux
 	[ -c /dev/fuse ] || die 'no /dev/fuse: is the module fuse loaded?'
 	exec unshare -m --propagation private -p --fork --kill-child --mount-proc sh "$0" --inside "$1"
 fi
-exec 3<"$2"
+exec 3<"$2" 4<"$(dirname "$2")/fusectl"
 trap 'exit 1' HUP INT TERM
 prepare
 check 'our helper is in place' \
 	sh -c '/bin/fusermount3 --version | grep "(go-fusermount "'
-for part in sshfs bindfs squashfuse fuse_overlayfs trouble killed; do
+for part in sshfs slow bindfs squashfuse fuse_overlayfs trouble killed; do
 	"check_$part"
 done
 echo "$passed passed, $failed failed"
