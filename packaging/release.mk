@@ -81,7 +81,10 @@ test-packages: packages ## install, upgrade and remove packages on a small Debia
 	lintian --fail-on error,warning --allow-root build/packages/*.deb
 	cd tools && FUSERMOUNT_PACKAGES=$(CURDIR)/build/packages go test -count=1 ./packages
 	cd tools && go build -buildvcs=false -o ../build/holder ./packages/holder
-	sh testdata/packages.sh $(CURDIR)/build/packages/go-fusermount_*_amd64.deb $(CURDIR)/build/debian $(CURDIR)/build/holder
+	for release in bookworm trixie; do \
+		DEBIAN=$$release sh testdata/packages.sh $(CURDIR)/build/packages/go-fusermount_*_amd64.deb \
+			$(CURDIR)/build/debian $(CURDIR)/build/holder || exit; \
+	done
 	rm -rf build/held
 	for version in v1.0.0 v1.0.1; do \
 		NFPM=$(NFPM) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \

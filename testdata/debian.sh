@@ -1,11 +1,11 @@
 #!/bin/sh
 # Makes a small Debian as a tar file, unless a recent one exists, and prints the file's
 # name: sh debian.sh DIR DEB PACKAGE...
-# as root. It contains the packages, and the file of the package DEB in /root. They come
+# as root. DEBIAN names another release than bookworm. It contains the packages, and the file of the package DEB in /root. They come
 # from the sources of this machine.
 set -eu
 umask 022
-release=bookworm
+release=${DEBIAN:-bookworm}
 
 die() { echo "debian.sh: $*" >&2 && exit 1; }
 
@@ -18,9 +18,9 @@ if [ -z "$(find "$tar" -mtime -7 2>/dev/null)" ]; then
 	mkdir -p "$dir"
 	rm -f "$dir/$release"-*.tar # of other packages, or old
 	# shellcheck disable=SC2016 # in the words of apt
-	mirror=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Identifier: Packages' 'Origin: Debian' \
-		'Component: main' | sed -n "s/ $release\$//p" | head -n 1)
-	[ -n "$mirror" ] || die "apt's sources have no Debian $release, which is needed for this test"
+	mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Identifier: Packages' 'Origin: Debian' \
+		'Component: main' | grep -v security | head -n 1)
+	[ -n "$mirror" ] || die "apt's sources have no release of Debian, which is needed for this test"
 	mmdebstrap --quiet --variant=minbase --include="$(echo "$*" | tr ' ' ,)" \
 		--customize-hook="cd \"\$1/root\" && apt-get -qq -o APT::Sandbox::User=root download $deb" \
 		"$release" "${tar%.tar}.new.tar" "deb $mirror $release main" >&2

@@ -47,7 +47,8 @@ poll() {
 
 # small_debian CACHE makes it as a tar file, unless it is there, and prints its name.
 small_debian() {
-	sh "$(dirname "$0")/debian.sh" "$1" fuse3 fuse3 sshfs bindfs openssh-sftp-server apparmor rpm pacman-package-manager
+	sh "$(dirname "$0")/debian.sh" "$1" fuse3 fuse3 sshfs bindfs openssh-sftp-server apparmor \
+		rpm pacman-package-manager bash-completion zsh fish
 }
 
 # inside SCRIPT ARG... runs it again in namespaces with which all mounts and processes
