@@ -258,13 +258,13 @@ func script(t *testing.T, name string) string {
 // standsFor is the version of libfuse that the program reports.
 func standsFor(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../internal/helper/usage.go")
+	text, err := os.ReadFile("../../internal/helper/run.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := regexp.MustCompile(`compatibleWith = "([0-9.]+)"`).FindSubmatch(text)
 	if m == nil {
-		t.Fatal("internal/helper/usage.go has no compatibleWith")
+		t.Fatal("internal/helper/run.go has no compatibleWith")
 	}
 	return string(m[1])
 }
