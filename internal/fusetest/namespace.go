@@ -98,6 +98,9 @@ func enter(body func() int) int {
 	clearSignals()
 	cmd, err := startInside()
 	if err != nil {
+		if os.Geteuid() == 0 { // the remedy for users does not help root
+			fmt.Fprintln(os.Stderr, "fusetest: no stage:", err)
+		}
 		nsRemedy = userNamespaces + err.Error()
 		return body()
 	}

@@ -81,6 +81,13 @@ var rooms = []room{
 		name: "an ordinary user without user namespaces", make: device + "mkdir $D/all; mount --rbind / $D/all\n",
 		enter: "chroot --userspec=54321:54321 --groups= $D/all env -C $R", refuses: "user namespace", noScripts: true,
 	},
+	{name: "RLIMIT_NOFILE 24", enter: "prlimit --nofile=24", noScripts: true},
+	{name: "RLIMIT_STACK 64k", enter: "prlimit --stack=65536", noScripts: true},
+	{name: "RLIMIT_MEMLOCK 0", enter: "prlimit --memlock=0", noScripts: true},
+	{name: "RLIMIT_SIGPENDING 0", enter: "prlimit --sigpending=0", noScripts: true},
+	{name: "RLIMIT_CORE 0", enter: "prlimit --core=0", noScripts: true},
+	{name: "RLIMIT_DATA 64M", enter: "prlimit --data=67108864", noScripts: true},
+	{name: "no /proc", make: "umount -l /proc\n", refuses: "/proc", noScripts: true},
 	{name: "a machine with systemd", make: withFusectl + mtabLink + otherUsers + groupDevice, all: true},
 	{name: "a bare machine", make: withoutFusectl + mtabFile + noLoops + "mount -t proc -o hidepid=2 proc /proc\n", all: true},
 }
