@@ -26,6 +26,13 @@ func TestNoRightsAtExec(t *testing.T) {
 		wantHint(t, run(t, traced), "traced by strace (pid ")
 	})
 	t.Run("CLONE_FS", func(t *testing.T) {
+		dir, err := os.Getwd() // the child shares it, and the umask
+		must(t, err)
+		mask := unix.Umask(0o022)
+		defer func() {
+			unix.Umask(mask)
+			must(t, os.Chdir(dir))
+		}()
 		cmd := exec.Command(call.Prog, "-u", mountpoint)
 		cmd.SysProcAttr = &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_FS, Credential: &syscall.Credential{Uid: alice, Gid: alice},

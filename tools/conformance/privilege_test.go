@@ -82,7 +82,7 @@ func TestMissingPrivilege(t *testing.T) {
 		"no setuid bit":   {func(c *helpertest.Call) { c.Prog = plain }, "without the setuid bit"},
 		"no_new_privs":    {func(c *helpertest.Call) { c.NoNewPrivs = true }, "no_new_privs is set"},
 		"nosuid mount":    {func(c *helpertest.Call) { c.Prog = onNosuid(t, c.Prog) }, "mounted nosuid"},
-		"bounding set":    {func(c *helpertest.Call) { c.DropCaps = []int{unix.CAP_SYS_ADMIN} }, "root has no CAP_SYS_ADMIN here"},
+		"bounding set":    {func(c *helpertest.Call) { c.DropCaps = []int{unix.CAP_SYS_ADMIN} }, "the capability bounding set lacks CAP_SYS_ADMIN"},
 		"forbidden calls": {func(c *helpertest.Call) { c.Deny = helpertest.Deny(unix.EPERM, "fsopen", "mount") }, "the kernel refuses"},
 	} {
 		t.Run(name, func(t *testing.T) {
