@@ -51,6 +51,10 @@ func setupStage() error {
 	if err := writeEtc(etc); err != nil {
 		return err
 	}
+	// A file would not be kept by mount(8), on which the C helper relies.
+	if err := os.Symlink("../proc/self/mounts", "/etc/mtab"); err != nil {
+		return err
+	}
 	// Tests mount fusectl where they need it. One that is there may be locked.
 	if err := mountTmpfs(ControlPath); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -83,7 +87,7 @@ func mkdirMode(dir string, mode os.FileMode) error {
 // test to write.
 var etcNames = []string{
 	"passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
-	"mtab", "resolv.conf", "hosts", "alternatives", "localtime",
+	"resolv.conf", "hosts", "alternatives", "localtime",
 	"groff", "manpath.config",
 }
 

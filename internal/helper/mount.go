@@ -93,9 +93,8 @@ func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(st
 		return plan, err
 	}
 	if mentions(r, "blkdev") {
-		if facts.FuseBlk, err = mount.KnowsFS("fuseblk"); err != nil {
-			return plan, err
-		}
+		known, err := mount.KnowsFS("fuseblk")
+		facts.FuseBlk = known || err != nil // in doubt, as where /proc has processes only, the kernel decides
 	}
 	if r.who.UID != 0 && facts.Settings.MountMax != fuseconf.NoLimit {
 		if facts.Mounted, err = mount.CountFuse(facts.Settings.MountMax); err != nil {

@@ -77,7 +77,8 @@ func addUsers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile("/etc/passwd", append(text, users...), 0o644); err != nil {
+	// The first line with a name counts: the machine may have users of these names.
+	if err := os.WriteFile("/etc/passwd", append([]byte(users), text...), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
