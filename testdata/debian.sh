@@ -22,7 +22,7 @@ if [ -z "$(find "$tar" -mtime -7 2>/dev/null)" ]; then
 		'Component: main' | grep -v security | head -n 1)
 	[ -n "$mirror" ] || die "apt's sources have no release of Debian, which is needed for this test"
 	mmdebstrap --quiet --variant=minbase --include="$(echo "$*" | tr ' ' ,)" \
-		--customize-hook="cd \"\$1/root\" && apt-get -qq -o APT::Sandbox::User=root download $deb" \
+		--customize-hook="cd \"\$1/root\" && APT_CONFIG=\$MMDEBSTRAP_APT_CONFIG apt-get -qq -o APT::Sandbox::User=root download $deb" \
 		"$release" "${tar%.tar}.new.tar" "deb $mirror $release main" >&2
 	mv "${tar%.tar}.new.tar" "$tar"
 fi

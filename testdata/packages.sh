@@ -54,7 +54,7 @@ has() { [ "$(in_root stat -c '%U:%G %a' /usr/bin/fusermount3)" = "$1 $2" ]; }
 # files FINDARG...: the compared files: all but the state files of dpkg, apt, pacman and
 # mount(8), and the test's own.
 files() {
-	(cd "$root" && find . -xdev \( -path './var/lib/[da]p*' -o -path ./var/lib/pacman -o -path ./var/log -o -path ./var/cache -o -path ./run \
+	(cd "$root" && find . -xdev \( -path './var/lib/[da]p*' -o -path ./var/lib/pacman -o -path ./var/lib/rpm -o -path ./var/log -o -path ./var/cache -o -path ./run \
 		-o -path ./home -o -path ./root -o -path ./tmp -o -path ./proc -o -path ./dev \) -prune -o "$@")
 }
 
@@ -100,9 +100,14 @@ failing() {
 	echo 'exit 1' >>"$2/DEBIAN/$1"
 }
 
-# moved TREE: fuse3 with its files in /usr, as in later releases of Debian.
+# moved TREE: fuse3 with its files in /usr, as in later releases of Debian, which divert the
+# older name meanwhile.
 moved() {
 	newer "$1"
+	divert='dpkg-divert --package fuse3 --no-rename --divert /bin/fusermount.usr-is-merged'
+	printf '#!/bin/sh\nset -e\n%s --add /bin/fusermount\n' "$divert" >"$1/DEBIAN/preinst"
+	chmod 755 "$1/DEBIAN/preinst"
+	sed -i "s|^set -e\$|&\\n$divert --remove /bin/fusermount|" "$1/DEBIAN/postinst"
 	for dir in bin sbin; do
 		mkdir -p "$1/usr/$dir"
 		mv "$1/$dir"/* "$1/usr/$dir/"
@@ -122,7 +127,7 @@ check_install() {
 	check 'the .deb installs beside fuse3' in_root apt-get -y install /opt/ours.deb
 	check 'the C helper that the user holds is worthless' worthless
 	check 'the helper is ours' is_ours
-	check 'the C helper is aside, for root alone' aside /bin/fusermount3
+	check 'the C helper is aside, for root alone' aside "$at"
 	check 'dpkg is content' whole
 	check 'the files are as they were packed' in_root dpkg --verify "$ours"
 	serve 'installed'
@@ -154,7 +159,7 @@ check_upgrade() {
 	check 'an older one installs again' install ours
 	check 'fuse3 installs again' install fuse3
 	check 'fuse3 installed again: the helper is ours' is_ours
-	check 'fuse3 installed again: its own is aside' aside /bin/fusermount3
+	check 'fuse3 installed again: its own is aside' aside "$at"
 	serve 'upgraded'
 }
 
@@ -179,7 +184,7 @@ check_abort() {
 
 check_override() {
 	in_root groupadd fuse
-	in_root dpkg-statoverride --update --add root fuse 4750 /bin/fusermount3
+	in_root dpkg-statoverride --update --add root fuse 4750 "$at"
 	check 'installs where fuse3 is for a group' install ours
 	check 'only the group may run ours' has root:fuse 4750
 	check 'a user outside the group cannot' not as_user fusermount3 --version
@@ -187,7 +192,7 @@ check_override() {
 	check 'still only the group may run ours' has root:fuse 4750
 	check 'removes where fuse3 is for a group' remove
 	check 'only the group may run the C helper' has root:fuse 4750
-	in_root dpkg-statoverride --remove /bin/fusermount3
+	in_root dpkg-statoverride --remove "$at"
 	in_root groupdel fuse
 	rm -f "$root/etc/group-" "$root/etc/gshadow-"
 	check 'fuse3 installs again for everybody' install fuse3
@@ -211,8 +216,9 @@ check_remove() {
 	check 'purged: dpkg knows it no more' not in_root dpkg-query -W "$ours"
 }
 
-# The C helper moves from /bin to /usr/bin while ours is installed.
+# The C helper moves from /bin to /usr/bin while ours is installed, as between releases.
 check_move() {
+	[ "$at" = /bin/fusermount3 ] || return 0
 	check 'installs before fuse3 moves' install ours
 	check 'fuse3 moves to /usr/bin' install fuse3-moved
 	check 'moved: the helper is ours' is_ours
@@ -307,7 +313,8 @@ prepare() {
 	cp "$root"/root/fuse3_*.deb "$root/opt/fuse3.deb"
 	repack "$1" newer newer
 	for script in preinst postinst prerm postrm; do repack "$1" "failing-$script" failing "$script"; done
-	repack "$root/opt/fuse3.deb" fuse3-moved moved
+	at=$(dpkg-deb -c "$root/opt/fuse3.deb" | sed -n 's|.* \.\(/.*bin/fusermount3\)$|\1|p')
+	[ "$at" = /usr/bin/fusermount3 ] || repack "$root/opt/fuse3.deb" fuse3-moved moved
 	printf 'profile fusermount3 /usr/bin/fusermount3 {\n}\n' >"$root/etc/apparmor.d/fusermount3"
 	state >"$stage/before"
 }

@@ -41,7 +41,6 @@ var contents = map[string][]entry{
 		{mode: "0755", source: "../../build/linux-amd64/fusermount3", only: []string{deb}},
 		{mode: "4755", source: "../../build/linux-amd64/fusermount3", only: unpacked},
 	},
-	"usr/bin/fusermount":                  {{mode: "-> fusermount3", only: []string{deb}}},
 	"usr/share/man/man1/fusermount3.1.gz": {{mode: "0644"}},
 	"usr/share/man/man1/fusermount.1.gz":  {{mode: "-> fusermount3.1.gz", only: []string{deb}}},
 	"usr/share/man/man5/fuse.conf.5.gz":   {{mode: "0644"}},
