@@ -76,8 +76,18 @@ var processMutants = []mutant{
 	},
 	{
 		"a fuse.conf of somebody else's",
-		[]edit{{"internal/fuseconf/fuseconf.go", `case owner != 0:`, `case false:`}},
+		[]edit{{"internal/fuseconf/fuseconf.go", `case owner != 0 && !unmapped:`, `case false:`}},
 		"conformance", "^TestOurs$/^as-it-is$/^conf$", "exit status 0, want 1",
+	},
+	{
+		"a look at who uses what is detached",
+		[]edit{{"internal/helper/unmount.go", `detaches && !lazy {`, `detaches && lazy {`}},
+		"conformance", "^TestBusyOnVolume$", "exit 0",
+	},
+	{
+		"the namespace's map for the owner of fuse.conf",
+		[]edit{{"internal/fuseconf/fuseconf.go", `return uidMap != ""`, `return true`}},
+		"./internal/fuseconf", "^TestUnmapped$", "Unmapped",
 	},
 	{
 		"a daemon that lives",
