@@ -105,7 +105,8 @@ func unmountTarget(r *run, target *mount.Target, lazy bool) error {
 	}
 	if _, detaches, _ := plan.Terms(); detaches && !lazy {
 		// The kernel would detach it from those who use it, too.
-		if using, err := holders.Of(target.Entry); err == nil && len(using) > 0 {
+		using, err := holders.Of(target.Entry)
+		if err == nil && len(using) > 0 || len(holders.Loops(target.Entry)) > 0 {
 			return &mount.UnmountError{Path: target.Path(), Mount: target.Entry, Errno: unix.EBUSY}
 		}
 	}

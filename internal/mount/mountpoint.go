@@ -94,7 +94,7 @@ func resolve(given, path string) (*Place, error) {
 			path, err = pathfd.Path(fd)
 			_ = unix.Close(fd) // nothing was done with it
 		}
-		if err == nil && (path[0] != '/' || given[0] != '/' && !Reachable()) {
+		if err == nil && (!strings.HasPrefix(path, "/") || !strings.HasPrefix(given, "/") && !Reachable()) {
 			err = unix.ENOENT // outside of the process's root, or in a detached mount
 		}
 		if err != nil {

@@ -103,7 +103,7 @@ func withoutProc(t *testing.T, call helpertest.Call) helpertest.Result {
 	ids := strconv.Itoa(int(call.UID))
 	args := []string{
 		"-m", "--propagation", "unchanged", "sh", "-c",
-		`umount -l /proc && exec setpriv --reuid "$0" --regid "$0" --clear-groups "$@"`, ids, call.Prog,
+		`while umount -l /proc 2>/dev/null; do :; done && exec setpriv --reuid "$0" --regid "$0" --clear-groups "$@"`, ids, call.Prog,
 	}
 	call.Prog, call.KeepRoot, call.Args = "/usr/bin/unshare", true, append(args, call.Args...)
 	call.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "_FUSE_COMMFD=3"}
