@@ -109,6 +109,10 @@ func unmountTarget(r *run, target *mount.Target, lazy bool) error {
 		if err == nil && len(using) > 0 || len(holders.Loops(target.Entry)) > 0 {
 			return &mount.UnmountError{Path: target.Path(), Mount: target.Entry, Errno: unix.EBUSY}
 		}
+		// Meanwhile something may have been mounted inside.
+		if plan, err = judgeUnmount(r, target, lazy); err != nil {
+			return err
+		}
 	}
 	rec, recorded := findRecord(r, target)
 	if err := target.Unmount(plan); err != nil {
