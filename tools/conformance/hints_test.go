@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -173,4 +174,75 @@ func withDev(t *testing.T, dir string) {
 	must(t, unix.Mknod(filepath.Join(dir, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
 	must(t, os.Chmod(filepath.Join(dir, "null"), 0o666), unix.Mount(dir, "/dev", "", unix.MS_BIND, ""))
 	t.Cleanup(func() { must(t, unix.Unmount("/dev", unix.MNT_DETACH)) })
+}
+
+// What fusectl check names as the next step is followed in the same way, and the finding is
+// gone.
+func TestNextStepsFollowed(t *testing.T) {
+	for name, c := range map[string]struct {
+		subject string
+		prepare func(t *testing.T, call *helpertest.Call, mountpoint string)
+	}{
+		"a dead mount": {"mountpoint", func(t *testing.T, call *helpertest.Call, mountpoint string) {
+			must(t, serveOn(t, *call, mountpoint, "").Close())
+		}},
+		"no bit": {"program", func(t *testing.T, call *helpertest.Call, _ string) {
+			must(t, os.Chmod(call.Prog, 0o755))
+		}},
+		"no fusectl": {"fusectl", func(*testing.T, *helpertest.Call, string) {}},
+		"fuse.conf of alice": {"fuse.conf", func(t *testing.T, _ *helpertest.Call, _ string) {
+			writeFile(t, "/etc/fuse.conf", "user_allow_other\n")
+			t.Cleanup(func() { _ = os.Remove("/etc/fuse.conf") })
+			must(t, os.Chown("/etc/fuse.conf", alice, alice))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			call, _ := asUser(t)
+			call.Prog = fusetest.InstallHelper(t, helperProgram(t), fusetest.Setuid)
+			mountpoint := filepath.Join(fusetest.Dir(t, alice), "it's")
+			must(t, os.Mkdir(mountpoint, 0o755), os.Chown(mountpoint, alice, alice))
+			if c.subject != "fusectl" {
+				fusetest.Control(t)
+			}
+			c.prepare(t, &call, mountpoint)
+			next := nextStep(t, call, mountpoint, c.subject)
+			if next == "" {
+				t.Fatal("no next step")
+			}
+			command, asRoot := strings.CutPrefix(next, "as root: ")
+			command, _, _ = strings.Cut(command, ", or ")
+			sh := exec.Command("/bin/sh", "-ec", command)
+			sh.Env = []string{"PATH=" + filepath.Dir(call.Prog) + ":/usr/sbin:/usr/bin:/sbin:/bin"}
+			if !asRoot {
+				sh.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: alice, Gid: alice}}
+			}
+			if out, err := sh.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v: %s", command, err, out)
+			}
+			if c.subject == "fusectl" {
+				t.Cleanup(func() { must(t, unix.Unmount(fusetest.ControlPath, unix.MNT_DETACH)) })
+			}
+			if next := nextStep(t, call, mountpoint, c.subject); next != "" {
+				t.Errorf("after %s: %s", command, next)
+			}
+		})
+	}
+}
+
+// nextStep is what check says about a subject, empty if all is well.
+func nextStep(t *testing.T, call helpertest.Call, mountpoint, subject string) string {
+	t.Helper()
+	var checked struct {
+		Findings []struct {
+			Subject string
+			Next    *string
+		}
+	}
+	must(t, json.Unmarshal([]byte(ctl(t, call, "check", "--json", mountpoint).Stdout), &checked))
+	for _, f := range checked.Findings {
+		if f.Subject == subject && f.Next != nil {
+			return *f.Next
+		}
+	}
+	return ""
 }
