@@ -9,7 +9,6 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/policy"
-	"github.com/go-fusermount/fusermount/internal/rawfile"
 	"github.com/go-fusermount/fusermount/internal/signals"
 )
 
@@ -144,13 +143,14 @@ func (t *Target) Dead() bool {
 	failed := false
 	for range maxQuestions {
 		err := unix.Statx(t.fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_BASIC_STATS, &st)
+		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // an old kernel, or a seccomp filter
+			err = unix.Fstatfs(t.fd, new(unix.Statfs_t))
+		}
 		switch {
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
 			// ECONNABORTED: the connection ended while this question was under way.
 		case errors.Is(err, unix.ENOTCONN):
 			return true
-		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM): // an old kernel, or a seccomp filter
-			return errors.Is(rawfile.RetryEINTR(func() error { return unix.Fstatfs(t.fd, new(unix.Statfs_t)) }), unix.ENOTCONN)
 		case err == nil, failed:
 			return false
 		default:
