@@ -97,7 +97,7 @@ var executed = regexp.MustCompile(`(?m)^(?:\[[^]]*\] )?!? ?exec ([a-z0-9]+)`)
 
 // programs takes what the scripts and the tests run.
 func (s settings) programs(img image) error {
-	names := []string{"sh", "mkdir", "mount", "umount", "losetup", "unshare", "nsenter", "setpriv", "strace"}
+	names := []string{"sh", "mkdir", "mount", "umount", "losetup", "unshare", "nsenter", "setpriv", "strace", "chmod", "chown", "mknod", "rm"}
 	scripts, err := filepath.Glob("testdata/script/*.txt")
 	if err != nil || len(scripts) == 0 {
 		return errors.Join(errors.New("no scripts"), err)
