@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 )
 
@@ -77,7 +78,7 @@ func TestConfigure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			context, err := unix.Fsopen("fuse", unix.FSOPEN_CLOEXEC)
 			if err != nil {
-				t.Skip("run as root on Linux 5.2 or later: ", err)
+				fusetest.Skip(t, "run it as root on Linux 5.2 or later: "+err.Error())
 			}
 			defer unix.Close(context)
 			p := all()
