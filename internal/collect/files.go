@@ -162,14 +162,11 @@ func Processes(pids []int) (list []diagnose.Holder) {
 // Users gives what keeps a mount busy, as far as the caller may see: processes, mounts
 // inside, and loop devices with a file inside.
 func Users(e mtab.Entry) (list []diagnose.Holder) {
-	found, err := holders.Of(e)
-	if err != nil {
-		return nil
-	}
+	found, _ := holders.Of(e) // without /proc, only these are missing
 	for _, p := range found {
 		list = append(list, diagnose.Holder{PID: p.PID, Name: p.Name})
 	}
-	inside, _ := mtab.Descendants(e) // without it, only these are missing
+	inside, _ := mtab.Descendants(e) // as before
 	for _, m := range inside {
 		list = append(list, diagnose.Holder{Name: "the mount " + m.Mountpoint})
 	}

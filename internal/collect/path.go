@@ -3,7 +3,6 @@ package collect
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -14,15 +13,16 @@ import (
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/policy"
-	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // Found is where a path leads. The descriptor is O_PATH, and its owner closes it.
 type Found struct {
 	FD   int
 	Path string // canonical where it could be had, else as it was given
-	// Mount is the entry of the mount in which FD lies. It is FUSE in two cases:
+	// Mount is the entry of the mount in which FD lies; it is empty where that is not listed,
+	// below a plain directory as root directory. It is FUSE in two cases:
 	// the path leads to the root of a FUSE mount, or Inside, which ends the search
 	// at that mount: to look up a name in it would be to ask its daemon.
 	Mount  mtab.Entry
@@ -51,6 +51,9 @@ const maxLinks = 40
 func Find(path string) (Found, error) {
 	w := &walk{at: Found{FD: -1}, left: components(path)}
 	err := w.start(path)
+	if errors.Is(err, mount.ErrUnreachable) {
+		return Found{}, err
+	}
 	for err == nil && len(w.left) > 0 && !w.at.FUSE() {
 		err = w.step()
 	}
@@ -58,7 +61,7 @@ func Find(path string) (Found, error) {
 		return Found{}, &mount.AccessError{Parent: len(w.left) > 0, Path: path, Errno: errors.Join(err, w.leave())}
 	}
 	w.at.Inside = len(w.left) > 0
-	w.at.Path = linkText("/proc/self/fd/" + strconv.Itoa(w.at.FD))
+	w.at.Path = linkText(pathfd.Link(w.at.FD))
 	if w.at.Path == "" || w.at.Inside {
 		w.at.Path = path
 	}
@@ -74,19 +77,24 @@ func components(path string) (names []string) {
 	return names
 }
 
-// start begins at the root or at the working directory, which is not looked up by
-// the name ".": that would be to look into it.
-func (w *walk) start(path string) error {
-	from := "/proc/self/cwd"
+// start begins at the root or at the working directory.
+func (w *walk) start(path string) (err error) {
 	if strings.HasPrefix(path, "/") {
-		from = "/"
-	}
-	found, err := pin(unix.AT_FDCWD, from, 0)
-	if err != nil {
+		w.at, err = pin(unix.AT_FDCWD, "/", 0)
 		return err
 	}
-	w.at = found
-	return nil
+	if !mount.Reachable() {
+		return mount.ErrUnreachable
+	}
+	if w.at, err = pin(unix.AT_FDCWD, "/proc/self/cwd", 0); err == nil {
+		return nil
+	}
+	// Without /proc the name "." does not do: to open it is to look into the directory.
+	fd, err := unix.OpenTree(unix.AT_FDCWD, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLOEXEC)
+	if err == nil {
+		w.at, err = pinned(fd)
+	}
+	return err
 }
 
 // step goes one component further.
@@ -138,15 +146,31 @@ func (w *walk) leave() error {
 
 // pin opens a name with O_PATH and reads in which mount it lies.
 func pin(dir int, name string, flags int) (Found, error) {
-	fd, err := rawfile.Openat(dir, name, unix.O_PATH|flags, 0)
+	fd, err := pathfd.Open(dir, name, flags)
 	if err != nil {
-		return Found{}, err
+		return Found{FD: -1}, err
 	}
+	return pinned(fd)
+}
+
+// pinned takes fd over.
+func pinned(fd int) (Found, error) {
 	e, _, err := mtab.ByFD(fd)
+	if err != nil && onRootMount(fd) {
+		return Found{FD: fd}, nil
+	}
 	if err != nil {
-		return Found{}, errors.Join(err, unix.Close(fd))
+		return Found{FD: -1}, errors.Join(err, unix.Close(fd))
 	}
 	return Found{FD: fd, Mount: e}, nil
+}
+
+// onRootMount says whether fd lies in the mount of the root directory. Where that is a plain
+// directory (chroot(2)), this mount is not listed.
+func onRootMount(fd int) bool {
+	id, _, err := mtab.UniqueID(fd, "", unix.AT_EMPTY_PATH)
+	root, _, other := mtab.UniqueID(unix.AT_FDCWD, "/", 0)
+	return err == nil && other == nil && id == root
 }
 
 // readLink reads a symbolic link that does not lie in a FUSE mount.
@@ -201,6 +225,9 @@ func problem(err error) *diagnose.Problem {
 		return nil
 	}
 	p := &diagnose.Problem{Text: err.Error()}
+	if errors.Is(err, mount.ErrUnreachable) {
+		p.Text, p.Next, _ = strings.Cut(p.Text, ": ")
+	}
 	var access *mount.AccessError
 	var refusal *policy.Refusal
 	if errors.As(err, &access) {

@@ -20,18 +20,28 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/holders"
 	"github.com/go-fusermount/fusermount/internal/mount"
+	"github.com/go-fusermount/fusermount/internal/pathfd"
 	"github.com/go-fusermount/fusermount/internal/rawfile"
 )
 
 // Process finds out what holds for this process, and so for what it would start.
 func Process() (p diagnose.Process) {
+	// These are had without /proc, too.
+	var caps [2]unix.CapUserData
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	p.Admin = unix.Capget(&header, &caps[0]) == nil && caps[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+	bounded, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_ADMIN, 0, 0, 0)
+	p.Bounded = err == nil && bounded == 0
+	noNewPrivs, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)
+	p.NoNewPrivs = err == nil && noNewPrivs == 1
+	p.Profile, p.Mode = apparmor.Profile()
+	p.Tasks = tasks()
 	text, err := smallFile("/proc/self/status")
 	if err != nil {
 		p.Unknown = "/proc/self/status: " + mount.Strerror(err)
 		return p
 	}
-	const admin = 1 << unix.CAP_SYS_ADMIN
-	filtered, bounding := false, uint64(admin)
+	filtered := false
 	for line := range strings.SplitSeq(text, "\n") {
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
@@ -39,24 +49,15 @@ func Process() (p diagnose.Process) {
 		switch name {
 		case "TracerPid":
 			p.Tracer = diagnose.Holder{PID: n, Name: holders.Name(n)}
-		case "NoNewPrivs":
-			p.NoNewPrivs = n == 1
 		case "Seccomp":
 			filtered = n == unix.SECCOMP_MODE_FILTER
 		case "Seccomp_filters": // since Linux 5.9
 			p.Filters = n
-		case "CapEff":
-			p.Admin = mask(value)&admin != 0
-		case "CapBnd":
-			bounding = mask(value)
 		}
 	}
 	if filtered {
 		p.Filters = max(p.Filters, 1)
 	}
-	p.Bounded = bounding&admin == 0
-	p.Profile, p.Mode = apparmor.Profile()
-	p.Tasks = tasks()
 	return p
 }
 
@@ -109,25 +110,35 @@ func threadsOf(uid int) (n int) {
 	return n
 }
 
-func mask(text string) uint64 {
-	n, err := strconv.ParseUint(text, 16, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // System finds out what surrounds the process.
 func System() diagnose.System {
-	return diagnose.System{
-		Release:     firstLine("/proc/sys/kernel/osrelease"),
-		InitialUser: linkText("/proc/self/ns/user") == initialUser,
-		IDs:         strings.Join(strings.Fields(firstLine("/proc/self/uid_map")), " "),
+	s := diagnose.System{
+		Release:     release(),
+		InitialUser: true,
 		OuterMounts: outerMounts(),
 		Container:   container(),
 		NewMount:    feature(hasFsconfig()),
 		Statmount:   feature(hasStatmount()),
 	}
+	const namespace = "/proc/self/ns/user"
+	name, err := pathfd.Readlink(namespace)
+	switch {
+	case err != nil:
+		s.Unknown = namespace + ": " + mount.Strerror(err)
+	case name != initialUser:
+		s.InitialUser = false
+		s.IDs = strings.Join(strings.Fields(firstLine("/proc/self/uid_map")), " ")
+	}
+	return s
+}
+
+// release is the kernel's, for people and for the directory of its modules.
+func release() string {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(name.Release[:])
 }
 
 // initialUser is the first user namespace: its number is the same on every machine
@@ -206,6 +217,10 @@ func Device(release string) (d diagnose.Device, syncInit diagnose.Feature) {
 	}
 	if text, next, _ := strings.Cut(fusedev.WrongFile(d.Path), "; "); text != "" {
 		d.Wrong = &diagnose.Problem{Text: text, Next: next}
+	}
+	if d.Problem == nil && d.Wrong == nil { // it opens: its driver is there
+		d.Known = true
+		return d, syncInit
 	}
 	if d.Known, err = mount.KnowsFS("fuse"); err != nil {
 		d.KnownErr = err.Error()

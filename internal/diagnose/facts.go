@@ -62,7 +62,7 @@ type Process struct {
 	Tasks      Tasks
 	Profile    string // of AppArmor, empty for none
 	Mode       string // of the profile: enforce, complain ...
-	Unknown    string // why none of that is known; empty: it is
+	Unknown    string // why Tracer and Filters are not known; empty: they are
 }
 
 // Tasks is how many more processes and threads may run, apart from those of this program. Limit is
@@ -75,8 +75,9 @@ type Tasks struct {
 // System is what surrounds the process.
 type System struct {
 	Release     string // of the kernel
-	InitialUser bool   // the user namespace is the first one
-	IDs         string // uid_map otherwise
+	InitialUser bool   // the user namespace is the first one, or not known
+	Unknown     string // why it is not known; empty: it is
+	IDs         string // uid_map of another one
 	OuterMounts bool   // the mount namespace belongs to an outer user namespace
 	Container   string // what indicates one; empty: nothing does
 

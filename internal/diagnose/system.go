@@ -81,8 +81,6 @@ func helperFinding(p Program, s System) Finding {
 func checkPrivilege(uid uint32, p Process) Finding {
 	const subject = "privilege"
 	switch {
-	case p.Unknown != "":
-		return unknown(subject, p.Unknown)
 	case p.Admin:
 		return ok(subject, "you have CAP_SYS_ADMIN")
 	case p.Bounded:
@@ -91,6 +89,8 @@ func checkPrivilege(uid uint32, p Process) Finding {
 	case p.NoNewPrivs:
 		return fail(subject, "no_new_privs is set, so that no program gets more rights than you have",
 			"leave this sandbox, or start the container or unit without it (no-new-privileges, NoNewPrivileges=)")
+	case p.Unknown != "":
+		return unknown(subject, "whether this program is traced: "+p.Unknown)
 	case p.Tracer.PID != 0:
 		return warn(subject, "this program is traced by "+some([]Holder{p.Tracer})+"; a traced program gets no rights",
 			"if mounting fails with 'Operation not permitted', do not trace it, or trace it as root")
@@ -100,8 +100,8 @@ func checkPrivilege(uid uint32, p Process) Finding {
 	return ok(subject, "a program that you start gets the rights of its file")
 }
 
-// helperTasks are the tasks that the helper needs: the threads of the Go runtime. Below
-// enoughTasks a second one may fail, or the daemon.
+// helperTasks are the tasks that the helper needs: the threads of the Go runtime, which makes
+// one more while a call takes long. Below enoughTasks a second helper may fail, or the daemon.
 const (
 	helperTasks = 3
 	enoughTasks = 10
@@ -110,6 +110,8 @@ const (
 func checkSystem(s System, p Process) (found []Finding) {
 	const namespace = "namespace"
 	switch {
+	case s.Unknown != "":
+		found = append(found, unknown(namespace, "whether you are in a user namespace: "+s.Unknown))
 	case s.OuterMounts:
 		found = append(found, fail(namespace, "you are in a user namespace (uid_map "+s.IDs+"), and the mounts belong to an outer one",
 			"make a mount namespace as well: unshare -Urm"))
@@ -123,7 +125,7 @@ func checkSystem(s System, p Process) (found []Finding) {
 	}
 	if t := p.Tasks; t.Limit != "" && t.Left < enoughTasks {
 		found = append(found, warn("processes", fmt.Sprintf("%d more processes and threads may run here (%s)", t.Left, t.Limit),
-			fmt.Sprintf("fusermount3 needs %d, and keeps them with auto_unmount: raise that limit", helperTasks)))
+			fmt.Sprintf("fusermount3 needs %d, for moments %d, and keeps them with auto_unmount: raise that limit", helperTasks, helperTasks+1)))
 	}
 	if p.Filters > 0 {
 		found = append(found, warn("seccomp", fmt.Sprintf("a sandbox forbids system calls (seccomp filters: %d)", p.Filters),

@@ -108,7 +108,7 @@ func (r *run) hint(err error) string {
 	mounting, unmounting := errors.As(err, &failed), errors.As(err, &unmount)
 	switch {
 	case r.req.Mountpoint != "" && r.req.Mountpoint[0] != '/' && !mount.Reachable():
-		return "your working directory lies in a mount that is already detached, or outside of the root directory: leave it ('cd /')"
+		return mount.ErrUnreachable.Error()
 	case errors.Is(err, errNoSocket):
 		return "FUSE programs such as sshfs call this one to mount, and give it a socket; to unmount, add -u"
 	case errors.As(err, &own):

@@ -138,6 +138,10 @@ func join(dir, name string) string {
 	return strings.TrimRight(dir, "/") + "/" + name
 }
 
+// ErrUnreachable is for a path from a current directory that is not Reachable.
+var ErrUnreachable = errors.New("your working directory lies in a mount that is already detached, " +
+	"or outside of the root directory: leave it ('cd /')")
+
 // Reachable says whether the current directory can be reached from the root directory. One in a
 // detached mount cannot, and /proc shows a path of it that leads elsewhere.
 func Reachable() bool {

@@ -104,6 +104,7 @@ func TestBusyLoop(t *testing.T) {
 		t.Errorf("exit %d, %q", r.Exit, r.Stderr)
 	}
 	wantHint(t, r, "used by "+device+" (see losetup(8))")
+	wantFinding(t, findings(t, call, mountpoint), "ok mountpoint "+mountpoint, "used by the loop device "+device+" of "+mountpoint+"/hello")
 	detach()
 	must(t, s.Close())
 }
