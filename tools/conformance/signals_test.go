@@ -59,10 +59,15 @@ func stickyMount(t *testing.T, call helpertest.Call) *sticky {
 	return m
 }
 
-// freeze stops the daemon, once.
+// tick is longer than any kernel's (HZ is 100 at least).
+const tick = 30 * time.Millisecond
+
+// freeze stops the daemon, once. The kernel caches earlier answers until its next tick, so it
+// waits for that.
 func (m *sticky) freeze() {
 	m.Freeze()
 	close(m.frozen)
+	time.Sleep(tick)
 }
 
 // await waits until the daemon has stopped and a request waits for it.
@@ -85,18 +90,13 @@ func (m *sticky) await(t *testing.T) {
 	}
 }
 
-// tick is longer than any kernel's (HZ is 100 at least).
-const tick = 30 * time.Millisecond
-
 // freezesAt returns an interceptor that stops the daemon right before a system call, which
-// is not that of counting connections in a detached fusectl. The kernel caches earlier
-// answers until its next tick, so it waits for that.
+// is not that of counting connections in a detached fusectl.
 func (m *sticky) freezesAt(name string) func(helpertest.Syscall) helpertest.Verdict {
 	return func(c helpertest.Syscall) helpertest.Verdict {
 		counts := c.Name == "fsmount" && c.Args[2] == unix.MOUNT_ATTR_RDONLY
 		if c.Name == name && !counts {
 			m.freeze()
-			time.Sleep(tick)
 		}
 		return helpertest.Continue
 	}
