@@ -11,14 +11,18 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
+	"github.com/go-fusermount/fusermount/internal/mtab"
 )
 
 // Without /proc check says what is unknown, and nothing that is untrue.
 func TestCheckWithoutProc(t *testing.T) {
-	if !kernelHas(t, "statmount") {
-		fusetest.Skip(t, "run a kernel with statmount (Linux 6.8)")
-	}
 	call, _ := asUser(t)
+	top, err := os.Open("/")
+	must(t, err)
+	defer top.Close()
+	if e, _, err := mtab.ByFD(int(top.Fd())); err != nil || !e.Unique || e.Source == "" {
+		fusetest.Skip(t, "run a kernel with a statmount that tells names (Linux 6.13)")
+	}
 	root := chroot(t, map[string]string{
 		"fusermount3": call.Prog, "dev/fuse": "/dev/fuse", "fusectl": fusetest.InstallHelper(t, fusectlProgram(t), fusetest.Plain),
 	})
