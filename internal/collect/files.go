@@ -162,11 +162,12 @@ func Processes(pids []int) (list []diagnose.Holder) {
 // Users gives what keeps a mount busy, as far as the caller may see: processes, mounts
 // inside, and loop devices with a file inside.
 func Users(e mtab.Entry) (list []diagnose.Holder) {
-	found, _ := holders.Of(e) // without /proc, only these are missing
+	// Where one of the two cannot be read, only what it would tell is missing.
+	found, _ := holders.Of(e)
 	for _, p := range found {
 		list = append(list, diagnose.Holder{PID: p.PID, Name: p.Name})
 	}
-	inside, _ := mtab.Descendants(e) // as before
+	inside, _ := mtab.Descendants(e)
 	for _, m := range inside {
 		list = append(list, diagnose.Holder{Name: "the mount " + m.Mountpoint})
 	}

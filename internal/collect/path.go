@@ -166,7 +166,8 @@ func pinned(fd int) (Found, error) {
 }
 
 // onRootMount says whether fd lies in the mount of the root directory. Where that is a plain
-// directory (chroot(2)), this mount is not listed.
+// directory (chroot(2)), this mount is not listed, and its type is not known: it is taken for
+// one that needs no care, since this program was itself read from there.
 func onRootMount(fd int) bool {
 	id, _, err := mtab.UniqueID(fd, "", unix.AT_EMPTY_PATH)
 	root, _, other := mtab.UniqueID(unix.AT_FDCWD, "/", 0)

@@ -26,7 +26,7 @@ import (
 
 // Process finds out what holds for this process, and so for what it would start.
 func Process() (p diagnose.Process) {
-	// These are had without /proc, too.
+	// These need no /proc. A call that a sandbox refuses counts as no.
 	var caps [2]unix.CapUserData
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	p.Admin = unix.Capget(&header, &caps[0]) == nil && caps[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0

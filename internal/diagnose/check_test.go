@@ -113,7 +113,7 @@ func TestCheck(t *testing.T) {
 		"no_new_privs":        {func(f *Facts) { f.Process.NoNewPrivs = true }, "fail privilege no_new_privs is set, so that no program gets more rights than you have -> leave this sandbox"},
 		"bounding set":        {func(f *Facts) { f.Process.Bounded = true }, "fail privilege the capability bounding set lacks CAP_SYS_ADMIN, so that no program can get it -> start the container with it (--cap-add SYS_ADMIN --device /dev/fuse), or the unit with it in CapabilityBoundingSet="},
 		"traced":              {func(f *Facts) { f.Process.Tracer = Holder{5, "gdb"} }, "warn privilege this program is traced by gdb (pid 5)"},
-		"few tasks":           {func(f *Facts) { f.Process.Tasks = Tasks{4, "/x/pids.max"} }, "warn processes 4 more processes and threads may run here (/x/pids.max) -> fusermount3 needs 3, for moments 4,"},
+		"few tasks":           {func(f *Facts) { f.Process.Tasks = Tasks{4, "/x/pids.max"} }, "warn processes 4 more processes and threads may run here (/x/pids.max) -> fusermount3 needs 3, sometimes 4,"},
 		"many tasks":          {func(f *Facts) { f.Process.Tasks = Tasks{10, "/x/pids.max"} }, ""},
 		"root":                {func(f *Facts) { f.UID, f.Process.Admin = 0, true }, "ok privilege you have CAP_SYS_ADMIN|ok allow_other root may always use it|ok mount_max 3 FUSE file systems are mounted, and there is no limit for you"},
 		"root without rights": {func(f *Facts) { f.UID = 0 }, "note privilege you are root without CAP_SYS_ADMIN"},

@@ -125,7 +125,7 @@ func checkSystem(s System, p Process) (found []Finding) {
 	}
 	if t := p.Tasks; t.Limit != "" && t.Left < enoughTasks {
 		found = append(found, warn("processes", fmt.Sprintf("%d more processes and threads may run here (%s)", t.Left, t.Limit),
-			fmt.Sprintf("fusermount3 needs %d, for moments %d, and keeps them with auto_unmount: raise that limit", helperTasks, helperTasks+1)))
+			fmt.Sprintf("fusermount3 needs %d, sometimes %d, and keeps them with auto_unmount: raise that limit", helperTasks, helperTasks+1)))
 	}
 	if p.Filters > 0 {
 		found = append(found, warn("seccomp", fmt.Sprintf("a sandbox forbids system calls (seccomp filters: %d)", p.Filters),
