@@ -92,6 +92,7 @@ func TestCheckProcesses(t *testing.T) {
 	}
 	t.Run("RLIMIT_NPROC", func(t *testing.T) {
 		call := call
+		call.UID, call.GID = 4999, 4999 // nobody else's: processes of other tests would count
 		call.Rlimits = []helpertest.Rlimit{{Resource: unix.RLIMIT_NPROC, Value: 9}}
 		wantLimit(t, look(t, call, "check"), "RLIMIT_NPROC, ulimit -u")
 	})
