@@ -7,10 +7,11 @@ export GOFLAGS := $(strip -trimpath $(filter-out -trimpath,$(GOFLAGS)))
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The program starts in package entry. Without this it refuses to work set-uid.
 ENTRY := -E fusermount_entry
-# Settings of the Go runtime. They replace the go:debug lines in cmd/fusermount/main.go
-# and repeat them, since only the linker can set memprofilerate: without it each start
-# samples an allocation for a profile that nobody reads. A build without these flags
-# works, but starts more slowly.
+# Settings of the Go runtime. The first three are the defaults of the version in go.mod, which
+# this string replaces: no watching of cgroup files, and no system call to name each mapping.
+# Only the linker can set memprofilerate: without it each start samples an allocation for a
+# profile that nobody reads. An older Go ignores what it does not know, and a build without
+# these flags works, but starts more slowly.
 GODEBUGS := containermaxprocs=0,updatemaxprocs=0,decoratemappings=0,memprofilerate=0
 LDFLAGS := $(strip -s -w -buildid= -X main.version=$(VERSION) -X runtime.godebugDefault=$(GODEBUGS) $(GO_LDFLAGS))
 HELPER := build/fusermount3
@@ -56,6 +57,10 @@ test-user: ## "make test" by an ordinary user, in a copy of the tree (root)
 test-rooms: build ## the demo, the scripts and all tests on machines made otherwise (root, some minutes)
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo && go test -c -o ../build/conformance.test ./conformance
 	cd tools/rooms && go test -count=1 -timeout 900s
+
+# go fetches that version.
+test-oldest-go: ## build and test with the oldest Go, that of go.mod
+	GOTOOLCHAIN=go$$(sed -n 's/^go //p' go.mod) $(MAKE) build test examples
 
 test-race: build ## the client package under Go's race detector (needs a C compiler)
 	@if command -v gcc >/dev/null; then \
@@ -133,4 +138,4 @@ include packaging/release.mk
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build need-go demo test test-user test-rooms test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean
+.PHONY: help build need-go demo test test-user test-rooms test-oldest-go test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean

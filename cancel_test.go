@@ -234,7 +234,10 @@ func TestConcurrent(t *testing.T) {
 		ids := make([]uint64, many)
 		var all sync.WaitGroup
 		for i, dir := range dirs {
-			all.Go(func() {
+			all.Add(1)
+			go func() {
+				defer all.Done()
+
 				err := as(w.uid, func() (err error) {
 					ids[i], err = roundTrip(t, w, dir, i)
 					return err
@@ -242,7 +245,7 @@ func TestConcurrent(t *testing.T) {
 				if err != nil {
 					t.Errorf("%d: %v", i, err)
 				}
-			})
+			}()
 		}
 		all.Wait()
 		seen := map[uint64]bool{}
@@ -288,11 +291,18 @@ func TestHygiene(t *testing.T) {
 		inherited := make(chan string, 1)
 		var children, mounts sync.WaitGroup
 		for range 4 {
-			children.Go(func() { startChildren(t, stop, inherited) })
+			children.Add(1)
+			go func() {
+				defer children.Done()
+				startChildren(t, stop, inherited)
+			}()
 		}
 		for i := range 8 {
 			dir := fusetest.Dir(t, w.uid)
-			mounts.Go(func() {
+			mounts.Add(1)
+			go func() {
+				defer mounts.Done()
+
 				for range 5 {
 					err := as(w.uid, func() error {
 						_, err := roundTrip(t, w, dir, i)
@@ -303,7 +313,7 @@ func TestHygiene(t *testing.T) {
 						return
 					}
 				}
-			})
+			}()
 		}
 		mounts.Wait()
 		close(stop)

@@ -1,7 +1,7 @@
 module github.com/go-fusermount/fusermount
 
-go 1.26.0
+go 1.24.0
 
-require golang.org/x/sys v0.49.0
+require golang.org/x/sys v0.31.0
 
 require github.com/spf13/pflag v1.1.0

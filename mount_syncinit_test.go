@@ -137,7 +137,10 @@ func TestSyncInitUnwinds(t *testing.T) {
 			var device *os.File
 			var recovered any
 			var over sync.WaitGroup
-			over.Go(func() {
+			over.Add(1)
+			go func() {
+				defer over.Done()
+
 				err := as(w.uid, func() error {
 					defer func() { recovered = recover() }()
 					_, err := fusermount.Mount(within(t), dir, w.with(func(o *fusermount.Options) {
@@ -149,7 +152,7 @@ func TestSyncInitUnwinds(t *testing.T) {
 				if err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
-			})
+			}()
 			over.Wait()
 			if (recovered != nil) != (name == "panic") {
 				t.Errorf("%s: recovered %v", name, recovered)

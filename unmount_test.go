@@ -345,12 +345,15 @@ func atOnce(w way, calls ...func() error) []error {
 	start := make(chan struct{})
 	var all sync.WaitGroup
 	for i, call := range calls {
-		all.Go(func() {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+
 			errs[i] = as(w.uid, func() error {
 				<-start
 				return call()
 			})
-		})
+		}()
 	}
 	close(start)
 	all.Wait()

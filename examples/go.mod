@@ -1,6 +1,6 @@
 module github.com/go-fusermount/fusermount/examples
 
-go 1.26.0
+go 1.24.0
 
 replace github.com/go-fusermount/fusermount => ../
 
@@ -9,5 +9,5 @@ require (
 	github.com/go-fusermount/fusermount v0.0.0
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/jacobsa/fuse v0.0.0-20260630194014-a124548f6da7
-	golang.org/x/sys v0.49.0
+	golang.org/x/sys v0.31.0
 )

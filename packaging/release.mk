@@ -30,11 +30,11 @@ build/android-arm64/fusermount3: FORCE
 cross: $(ARCHES:%=build/linux-%/fusermount3) build/android-arm64/fusermount3 ## build for every architecture, and vet the tests there
 	for arch in $(foreach a,$(ARCHES),$(call goarch,$(a))); do GOARCH=$$arch go vet ./... || exit; done
 
-build/bin/nfpm: tools/go.mod
-	cd tools && go build -o ../$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
+build/bin/nfpm: tools/programs/go.mod
+	cd tools/programs && go build -o ../../$@ github.com/goreleaser/nfpm/v2/cmd/nfpm
 
-build/bin/cyclonedx-gomod: tools/go.mod
-	cd tools && go build -o ../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+build/bin/cyclonedx-gomod: tools/programs/go.mod
+	cd tools/programs && go build -o ../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
 packages: $(ARCHES:%=build/linux-%/fusermount3) $(NFPM) ## .deb, .rpm, .apk and Arch packages of ARCHES, in build/packages
 	rm -rf build/packages

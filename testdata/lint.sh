@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 mkdir -p build/bin
-(cd tools && go build -o ../build/bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck)
+(cd tools/programs && go build -o ../../build/bin/ mvdan.cc/gofumpt honnef.co/go/tools/cmd/staticcheck)
 
 unformatted=$(git ls-files -co --exclude-standard '*.go' | xargs build/bin/gofumpt -l)
 if [ -n "$unformatted" ]; then
@@ -15,6 +15,7 @@ fi
 for module in . tools examples; do
 	(cd "$module" && go vet ./... && "$OLDPWD/build/bin/staticcheck" ./... && go mod verify >/dev/null && go mod tidy -diff)
 done
+(cd tools/programs && go mod verify >/dev/null && go mod tidy -diff)
 
 # The module requires two others, and no more. Package tests hold pflag to fusectl.
 extra=$(go list -m -f '{{if not (or .Main .Indirect)}}{{.Path}}{{end}}' all |

@@ -3,13 +3,6 @@
 // opens, creates or runs nothing else with more privileges than they have.
 //
 // FUSE libraries run it; SECURITY.md says what it guarantees and to whom.
-//
-// The settings below keep the Go runtime from watching cgroup files, and from naming its
-// memory by a system call for each mapping. The Makefile repeats them.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-//go:debug decoratemappings=0
 package main
 
 import (

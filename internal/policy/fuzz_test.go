@@ -101,7 +101,9 @@ func wantTyped(t *testing.T, f MountFacts, options string, plan Plan) {
 		source = f.Device
 	}
 	want := map[string]string{"Subtype": o.Subtype, "Source": source}
-	for field, value := range reflect.ValueOf(terms).Fields() {
+	values := reflect.ValueOf(terms)
+	for i := range values.NumField() {
+		field, value := values.Type().Field(i), values.Field(i)
 		switch value.Kind() {
 		case reflect.String:
 			if text, ok := want[field.Name]; !ok || text != value.String() {

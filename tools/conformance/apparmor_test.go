@@ -154,5 +154,5 @@ func TestAppArmorForeignProfile(t *testing.T) {
 	}
 	call.Deny = judged
 	wantKilled(t, run(t, call), mountpoint)
-	t.Attr("apparmor-foreign", way)
+	fact(t, "apparmor-foreign", way)
 }

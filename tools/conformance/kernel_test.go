@@ -15,8 +15,8 @@ import (
 )
 
 // These tests find out what the kernel can do, in another way than the helper, and then
-// check that the helper uses it. 'make test-vm' writes the attributes that they set into
-// a table, by kernel.
+// check that the helper uses it. 'make test-vm' writes the facts that they log into a table,
+// by kernel.
 
 // kernelHas reports whether a system call exists. It passes invalid arguments.
 func kernelHas(t *testing.T, name string) bool {
@@ -28,6 +28,12 @@ func kernelHas(t *testing.T, name string) bool {
 	const nonsense = ^uintptr(0)
 	_, _, errno := unix.RawSyscall6(nr, nonsense, nonsense, nonsense, nonsense, nonsense, nonsense)
 	return errno != unix.ENOSYS
+}
+
+// fact tells of this kernel, for the table of 'make test-vm'.
+func fact(t *testing.T, key, value string) {
+	t.Helper()
+	t.Logf("fact %s=%s", key, value)
 }
 
 func kill(names ...string) (list []helpertest.Denied) {
@@ -52,7 +58,7 @@ func TestKernel(t *testing.T) {
 	if _, err := os.Stat("/sys/module/fuse/initstate"); err == nil { // only modules have one
 		fuse = "module"
 	}
-	t.Attr("fuse", fuse)
+	fact(t, "fuse", fuse)
 }
 
 // Where the kernel has the new mount API, the helper uses it: mount(2) would kill it
@@ -71,7 +77,7 @@ func TestWayToMount(t *testing.T) {
 		call.Deny = kill(syscall)
 		wantKilled(t, run(t, call), mountpoint)
 	}
-	t.Attr("mounts-with", name)
+	fact(t, "mounts-with", name)
 }
 
 // The helper reads the table with statmount where the kernel has it.
@@ -84,7 +90,7 @@ func TestWayToRead(t *testing.T) {
 		if r := run(t, unmounting); r.Exit != 0 {
 			t.Errorf("unmount: exit %d, signal %v: %s", r.Exit, r.Signal, r.Stderr)
 		}
-		t.Attr("reads-with", "mountinfo")
+		fact(t, "reads-with", "mountinfo")
 		return
 	}
 	wantKilled(t, run(t, call), mountpoint)
@@ -94,7 +100,7 @@ func TestWayToRead(t *testing.T) {
 		t.Errorf("unmount: exit %d, signal %v: %s; want it to make the call", r.Exit, r.Signal, r.Stderr)
 	}
 	unmount(t, call, mountpoint)
-	t.Attr("reads-with", "statmount")
+	fact(t, "reads-with", "statmount")
 }
 
 // withoutProc calls the helper in a copy of the mount namespace that has no /proc.

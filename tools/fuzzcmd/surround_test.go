@@ -26,7 +26,8 @@ func (c *call) surround(e *entropy) {
 		c.limits(e)
 	}
 	if e.odd(10) {
-		c.Umask = one(e, new(0o777), new(0))
+		closed, open := 0o777, 0
+		c.Umask = one(e, &closed, &open)
 		c.Block = one(e, nil, []unix.Signal{unix.SIGTERM, unix.SIGHUP, unix.SIGURG, unix.SIGXFSZ, unix.SIGCHLD})
 		c.Ignore = one(e, nil, []unix.Signal{unix.SIGPIPE, unix.SIGCHLD, unix.SIGXFSZ})
 	}

@@ -60,7 +60,11 @@ func TestSoak(t *testing.T) {
 			t: t, program: program, uid: uid, dir: fusetest.Dir(t, uid),
 			rand: rand.New(rand.NewPCG(seed, n)), counts: sum,
 		}
-		all.Go(func() { w.work(ctx) })
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			w.work(ctx)
+		}()
 	}
 	all.Wait()
 	fmt.Println("soak:", sum)

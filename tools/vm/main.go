@@ -101,14 +101,17 @@ func (s settings) onGuests() ([]column, error) {
 			}
 			continue
 		}
-		guests.Go(func() {
+		guests.Add(1)
+		go func() {
+			defer guests.Done()
+
 			runtime.LockOSThread() // qemu ends with the thread that started it
 			c, err := s.onGuest(k.name)
 			if err != nil {
 				failed[i] = fmt.Errorf("linux %s: %w", k.name, err)
 			}
 			columns[i] = c
-		})
+		}()
 	}
 	guests.Wait()
 	columns = slices.DeleteFunc(columns, func(c column) bool { return c.kernel == "" })

@@ -21,7 +21,7 @@ import (
 type column struct {
 	kernel  string
 	tests   map[string]string // by "STEP/TEST", without parts: pass, fail or skip
-	facts   map[string]string // attributes that tests have set
+	facts   map[string]string // that tests have logged
 	counts  map[string]int    // by outcome, with parts
 	failed  []string          // failures, with their output
 	skipped []string          // tests that should have run
@@ -84,7 +84,7 @@ func toEvents(step, output string) ([]byte, error) {
 
 // event is test2json's.
 type event struct {
-	Action, Test, Output, Key, Value string
+	Action, Test, Output string
 }
 
 // add counts the events of one step.
@@ -105,8 +105,10 @@ func (c *column) add(step string, list []byte, status int) error {
 		switch e.Action {
 		case "output":
 			output[e.Test] += e.Output
-		case "attr":
-			c.facts[e.Key] = e.Value
+			if _, fact, found := strings.Cut(strings.TrimSpace(e.Output), ": fact "); found {
+				key, value, _ := strings.Cut(fact, "=")
+				c.facts[key] = value
+			}
 		case "pass", "fail", "skip":
 			if e.Test != "" {
 				c.end(step, e, output[e.Test])

@@ -11,7 +11,7 @@ import (
 
 // What a test program prints with -test.v=test2json.
 const (
-	passes = "\x16=== RUN   TestA\n\x16=== ATTR  TestA fuse built in\n\x16--- PASS: TestA (0.00s)\n\x16=== NAME  \nPASS\n"
+	passes = "\x16=== RUN   TestA\n    a_test.go:1: fact fuse=built in\n\x16--- PASS: TestA (0.00s)\n\x16=== NAME  \nPASS\n"
 	fails  = "\x16=== RUN   TestB\n    b_test.go:1: why\n\x16--- FAIL: TestB (0.00s)\n\x16=== NAME  \nFAIL\n"
 	skips  = "\x16=== RUN   TestC\n    c_test.go:1: to run this test, run a kernel with fire\n\x16--- SKIP: TestC (0.00s)\n\x16=== NAME  \nPASS\n"
 	lacks  = "\x16=== RUN   TestD\n    d_test.go:1: to run this test, install strace\n\x16--- SKIP: TestD (0.00s)\n\x16=== NAME  \nPASS\n"

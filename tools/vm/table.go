@@ -12,7 +12,7 @@ import (
 // row is one line of the table: a fact, or the result of some tests.
 type row struct {
 	label string
-	fact  string // an attribute
+	fact  string // that a test has logged
 	tests string // else: a regular expression for "STEP/TEST"
 }
 
