@@ -11,6 +11,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/cancelable"
 	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/fusemounts"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
@@ -69,7 +70,7 @@ func (at snapshot) newMount(s *spec) (mtab.Entry, bool) {
 // servedBy finds the mount that a device serves. Where the kernel does not tell that, it
 // is a mount that is new at the mountpoint.
 func (at snapshot) servedBy(device int, s *spec) (mtab.Entry, bool) {
-	number, known := connection.OfDevice(device)
+	number, known := fusedev.Connection(device)
 	if !known {
 		return at.newMount(s)
 	}
@@ -87,7 +88,7 @@ func (at snapshot) servedBy(device int, s *spec) (mtab.Entry, bool) {
 // mounts, the oldest is the one that was mounted. If the device is mounted afterwards,
 // the number was its own all the time.
 func byConnection(device int) (mtab.Entry, bool) {
-	number, known := connection.OfDevice(device)
+	number, known := fusedev.Connection(device)
 	if !known {
 		return mtab.Entry{}, false
 	}

@@ -1,9 +1,6 @@
 package connection
 
 import (
-	"strconv"
-	"strings"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/rawfile"
@@ -21,28 +18,6 @@ func SyncInit(fd int) error {
 		return errno
 	}
 	return nil
-}
-
-// OfDevice gives the number of the connection that a device serves. ok is false if it
-// is not mounted, or the kernel does not report it (6.18 does, 6.12 does not). The number
-// of an ended connection may be another's by now.
-func OfDevice(fd int) (n uint32, ok bool) {
-	return ofFdinfo("/proc/self/fdinfo/" + strconv.Itoa(fd))
-}
-
-// ofFdinfo is OfDevice for the file in fdinfo of any process's descriptor.
-func ofFdinfo(fdinfo string) (n uint32, ok bool) {
-	text, err := rawfile.Text(fdinfo)
-	if err != nil {
-		return 0, false
-	}
-	for line := range strings.SplitSeq(text, "\n") {
-		if value, found := strings.CutPrefix(line, "fuse_connection:"); found {
-			n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
-			return uint32(n), err == nil
-		}
-	}
-	return 0, false
 }
 
 // IsMounted says whether a device has a connection: one without answers a poll with an

@@ -52,7 +52,7 @@ func (d *devices) look(pid int) {
 		if err != nil || !strings.Contains(filepath.Base(link), "fuse") {
 			continue
 		}
-		if n, ok := ofFdinfo(process + "/fdinfo/" + fd.Name()); ok {
+		if n, ok := fusedev.ConnectionIn(process + "/fdinfo/" + fd.Name()); ok {
 			d.of[n] = add(d.of[n], pid)
 		} else if link == fusedev.Path {
 			d.nameless = add(d.nameless, pid)

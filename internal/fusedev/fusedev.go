@@ -2,6 +2,9 @@
 package fusedev
 
 import (
+	"strconv"
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/printable"
@@ -26,6 +29,28 @@ func Is(fd int) bool {
 // isFile says of what stat(2) gives whether it is the fuse device's.
 func isFile(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && uint64(st.Rdev) == number
+}
+
+// Connection gives the number of the connection that a device serves. ok is false if it is
+// not mounted, or the kernel does not tell (6.18 does, 6.12 does not). The number of an
+// ended connection may be another's by now.
+func Connection(fd int) (n uint32, ok bool) {
+	return ConnectionIn("/proc/self/fdinfo/" + strconv.Itoa(fd))
+}
+
+// ConnectionIn is Connection for the file in fdinfo of any process's descriptor.
+func ConnectionIn(fdinfo string) (n uint32, ok bool) {
+	text, err := rawfile.Text(fdinfo)
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if value, found := strings.CutPrefix(line, "fuse_connection:"); found {
+			n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32)
+			return uint32(n), err == nil
+		}
+	}
+	return 0, false
 }
 
 // WrongFile says what to do about another file in the device's place; it is empty

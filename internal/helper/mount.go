@@ -224,12 +224,13 @@ func handOver(r *run, plan policy.Plan, mounted *mount.Mounted, socket int, send
 }
 
 // takeBack unmounts what was just mounted, with all the checks of -u, by the mount itself and not
-// by its path. It tries twice: the failure may be one of memory, and nobody serves the mount.
+// by its path. It tries twice: the failure may be one of memory, and nobody serves the mount. For
+// a while it waits for what another call has mounted on top at the same moment, and takes back.
 func takeBack(r *run, why error, mounted *mount.Mounted) error {
 	if mounted == nil {
 		return why
 	}
-	err := twice(func() error {
+	undo := func() error {
 		target, err := mounted.Target()
 		if errors.Is(err, mtab.ErrNotListed) {
 			return nil // it was unmounted meanwhile
@@ -237,8 +238,19 @@ func takeBack(r *run, why error, mounted *mount.Mounted) error {
 		if err != nil {
 			return err
 		}
-		return unmountTarget(r, target, true)
-	})
+		err = unmountTarget(r, target, true)
+		if _, gone := mtab.Reload(target.Entry); err != nil && errors.Is(gone, mtab.ErrNotListed) {
+			return nil // another call that takes back its own has taken this one, which lay on top of it
+		}
+		return err
+	}
+	err := twice(undo)
+	const minTries, pause = 10, 1_000_000 // nanoseconds; time also passes while the caller has stopped this process
+	deadline := time.Now().Add(time.Second)
+	for tries := 0; errors.Is(err, mount.ErrCovered) && (tries < minTries || time.Now().Before(deadline)); tries++ {
+		_ = unix.Nanosleep(&unix.Timespec{Nsec: pause}, nil) // a signal may shorten it
+		err = undo()
+	}
 	if err != nil {
 		return fmt.Errorf("%w; the mount could not be taken back: %w", why, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/fsparam"
+	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/pathfd"
@@ -78,7 +79,7 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mou
 	if err := mountByCall(t, d, at, last); err != nil {
 		return nil, err
 	}
-	m, err := findNew(t, at)
+	m, err := findNew(t, d.FD, at)
 	if err != nil {
 		return nil, err
 	}
@@ -177,15 +178,34 @@ func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error)
 }
 
 // findNew opens what mount(2) just mounted over at: by its name, or where at lies now if
-// it was moved.
+// it was moved. What another call has mounted on top at the same moment is waited for: that
+// call fails, and takes it away.
 //
 // What is not found stays. The caller can have unmounted it by another run of this
 // program, and what lies over at by then may be root's. So nothing is unmounted by place.
-func findNew(t fsparam.Params, at *Mountpoint) (*Mounted, error) {
-	for range maxLooks {
+func findNew(t fsparam.Params, device int, at *Mountpoint) (*Mounted, error) {
+	const maxWaits, pause = 1000, 1_000_000 // nanoseconds
+	number, known := fusedev.Connection(device)
+	isNew := func(fd int, now string) bool {
+		e, isRoot, err := mtab.ByFD(fd)
+		owner, _ := e.Owner()
+		if err == nil && isRoot && mountopts.IsFuse(e.Type) && owner == t.UserID &&
+			(now == "" || e.Mountpoint == now) && (!known || e.Connection() == number) {
+			return true // confirm verifies on what it lies
+		}
+		_ = unix.Close(fd) // nothing was done with it
+		return false
+	}
+	for looks := range maxLooks + maxWaits {
+		if looks >= maxLooks {
+			if !known {
+				break
+			}
+			_ = unix.Nanosleep(&unix.Timespec{Nsec: pause}, nil) // a signal may shorten it
+		}
 		now, unknown := pathfd.Path(at.fd) // unknown without /proc
 		fd, err := at.place.open()
-		if err == nil && isNew(fd, t, now) {
+		if err == nil && isNew(fd, now) {
 			return &Mounted{fd: fd, place: at.place}, nil
 		}
 		if unknown != nil {
@@ -196,23 +216,11 @@ func findNew(t fsparam.Params, at *Mountpoint) (*Mounted, error) {
 			fd, err = pathfd.Open(unix.AT_FDCWD, now, unix.O_NOFOLLOW)
 			return err
 		})
-		if err == nil && isNew(fd, t, now) {
+		if err == nil && isNew(fd, now) {
 			return &Mounted{fd: fd, place: at.place}, nil
 		}
 	}
 	return nil, errors.New("mount failed: the mountpoint was moved meanwhile")
-}
-
-// isNew says whether fd is the root of a FUSE mount of this owner at the path now, if
-// that is known. confirm verifies on what it lies. What is not new is closed.
-func isNew(fd int, t fsparam.Params, now string) bool {
-	e, isRoot, err := mtab.ByFD(fd)
-	owner, _ := e.Owner()
-	if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {
-		_ = unix.Close(fd) // nothing was done with it
-		return false
-	}
-	return true
 }
 
 // confirm reads back that the mount is there with nosuid and nodev, and lies on what was
@@ -224,7 +232,7 @@ func confirm(m *Mounted, t fsparam.Params, at *Mountpoint) (*Mounted, error) {
 		// The caller's root directory may hide it (chroot), so it cannot be judged. It is
 		// fresh, and ours to take back.
 		err := errors.New("the new mount cannot be read back: it lies outside of the root directory")
-		if failed := detachTop(m.fd); failed != nil {
+		if failed := detachTop(m.fd); failed != nil && !errors.Is(failed, unix.EINVAL) { // EINVAL: it is gone
 			err = fmt.Errorf("%w; the mount could not be taken back: %s", err, Strerror(failed))
 		}
 		_ = unix.Close(m.fd) // it changes nothing about what was done

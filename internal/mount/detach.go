@@ -2,6 +2,7 @@ package mount
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -57,7 +58,7 @@ func newTarget(p *Place, fd int) (*Target, error) {
 }
 
 // ErrCovered says that a mount is not topmost where it lies.
-var ErrCovered = errors.New("something else is mounted on top")
+var ErrCovered = fmt.Errorf("something else is mounted on top: %w", unix.EBUSY)
 
 // Again pins a mount that was seen before, wherever it lies now. The error is mtab.ErrNotListed if
 // it was unmounted; nothing was opened then, since that might mount something (autofs).
@@ -76,6 +77,9 @@ func Again(was mtab.Entry) (*Target, error) {
 // targetOf pins what is mounted at p, if it is this mount.
 func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
 	t, err := p.Target()
+	if errors.Is(err, mtab.ErrNotListed) { // what was on top has just gone
+		return nil, ErrCovered
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +204,7 @@ func (t *Target) Unmount(plan policy.UnmountPlan) error {
 func (t *Target) unmount(lazy bool) error {
 	flags := 0
 	if lazy {
-		err := holdOnSuccess(func() error { return detachTop(t.fd) })
+		err := t.detach()
 		if !errors.Is(err, unix.ENOENT) {
 			_ = t.Close() // it changes nothing about what was done
 			return err
@@ -236,6 +240,22 @@ func (t *Target) unmount(lazy bool) error {
 		_ = signals.Hold() // the mount is gone, held or not
 	}
 	return err
+}
+
+// detach detaches the mount by its descriptor. The kernel takes what lies on top of it, so
+// nothing may; what comes there at this very moment goes in its place, and the error is
+// ErrCovered.
+func (t *Target) detach() error {
+	if covered, err := mtab.Covered(t.Entry); err == nil && covered {
+		return ErrCovered
+	}
+	if err := holdOnSuccess(func() error { return detachTop(t.fd) }); err != nil {
+		return err
+	}
+	if _, gone := mtab.Reload(t.Entry); gone == nil {
+		return ErrCovered
+	}
+	return nil
 }
 
 // Record is what the tables of user space keep of the mount.

@@ -69,8 +69,9 @@ func umountName(name string, flags int) error {
 	return asAdmin(func() error { return unix.Unmount(name, unix.UMOUNT_NOFOLLOW|flags) })
 }
 
-// detachTop: fd is the root of the mount that was judged by its id. A mount that root
-// attaches on top at this moment goes instead; detaching would include it in any case.
+// detachTop: fd is the root of the mount that was judged by its id, and nothing lay on top of
+// it. A mount that is attached there at this moment goes instead; detaching would include it
+// in any case.
 func detachTop(fd int) error {
 	return asAdmin(func() error { return unix.Unmount(pathfd.Link(fd), unix.MNT_DETACH) })
 }

@@ -148,6 +148,12 @@ func SameMount(a, b int) (bool, error) {
 	return err == nil && one == other, err
 }
 
+// Covered says whether another mount lies on the root of e.
+func Covered(e Entry) (bool, error) {
+	inside, err := Descendants(e)
+	return slices.ContainsFunc(inside, func(m Entry) bool { return m.Parent == e.ID && m.Mountpoint == e.Mountpoint }), err
+}
+
 // Descendants gives all mounts below top: its children, theirs, and so on.
 func Descendants(top Entry) (all []Entry, err error) {
 	if top.Unique {

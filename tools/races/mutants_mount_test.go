@@ -44,8 +44,8 @@ var mountMutants = []mutant{
 		"the undo by the place",
 		[]edit{{
 			"internal/mount/attach.go",
-			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, err",
-			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
+			"m, err := findNew(t, d.FD, at)\n	if err != nil {\n		return nil, err",
+			"m, err := findNew(t, d.FD, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
 		}},
 		"conformance", "^TestUnmountedBeforeFound$", "the mount below is gone",
 	},
@@ -53,8 +53,8 @@ var mountMutants = []mutant{
 		"the undo by the place, with root's mount there",
 		[]edit{{
 			"internal/mount/attach.go",
-			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, err",
-			"m, err := findNew(t, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
+			"m, err := findNew(t, d.FD, at)\n	if err != nil {\n		return nil, err",
+			"m, err := findNew(t, d.FD, at)\n	if err != nil {\n		return nil, errors.Join(err, detachTop(at.fd))",
 		}},
 		"races", "^TestTable$/^mount_by_mount\\(2\\)$/^root_mounts_there_meanwhile$", gone,
 	},
@@ -62,10 +62,20 @@ var mountMutants = []mutant{
 		"whose mount is found after mount(2)",
 		[]edit{{
 			"internal/mount/attach.go",
-			`if err != nil || !isRoot || !mountopts.IsFuse(e.Type) || owner != t.UserID || (now != "" && e.Mountpoint != now) {`,
-			`if err != nil || false && (isRoot || mountopts.IsFuse(e.Type) || owner != t.UserID) {`,
+			`		if err == nil && isRoot && mountopts.IsFuse(e.Type) && owner == t.UserID &&`,
+			`		if err == nil || false && isRoot && mountopts.IsFuse(e.Type) && owner == t.UserID &&`,
 		}},
 		"races", "^TestNames$/^failed_send,_mount\\(2\\)$/^last_for_bob's_fuse$", "exit 1, 0 descriptors, and 1 mounts came",
+	},
+	{
+		"whose mount is found of many",
+		[]edit{{"internal/mount/attach.go", `(!known || e.Connection() == number)`, `(!known || number > 0)`}},
+		"conformance", "^TestConcurrentMounts$/^mount\\(2\\)$", "mounts are there",
+	},
+	{
+		"what lies on a mount that is taken back",
+		[]edit{{"internal/mount/detach.go", `err == nil && covered {`, `err == nil && covered && false {`}},
+		"conformance", "^TestTakenBackBelow$", "on top is",
 	},
 	{
 		"on what the mount lies",

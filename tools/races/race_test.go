@@ -128,6 +128,9 @@ func (tr *trial) known() bool {
 		looks = map[string]bool{"openat": true}
 	}
 	for _, call := range tr.steps[tr.strike.step:] {
+		if call == "umount2" { // what is looked at afterwards comes too late
+			break
+		}
 		if looks[call] {
 			return false
 		}
