@@ -101,7 +101,7 @@ func TestCancelSyncInit(t *testing.T) {
 			var served atomic.Bool
 			waits := fake == "sync-silent" && (way{}).knowsSync(t)
 			wantCancelled(t, dir, &fusermount.Options{
-				Helper: helper, Method: fusermount.MethodHelper, SyncInit: func(*os.File) error { served.Store(true); return nil },
+				Helper: helper, Method: fusermount.MethodHelper, SyncInit: func(*os.File) (func(), error) { served.Store(true); return nil, nil },
 			}, func() bool { return served.Load() || !waits && len(living(t)) > 0 })
 		})
 	}
@@ -122,7 +122,7 @@ func TestBrokenSyncInit(t *testing.T) {
 			helper, dir := fakeHelper(t, fake), fusetest.Dir(t, 0)
 			defer wantNoLeak(t)()
 			_, err := fusermount.Mount(within(t), dir, &fusermount.Options{
-				Helper: helper, Method: fusermount.MethodHelper, SyncInit: func(*os.File) error { return nil },
+				Helper: helper, Method: fusermount.MethodHelper, SyncInit: func(*os.File) (func(), error) { return nil, nil },
 			})
 			if e := wantError(t, err, want.kinds...); !strings.Contains(e.Error(), want.text) {
 				t.Errorf("%v, want %q", e, want.text)
@@ -200,7 +200,7 @@ func mountSilent(ctx context.Context, t *testing.T) error {
 	if !(way{}).knowsSync(t) {
 		<-ctx.Done()
 	}
-	_, err := fusermount.Mount(ctx, fusetest.Dir(t, 0), &fusermount.Options{SyncInit: func(*os.File) error { return nil }})
+	_, err := fusermount.Mount(ctx, fusetest.Dir(t, 0), &fusermount.Options{SyncInit: func(*os.File) (func(), error) { return nil, nil }})
 	return err
 }
 

@@ -28,9 +28,12 @@ var (
 	// ErrCovered: another mount lies on top of the one to be unmounted. It is also
 	// unix.EBUSY.
 	ErrCovered = fuseerr.ErrCovered
+	// ErrMountpoint: something is wrong with the mountpoint, and with nothing else: it does
+	// not exist, cannot be reached, is not the caller's, is no directory or regular file, or
+	// is an ErrStale or ErrForbiddenMountpoint.
+	ErrMountpoint = fuseerr.ErrMountpoint
 	// ErrStale: what lies at the mountpoint is a FUSE mount whose daemon is gone; see
-	// [Options.ReplaceStale]. It is also unix.ENOTCONN. libfuse's helper only refuses a
-	// user then; that is an ErrStale where [Daemons] calls it dead.
+	// [Options.ReplaceStale]. It is also unix.ENOTCONN.
 	ErrStale = fuseerr.ErrStale
 	// ErrAllowOther: allow_other or allow_root need the line user_allow_other in
 	// /etc/fuse.conf. It is also fs.ErrPermission.
@@ -55,12 +58,10 @@ type Error struct {
 	Op   string // mount, unmount, abort, list
 	Path string // the mountpoint as it was given; empty for list
 
-	// Helper is the program that was run, empty if none was. ExitStatus is its exit
-	// status; -1 if a signal ended it, if it was still running when it was given up, or
-	// if something else in this process took the status (a wait for all children, or
-	// SIGCHLD ignored). Messages are the lines that it wrote, without its name in front;
-	// those of this module's helper include lines that begin with "hint: ". Only this
-	// module's helper escapes them: print them with %q where a terminal could be misled.
+	// Helper is the program that was run, empty if none was. ExitStatus is its exit status;
+	// -1 if a signal ended it, it was given up, or something else in this process took the
+	// status. Messages are the lines that it wrote, without its name in front, and hints
+	// with "hint: " in front. Only this module's helper escapes them.
 	Helper     string
 	ExitStatus int
 	Messages   []string
@@ -110,9 +111,8 @@ func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", ";
 // wrap returns an error with a text of its own that is all of the given errors.
 func wrap(text string, errs ...error) error { return fuseerr.Wrap(text, errs...) }
 
-// HelperNotFoundError says where a helper was searched for. It is an
-// [ErrHelperNotFound] and an exec.ErrNotFound, and fs.ErrPermission if there was one
-// that may not be executed.
+// HelperNotFoundError says where a helper was searched for. It is an [ErrHelperNotFound] and
+// an exec.ErrNotFound, and fs.ErrPermission if there was one that may not be executed.
 type HelperNotFoundError struct {
 	// Searched are the files that were tried, in order.
 	Searched []string

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,6 +96,9 @@ func TestRefusals(t *testing.T) {
 					return err
 				})
 				e := wantError(t, err, c.kinds...)
+				if errors.Is(err, fusermount.ErrMountpoint) == (name == "too many") || errors.Is(err, exec.ErrNotFound) {
+					t.Errorf("%v: ErrMountpoint is %v", err, errors.Is(err, fusermount.ErrMountpoint))
+				}
 				if e.Op != "mount" || e.Path != mountpoint || e.Helper != helper || e.ExitStatus != 1 || len(e.Messages) == 0 {
 					t.Errorf("%+v", e)
 				}
@@ -246,9 +250,9 @@ func hidden(t *testing.T) string {
 func dead(t *testing.T, helper, dir string) string {
 	t.Helper()
 	m := mountAs(t, user, dir, &fusermount.Options{Helper: helper})
-	fd, err := m.TakeFd()
+	device, err := m.TakeFile()
 	if err == nil {
-		err = unix.Close(fd)
+		err = device.Close()
 	}
 	if err != nil {
 		t.Fatal(err)

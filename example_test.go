@@ -92,15 +92,15 @@ func ExampleMounted_Unmount() {
 	}
 }
 
-// A library that takes over a number, as hanwen/go-fuse and jacobsa/fuse do with
-// the mountpoint "/dev/fd/N".
-func ExampleMounted_TakeFd() {
+// A library that takes over the number of a descriptor, as hanwen/go-fuse and
+// jacobsa/fuse do with the mountpoint "/dev/fd/N", gets one of its own.
+func ExampleMounted_File() {
 	m, err := fusermount.Mount(context.Background(), "/home/u/mnt", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer m.Close()
-	fd, err := m.TakeFd()
+	fd, err := unix.FcntlInt(m.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -112,13 +112,15 @@ func ExampleMounted_TakeFd() {
 // the mount finds it at work.
 func ExampleOptions_syncInit() {
 	m, err := fusermount.Mount(context.Background(), "/home/u/mnt", &fusermount.Options{
-		SyncInit: func(device *os.File) error {
+		SyncInit: func(device *os.File) (stop func(), err error) {
+			served := make(chan struct{})
 			go func() {
+				defer close(served)
 				if err := serveFUSE(device); err != nil {
 					log.Print(err)
 				}
 			}()
-			return nil
+			return func() { <-served }, nil
 		},
 	})
 	if err != nil {

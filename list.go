@@ -30,9 +30,8 @@ type MountInfo struct {
 	entry mtab.Entry
 }
 
-// List returns all FUSE mounts of this process's mount namespace in the order in
-// which they were mounted, bind mounts included. It reads the kernel's table and
-// never waits for a daemon; see [Daemons] for these. The error is an [*Error].
+// List returns all FUSE mounts of this process's mount namespace in the order in which
+// they were mounted, bind mounts included. It asks no daemon. The error is an [*Error].
 func List() ([]MountInfo, error) {
 	entries, err := fusemounts.All()
 	if err != nil {
@@ -116,20 +115,15 @@ type Daemon struct {
 const hungAfter = 3 * time.Second
 
 // Daemons finds out whether the daemons of mounts that [List] returned are alive; the
-// result has one Daemon for each, in the same order.
+// result has one Daemon for each, in the same order. It asks the kernel, and no daemon.
+// Where requests wait, it looks for up to three seconds before it calls a daemon hung.
 //
 // The kernel tells the owner of a mount where fusectl is mounted on
-// /sys/fs/fuse/connections, and root (CAP_SYS_ADMIN) everywhere. Otherwise the
-// processes that this one may look into are searched for one that holds the device
-// (the kernel has to tell which device it is: 6.18 does, 6.12 does not). If there is
-// none, the state is not known: no daemon is asked, since one that hangs would keep
-// this process from ending, even by SIGKILL.
+// /sys/fs/fuse/connections, and root (CAP_SYS_ADMIN) everywhere. Otherwise a process that
+// holds the device is searched for, where the kernel tells which device that is (6.18).
 //
-// Without waiting requests, Daemons returns at once. With some, it looks for up to
-// three seconds before it calls a daemon hung.
-//
-// If ctx ends first, the error is its cause in an [*Error], and the result is what
-// was found out by then.
+// If ctx ends first, the error is its cause in an [*Error], and the result is what was
+// found out by then.
 func Daemons(ctx context.Context, mounts ...MountInfo) ([]Daemon, error) {
 	entries := make([]mtab.Entry, len(mounts))
 	for i, m := range mounts {

@@ -131,11 +131,11 @@ func as(uid uint32, f func() error) error {
 // serve has a daemon in another process serve the mount.
 func serve(t *testing.T, m *fusermount.Mounted, opts fuseserver.Options) *fuseserver.Server {
 	t.Helper()
-	fd, err := m.TakeFd()
+	device, err := m.TakeFile()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := fuseserver.ServeOptions(os.NewFile(uintptr(fd), "device"), hello, opts)
+	s := fuseserver.ServeOptions(device, hello, opts)
 	t.Cleanup(func() { _ = s.Close() }) // some tests have killed it
 	if !opts.HangBeforeInit {
 		ready(t, s)

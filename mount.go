@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/directmount"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
 	"github.com/go-fusermount/fusermount/internal/mtab"
@@ -20,17 +21,8 @@ import (
 
 // Mount attaches a FUSE file system at mountpoint, a directory or a regular file, and
 // returns the device on which it is to be served. A symlink at the end of mountpoint is
-// followed.
-//
-// [Options.Method] says whether this process mounts or a helper.
-//
-// The caller serves the device at once: until then any access to the mountpoint blocks,
-// also one of this process. Mount itself does not access it.
-//
-// When the context ends, Mount gives up and takes back what was mounted. It returns soon,
-// but for a helper that hangs: that has a second to end by itself, and is then killed,
-// for whose end Mount waits two more at most. The context means nothing for the mount
-// once Mount has returned. The error is an [*Error].
+// followed. The context means nothing for the mount once Mount has returned. The error is
+// an [*Error].
 func Mount(ctx context.Context, mountpoint string, opts *Options) (*Mounted, error) {
 	s, err := opts.spec()
 	if err != nil {
@@ -43,7 +35,7 @@ func Mount(ctx context.Context, mountpoint string, opts *Options) (*Mounted, err
 // result is what Mount and Adopt return.
 func (s *spec) result(path string, at snapshot, m *made, err error) (*Mounted, error) {
 	switch {
-	case err != nil && s.refused: // no fault of a helper, whatever SyncInit has run
+	case err != nil && s.refused: // no fault of a helper, whatever a callback has run
 		return nil, &Error{Op: "mount", Path: path, Err: err}
 	case err != nil:
 		return nil, newError("mount", path, err)
@@ -51,7 +43,8 @@ func (s *spec) result(path string, at snapshot, m *made, err error) (*Mounted, e
 	return newMounted(s, at, m), nil
 }
 
-// way is a way to get a mounted device. If it fails it leaves nothing behind.
+// way is a way to get a mounted device. If it fails, or a callback panics, it leaves
+// nothing behind.
 type way interface {
 	mount(ctx context.Context, s *spec, at snapshot) (*made, error)
 }
@@ -67,7 +60,7 @@ type made struct {
 	// is a wrapper that leads there.
 	foreignNamespace bool
 
-	warnings []string         // of the helper
+	warnings []string         // of the helper, or of a direct mount
 	keeper   *helperproc.Proc // the helper that stays for AutoUnmount
 	leaving  <-chan struct{}  // closed when the helper that has mounted is gone; may be nil
 }
@@ -75,10 +68,10 @@ type made struct {
 // mount takes the first way that is not closed to this process.
 func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, error) {
 	if mountpoint == "" { // a helper would not say what is missing
-		return nil, snapshot{}, wrap("the mountpoint is empty", unix.ENOENT)
+		return nil, snapshot{}, wrap("the mountpoint is empty", ErrMountpoint, unix.ENOENT)
 	}
 	if strings.IndexByte(mountpoint, 0) >= 0 {
-		return nil, snapshot{}, wrap("NUL in the mountpoint", unix.EINVAL)
+		return nil, snapshot{}, wrap("NUL in the mountpoint", ErrMountpoint, unix.EINVAL)
 	}
 	ways := s.ways()
 	if ways[0] == (helperWay{}) { // before anything is done
@@ -87,6 +80,9 @@ func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, e
 		}
 	}
 	at, err := takeSnapshot(ctx, mountpoint)
+	if err == nil && at.isProc() {
+		err = wrap("the mount would hide /proc from this process, which needs it", ErrMountpoint, unix.EINVAL)
+	}
 	if err == nil && s.ReplaceStale {
 		at, err = at.replaceStale(ctx, s, mountpoint)
 	}
@@ -94,7 +90,7 @@ func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, e
 		return nil, at, err
 	}
 	m, err := ways[0].mount(ctx, s, at)
-	if err == nil || len(ways) == 1 || s.served || !unsupportedOrDenied(err) || ctx.Err() != nil {
+	if err == nil || len(ways) == 1 || s.served || !directmount.UnsupportedOrDenied(err) || ctx.Err() != nil {
 		return m, at, err
 	}
 	s.log().Debug("direct mount is unsupported or denied, trying a helper", "mountpoint", at.path, "err", err)
@@ -108,9 +104,9 @@ func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, e
 // ways are the ways to try: one, or a direct one and a helper's.
 func (s *spec) ways() []way {
 	switch {
-	case s.Method == MethodDirect:
+	case s.Method == MethodDirect, s.directOnly():
 		return []way{directWay{}}
-	case s.Method == MethodAuto && s.user.admin && !s.typed.AutoUnmount:
+	case s.Method == MethodAuto && s.user.admin && !s.direct.AutoUnmount:
 		return []way{directWay{}, helperWay{}}
 	}
 	// With auto_unmount a process of the helper has to stay anyway. It knows best what to
@@ -122,7 +118,7 @@ func (s *spec) ways() []way {
 // asked for. It reads /etc/fuse.conf as the helper does, with the caller's rights; the
 // helper still decides.
 func (s *spec) checkAllowOther() error {
-	if !s.typed.AllowOther || s.user.uid == 0 {
+	if !s.helper.AllowOther || s.user.uid == 0 {
 		return nil
 	}
 	const needs = "allow_other needs the line user_allow_other in " + fuseconf.Path
@@ -137,29 +133,44 @@ func (s *spec) checkAllowOther() error {
 	return nil
 }
 
-// serve calls SyncInit, if there is one. If that fails, panics or ends its goroutine,
-// serve calls undo.
-func (s *spec) serve(file *os.File, undo func() error) (err error) {
-	if s.SyncInit == nil {
+// serve calls SyncInit, if there is one.
+func (s *spec) serve(device *os.File) (err error) {
+	if s.SyncInit == nil || s.served {
 		return nil
 	}
-	failed := true
-	defer func() {
-		if failed {
-			err = errors.Join(err, undo())
-		}
-	}()
-	s.served = true
-	if err := s.SyncInit(file); err != nil {
-		s.refused = true
+	s.served, s.refused = true, true // until it has returned
+	if s.stop, err = s.SyncInit(device); err != nil {
+		s.stop = nil
 		return wrap("SyncInit: "+err.Error(), err)
 	}
-	failed = false
+	s.refused = false
 	return nil
 }
 
-// undoTimeout bounds what is done after the end of the caller's context.
-const undoTimeout = 5 * time.Second
+// closeDevice closes the device of a mount that is gone, once SyncInit's stop has
+// returned.
+func (s *spec) closeDevice(device *os.File) error {
+	stop := s.stop
+	if s.stop = nil; stop == nil {
+		return device.Close()
+	}
+	closed := make(chan error, 1)
+	go func() {
+		defer func() { closed <- device.Close() }() // also after Goexit
+		stop()
+	}()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(stopTimeout):
+		return errors.New("and the stop of SyncInit does not return; the device is closed when it does")
+	}
+}
+
+const (
+	undoTimeout = 5 * time.Second // for what is done after the end of the caller's context
+	stopTimeout = 2 * time.Second // for SyncInit's stop
+)
 
 // undo takes back a mount that the caller does not get, whatever the context says, and by
 // any method.
@@ -177,13 +188,16 @@ func (s *spec) log() *slog.Logger { return logTo(s.Logger) }
 
 // runHelper starts a helper.
 func runHelper(ctx context.Context, log *slog.Logger, path string, args ...string) (*helperproc.Proc, error) {
+	if err := checkDescriptors(); err != nil {
+		return nil, err
+	}
 	log.Debug("run helper", "path", path, "args", args)
 	return helperproc.Start(ctx, path, args...)
 }
 
-func warn(log *slog.Logger, messages []string) {
+func warn(log *slog.Logger, prefix string, messages []string) {
 	for _, m := range messages {
-		log.Warn("helper: " + m)
+		log.Warn(prefix + m)
 	}
 }
 
@@ -204,11 +218,4 @@ func currentCaller() caller {
 		c.admin = data[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
 	}
 	return c
-}
-
-// unsupportedOrDenied reports whether an error may mean that this process cannot make
-// such a system call at all (old kernel, seccomp filter, security module, user
-// namespace), so that another way is worth a try.
-func unsupportedOrDenied(err error) bool {
-	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
 }

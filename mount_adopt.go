@@ -20,12 +20,11 @@ import (
 // and mounted and that this process has inherited or received. Libraries that know a
 // mountpoint "/dev/fd/N" for this call Adopt with N.
 //
-// The Mounted gets a descriptor of its own, and fd is closed when Adopt has succeeded.
-// After any error fd is still the caller's, and open. Of the options only SyncInit and
-// Logger count; without SyncInit a device that is not mounted is an ErrNotMounted, and a
-// mount that comes only after SyncInit has returned is not known to the Mounted (see
-// [Mounted.ID]). Close leaves an adopted mount alone, as after [Mounted.Detach]. The
-// error is an [*Error], with "/dev/fd/N" as its path.
+// The Mounted gets a descriptor of its own; fd is closed when Adopt has succeeded, and is
+// the caller's after any error. Of the options only SyncInit and Logger count. Without
+// SyncInit a device that is not mounted is an ErrNotMounted; a mount that comes after
+// SyncInit is not known to the Mounted. Close leaves an adopted mount alone. The error is
+// an [*Error].
 func Adopt(ctx context.Context, fd int, opts *Options) (*Mounted, error) {
 	at := snapshot{path: "/dev/fd/" + strconv.Itoa(fd)}
 	s, err := opts.spec()
@@ -41,7 +40,7 @@ type adoptWay struct{ device int }
 
 // mount works on a copy, so that the descriptor stays the caller's after any error: the
 // caller cannot know after which errors it would have to be closed.
-func (w adoptWay) mount(ctx context.Context, s *spec, _ snapshot) (*made, error) {
+func (w adoptWay) mount(ctx context.Context, s *spec, _ snapshot) (m *made, err error) {
 	if err := w.check(ctx, s); err != nil {
 		return nil, err
 	}
@@ -54,14 +53,15 @@ func (w adoptWay) mount(ctx context.Context, s *spec, _ snapshot) (*made, error)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	file := newDevice(device)
-	err = s.serve(file, func() error {
-		// The copy shares the flags with the caller's.
-		return errors.Join(unix.SetNonblock(w.device, flags&unix.O_NONBLOCK != 0), file.Close())
-	})
-	if err != nil {
+	defer func() {
+		if m == nil { // the copy shares the flags with the caller's
+			err = errors.Join(err, s.closeDevice(file), unix.SetNonblock(w.device, flags&unix.O_NONBLOCK != 0))
+		}
+	}()
+	if err := s.serve(file); err != nil {
 		return nil, err
 	}
-	m := &made{file: file, adopted: true}
+	m = &made{file: file, adopted: true}
 	if e, found := byConnection(device); found { // only now: SyncInit may have mounted it
 		m.entry = e
 	}

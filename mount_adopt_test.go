@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"testing"
@@ -26,10 +25,10 @@ func TestAdopt(t *testing.T) {
 	device := openForOther(t, dir)
 	called := 0
 	m, err := fusermount.Adopt(within(t), device, &fusermount.Options{
-		SyncInit: func(f *os.File) error {
+		SyncInit: func(f *os.File) (func(), error) {
 			called++
 			_, err := handOn(f, fuseserver.Options{})
-			return err
+			return nil, err
 		},
 	})
 	if err != nil {
@@ -113,14 +112,14 @@ func TestAdoptFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		ctx      context.Context
 		device   int
-		syncInit func(*os.File) error
+		syncInit func(*os.File) (func(), error)
 		want     error
 	}{
 		"gone":     {t.Context(), gone, nil, fusermount.ErrNotMounted},
 		"not yet":  {t.Context(), device, nil, fusermount.ErrNotMounted},
 		"ended":    {ended, device, nil, context.Canceled},
-		"ended, 2": {ended, device, func(*os.File) error { return nil }, context.Canceled},
-		"SyncInit": {t.Context(), device, func(*os.File) error { return reason }, reason},
+		"ended, 2": {ended, device, func(*os.File) (func(), error) { return nil, nil }, context.Canceled},
+		"SyncInit": {t.Context(), device, func(*os.File) (func(), error) { return nil, reason }, reason},
 	} {
 		_, err := fusermount.Adopt(c.ctx, c.device, &fusermount.Options{SyncInit: c.syncInit})
 		wantError(t, err, c.want)
@@ -131,7 +130,7 @@ func TestAdoptFails(t *testing.T) {
 	}
 	check()
 	early := openDevice()
-	m := adoptIn(t, early, &fusermount.Options{SyncInit: func(*os.File) error { return nil }})
+	m := adoptIn(t, early, &fusermount.Options{SyncInit: func(*os.File) (func(), error) { return nil, nil }})
 	if m.ID() != 0 {
 		t.Errorf("id %d", m.ID())
 	}
@@ -145,13 +144,13 @@ func TestAdoptLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	reason := errors.New("the reason")
-	_, err := fusermount.Adopt(within(t), device, &fusermount.Options{SyncInit: func(*os.File) error { return reason }})
+	_, err := fusermount.Adopt(within(t), device, &fusermount.Options{SyncInit: func(*os.File) (func(), error) { return nil, reason }})
 	wantError(t, err, reason)
 	if flags, err := unix.FcntlInt(uintptr(device), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
 		t.Errorf("flags %x, %v", flags, err)
 	}
-	m := adoptIn(t, device, &fusermount.Options{SyncInit: func(f *os.File) error {
-		return unix.Mount("other", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", f.Fd()))
+	m := adoptIn(t, device, &fusermount.Options{SyncInit: func(f *os.File) (func(), error) {
+		return nil, unix.Mount("other", dir, "fuse", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", f.Fd()))
 	}})
 	if info, _ := infoOf(t, 0, dir); m.ID() != info.ID || m.Mountpoint() != dir {
 		t.Errorf("id %d, mountpoint %s", m.ID(), m.Mountpoint())
@@ -191,63 +190,38 @@ func TestAdoptNothing(t *testing.T) {
 	}
 }
 
-// TakeFd hands the device over to a library that owns numbers.
-func TestTakeFd(t *testing.T) {
-	ways(t, func(t *testing.T, w way) {
-		m, dir := w.mount(t, nil)
-		old := int(m.File().Fd())
-		fd, err := m.TakeFd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err != nil || flags&unix.FD_CLOEXEC == 0 || m.File() != nil || fd == old {
-			t.Errorf("descriptor %d, before %d, flags %x, %v", fd, old, flags, err)
-		}
-		if _, err := m.TakeFd(); !errors.Is(err, fs.ErrClosed) {
-			t.Errorf("twice: %v", err)
-		}
-		m.Detach()
-		if err := m.Close(); err != nil {
-			t.Error(err)
-		}
-		mounted(t, dir)
-		s := fuseserver.Serve(os.NewFile(uintptr(fd), "device"), hello)
-		ready(t, s)
-		wantServed(t, w.uid, dir)
-		if err := errors.Join(w.unmount(t, m), s.Wait()); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// TakeFile hands over the very file, and Close still unmounts.
+// TakeFile hands over the very file, under its number. Close still unmounts, unless
+// Detach was called.
 func TestTakeFile(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
-		for _, take := range []func(m *fusermount.Mounted) (io.Closer, error){
-			func(m *fusermount.Mounted) (io.Closer, error) { return m.TakeFile() },
-			func(m *fusermount.Mounted) (io.Closer, error) {
-				fd, err := m.TakeFd()
-				return os.NewFile(uintptr(fd), "device"), err
-			},
-		} {
+		for _, detach := range []bool{false, true} {
 			m, dir := w.mount(t, nil)
-			old := m.File()
-			f, err := take(m)
-			if err != nil || m.File() != nil {
-				t.Fatalf("%v, and left is %v", err, m.File())
+			device := m.File()
+			taken, err := m.TakeFile()
+			if err != nil || taken != device || m.File() != nil {
+				t.Fatalf("%v, %v, and left is %v", taken, err, m.File())
 			}
 			if file, err := m.TakeFile(); file != nil || !errors.Is(err, fs.ErrClosed) {
 				t.Errorf("twice: %v", err)
 			}
+			if detach {
+				m.Detach()
+			}
 			if err := as(w.uid, m.Close); err != nil {
 				t.Error(err)
 			}
-			wantNothing(t, dir)
-			if err := f.Close(); err != nil {
-				t.Error(err)
+			if !detach {
+				wantNothing(t, dir)
+				if err := taken.Close(); err != nil {
+					t.Error(err)
+				}
+				continue
 			}
-			if err := old.Close(); !errors.Is(err, fs.ErrClosed) { // taken or not
+			mounted(t, dir)
+			s := fuseserver.Serve(taken, hello)
+			ready(t, s)
+			wantServed(t, w.uid, dir)
+			if err := errors.Join(w.unmount(t, m), s.Wait()); err != nil {
 				t.Error(err)
 			}
 		}

@@ -62,7 +62,11 @@ func (h *helperMount) mount() (*made, error) {
 }
 
 func (h *helperMount) start(flags ...string) (*helperproc.Proc, error) {
-	return runHelper(h.ctx, h.spec.log(), h.path, h.spec.arguments(h.at.path, flags...)...)
+	args, err := h.spec.arguments(h.at.path, flags...)
+	if err != nil {
+		return nil, err
+	}
+	return runHelper(h.ctx, h.spec.log(), h.path, args...)
 }
 
 // mountOnce runs a helper that mounts and then sends the device.
@@ -86,11 +90,20 @@ func (h *helperMount) mountOnce() (*made, error) {
 		}
 		return nil, p.Fail(err)
 	}
-	m := h.take(p, newDevice(device), device)
-	if err := h.spec.serve(m.file, func() error { return h.undo(m) }); err != nil {
+	return h.serveMounted(h.take(p, newDevice(device), device))
+}
+
+// serveMounted calls SyncInit for what the helper has mounted.
+func (h *helperMount) serveMounted(mounted *made) (m *made, err error) {
+	defer func() {
+		if m == nil {
+			err = errors.Join(err, h.undo(mounted))
+		}
+	}()
+	if err := h.spec.serve(mounted.file); err != nil {
 		return nil, err
 	}
-	return m, nil
+	return mounted, nil
 }
 
 // mountSyncInit runs a helper with --sync-init: it sends the device, mounts when it is
@@ -110,28 +123,39 @@ func (h *helperMount) mountSyncInit() (m *made, unsupported bool, err error) {
 		err = h.cleanup(p, -1, err)
 		return nil, nothing && (p.StatusLost() || p.ExitStatus() > 0), p.Fail(err)
 	}
-	file := newDevice(device)
+	if m, err = h.serveAndMount(p, newDevice(device), device); err != nil {
+		return nil, false, err
+	}
+	if !m.syncInit {
+		m, err = h.serveMounted(m)
+	}
+	return m, false, err
+}
+
+// serveAndMount calls SyncInit, if the kernel can ask its daemon first, and has the
+// helper mount.
+func (h *helperMount) serveAndMount(p *helperproc.Proc, file *os.File, device int) (m *made, err error) {
+	defer func() {
+		switch {
+		case m != nil:
+		case h.spec.refused: // whatever the error is, the helper did not cause it
+			err = errors.Join(err, h.cleanup(p, device, nil), h.spec.closeDevice(file))
+		default:
+			err = p.Fail(errors.Join(h.cleanup(p, device, err), h.spec.closeDevice(file)))
+		}
+	}()
 	syncInit := connection.SyncInit(device) == nil
 	if syncInit {
-		err := h.spec.serve(file, func() error { return errors.Join(h.cleanup(p, device, nil), file.Close()) })
-		if err != nil {
-			return nil, false, err
+		if err := h.spec.serve(file); err != nil {
+			return nil, err
 		}
 	}
 	if err := h.mountNow(p, device, syncInit); err != nil {
-		err = h.cleanup(p, device, err)
-		_ = file.Close() // nothing was written to it
-		return nil, false, p.Fail(err)
+		return nil, err
 	}
 	m = h.take(p, file, device)
 	m.syncInit = syncInit
-	if !syncInit {
-		err = h.spec.serve(file, func() error { return h.undo(m) })
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	return m, false, nil
+	return m, nil
 }
 
 // mountNow has the helper mount.
@@ -151,7 +175,7 @@ func (h *helperMount) mountNow(p *helperproc.Proc, device int, syncInit bool) er
 func (h *helperMount) take(p *helperproc.Proc, file *os.File, device int) *made {
 	entry, found := h.at.servedBy(device, h.spec)
 	m := &made{file: file, entry: entry, foreignNamespace: !found && connection.IsMounted(device)}
-	if h.spec.typed.AutoUnmount {
+	if h.spec.helper.AutoUnmount {
 		p.Keep()
 		m.keeper, m.warnings = p, p.Messages()
 	} else {
@@ -161,7 +185,12 @@ func (h *helperMount) take(p *helperproc.Proc, file *os.File, device int) *made 
 }
 
 // undo unmounts what the helper has made, and closes the device.
-func (h *helperMount) undo(m *made) error { return newMounted(h.spec, h.at, m).Close() }
+func (h *helperMount) undo(m *made) error {
+	file := m.file
+	m.file = nil
+	err := newMounted(h.spec, h.at, m).Close()
+	return errors.Join(err, h.spec.closeDevice(file))
+}
 
 // cleanup ends a helper that failed or is not wanted any more, and takes back what it has
 // mounted. A helper that ends by itself with an error does that itself; for any other the
@@ -201,16 +230,11 @@ func newDevice(fd int) *os.File {
 	return os.NewFile(uintptr(fd), fusedev.Path)
 }
 
-// FindHelper returns the helper that Mount and Unmount run when none is named:
-//
-//  1. the program in $FUSERMOUNT_PROG, if that is set; a bare name is looked up in PATH,
-//  2. fusermount3 in the directories of PATH, then fusermount there,
-//  3. the same two in /run/wrappers/bin (NixOS), /usr/local/bin, /usr/bin, /bin.
-//
-// A program named by 1 has to exist: no other takes its place. Directories of PATH that
-// are not absolute are left out, and so is all of 1 and 2 in a program that runs with
-// more rights than its caller has (set-uid, file capabilities). The error is a
-// [*HelperNotFoundError].
+// FindHelper returns the helper that Mount and Unmount run when none is named: the program
+// in $FUSERMOUNT_PROG, if that is set; else fusermount3, then fusermount, in the absolute
+// directories of PATH; else the same two in /run/wrappers/bin (NixOS), /usr/local/bin,
+// /usr/bin and /bin. A program that runs with more rights than its caller has (set-uid,
+// file capabilities) only looks in the last four. The error is a [*HelperNotFoundError].
 func FindHelper() (string, error) { return findHelper(context.Background(), "") }
 
 // findHelper is FindHelper for a caller who may have named a helper.

@@ -236,9 +236,9 @@ func TestDeviceCounts(t *testing.T) {
 			log, logged := logger()
 			o := &fusermount.Options{Helper: helper, Method: fusermount.MethodHelper, Logger: log}
 			if strings.HasPrefix(fake, "sync-") {
-				o.SyncInit = func(device *os.File) error {
+				o.SyncInit = func(device *os.File) (func(), error) {
 					_, err := handOn(device, fuseserver.Options{})
-					return err
+					return nil, err
 				}
 			}
 			ctx, cancel := context.WithCancel(within(t))
@@ -344,10 +344,10 @@ func init() {
 // withoutStatus goes through what a helper may do: DIRECTORY HELPER "ours"|"C".
 func withoutStatus(args []string) error {
 	o := &fusermount.Options{Helper: args[1]}
-	_, unknown := fusermount.Mount(ctxOfJob(), args[0], &fusermount.Options{Helper: args[1], Extra: []string{"nonsense"}})
+	_, unknown := fusermount.Mount(ctxOfJob(), args[0], &fusermount.Options{Helper: args[1], Extra: extra("nonsense")})
 	_, forbidden := fusermount.Mount(ctxOfJob(), "/usr", o)
 	if args[2] == "C" { // does not know the flag for it, and is asked again
-		o.SyncInit = func(*os.File) error { return nil }
+		o.SyncInit = func(*os.File) (func(), error) { return nil, nil }
 	}
 	m, err := fusermount.Mount(ctxOfJob(), args[0], o)
 	if err != nil {

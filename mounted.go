@@ -5,6 +5,7 @@ package fusermount
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,17 +57,44 @@ type MountedInfo struct {
 	// SyncInit says that Options.SyncInit was called before there was a mount, and INIT
 	// was answered before Mount returned.
 	SyncInit bool
-	// Warnings are the lines that the helper wrote until its device had come, such as
-	// about an option that it ignored.
+	// Warnings are the lines that the helper wrote until its device had come, or name the
+	// options that have no effect on a direct mount.
 	Warnings []string
 }
 
 // table tells when mounts leave the mount table.
 var table fusemounts.Watcher
 
+// served has this process's Mounteds by their connections' numbers, which are also the
+// device numbers of the files in them.
+var served sync.Map
+
+// checkDescriptors refuses to start a helper that would never begin. A child gets files of
+// its own under the numbers 0 to 3. To close its copy of a file in a mount asks that mount's
+// daemon, and until the child runs the helper, this process may not run.
+func checkDescriptors() error {
+	for fd := range 4 {
+		var st unix.Statx_t
+		err := unix.Statx(fd, "", unix.AT_EMPTY_PATH|unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &st)
+		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Dev_major != 0 {
+			continue
+		}
+		m, found := served.Load(st.Dev_minor)
+		if found && m.(*Mounted).connected() == nil { // else the number may be another's by now
+			return wrap(fmt.Sprintf("no helper can be started while descriptor %d is a file in %s, which this process serves",
+				fd, m.(*Mounted).Mountpoint()), unix.EDEADLK)
+		}
+	}
+	return nil
+}
+
 // newMounted makes a Mounted of what is mounted now.
 func newMounted(s *spec, at snapshot, m *made) *Mounted {
-	warn(s.log(), m.warnings)
+	if !m.direct {
+		warn(s.log(), "helper: ", m.warnings)
+	} else {
+		warn(s.log(), "", m.warnings)
+	}
 	mounted := &Mounted{
 		path: at.path, entry: m.entry, known: m.entry.ID != 0, options: s.unmountOptions(UnmountFail),
 		info: MountedInfo{
@@ -75,23 +103,22 @@ func newMounted(s *spec, at snapshot, m *made) *Mounted {
 		detached: m.adopted, foreignNamespace: m.foreignNamespace, leaving: m.leaving,
 		file: m.file, keeper: m.keeper, gone: make(chan struct{}),
 	}
+	if number := mounted.info.Connection; number != 0 {
+		served.Store(number, mounted)
+	}
 	if m.keeper != nil { // its work ends with the mount, however that ends
 		mounted.Done()
 	}
 	return mounted
 }
 
-// File returns the device. It stays m's: Close closes it, so its reader must not
-// close it, and must not use it after Close: end the loop that reads it first.
-// It is nil after [Mounted.TakeFile] and [Mounted.TakeFd].
+// File returns the device. It stays m's: its reader must not close it. It is nil after
+// [Mounted.TakeFile] and Close.
 //
 // The device is in blocking mode and not known to the Go runtime's poller, so a read
-// occupies a thread. Before there is a mount the kernel lets a poll wait, even one of the
-// runtime for all its descriptors; once Mount has returned, a library that prefers
-// polling may make a non-blocking file of it.
-//
-// A read gives ENODEV when the file system was unmounted and is not used any more, or
-// was aborted.
+// occupies a thread. Before there is a mount, a poll of the device blocks; once Mount has
+// returned, a library may make a non-blocking file of it. A read gives ENODEV when the file
+// system has ended.
 func (m *Mounted) File() *os.File {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,7 +126,8 @@ func (m *Mounted) File() *os.File {
 }
 
 // TakeFile hands the device over: the caller owns the file, which is the one of
-// [Mounted.File], and has to close it; m has none any more.
+// [Mounted.File], and has to close it. Close still unmounts, unless Detach was called. The
+// error is fs.ErrClosed.
 func (m *Mounted) TakeFile() (*os.File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,37 +139,17 @@ func (m *Mounted) TakeFile() (*os.File, error) {
 	return file, nil
 }
 
-// TakeFd is TakeFile for libraries that take over the number of a descriptor and close
-// that, as those do that mount on "/dev/fd/N". The number is not File's, since the file
-// would close it once more; it is close-on-exec. File is closed.
-func (m *Mounted) TakeFd() (int, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed || m.file == nil {
-		return -1, fs.ErrClosed
-	}
-	fd, err := unix.FcntlInt(m.file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return -1, os.NewSyscallError("fcntl", err)
-	}
-	err = m.file.Close()
-	m.file = nil
-	return fd, err
-}
-
 // Detach has Close leave the mount alone, as for a device that another process goes on to
-// serve. Close still ends the helper that stays for AutoUnmount, and with it the watch:
-// keep m open as long as that is wanted.
+// serve. Close still ends the helper that stays for AutoUnmount.
 func (m *Mounted) Detach() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.detached = true
 }
 
-// ID returns the kernel's id of the mount: the unique one, which is never used again,
-// from Linux 6.8 on (statx's STATX_MNT_ID_UNIQUE), and else the one of
-// /proc/self/mountinfo. It is 0 where the mount is not in this process's mount
-// namespace.
+// ID returns the kernel's id of the mount: from Linux 6.8 on the unique one
+// (STATX_MNT_ID_UNIQUE), else the one of /proc/self/mountinfo. It is 0 where the mount is
+// not in this process's mount namespace.
 func (m *Mounted) ID() uint64 { return m.entry.ID }
 
 // Mountpoint returns the absolute path of the mountpoint, without symlinks, as it was
@@ -161,20 +169,16 @@ func (m *Mounted) Info() MountedInfo { return m.info }
 
 // Unmount unmounts exactly this mount, known by its id, wherever it lies now: never one
 // that lies on top of it, which is an ErrCovered, nor one that came to its place since,
-// which is an ErrNotMounted as is any unmount of what is gone already. By default it
-// fails with EBUSY while the mount is busy; see [UnmountOptions]. The device stays open,
-// for the daemon to come to its end: see Close. A helper that has mounted and has not
-// ended yet is waited for.
+// which is an ErrNotMounted as is any unmount of what is gone already. By default it fails
+// with EBUSY while the mount is busy; see [UnmountOptions]. The device stays open.
 //
-// The kernel unmounts by path only. In this process the unmounts of one mount follow each
-// other. Another process can act between the last check of the id and the system call:
-// some microseconds in a direct unmount, and the helper's start otherwise; the helper
-// checks by itself that what it takes away is the user's. If that process has replaced
-// the mount by another, Unmount says so; if it has unmounted it, the mount beneath is
-// unmounted, and nothing can tell.
+// The kernel unmounts by path only, and another process can act between the last check of
+// the id and the system call: some microseconds in a direct unmount, and the helper's start
+// otherwise. If that process has replaced the mount by another, Unmount says so; if it has
+// unmounted it, the mount beneath is unmounted, and nothing can tell.
 //
 // For a mount in another mount namespace (see ID) a helper is asked by the path, unless
-// there is a FUSE mount here, too; an adopted one (see Mount) is not unmounted then.
+// there is a FUSE mount here, too; an adopted one is not unmounted then.
 func (m *Mounted) Unmount(ctx context.Context, opts *UnmountOptions) error {
 	u := &unmounting{entry: m.entry, user: currentCaller(), options: opts.over(m.options)}
 	var err error
@@ -205,7 +209,7 @@ func (m *Mounted) endHelpers() {
 			before := len(p.Messages())
 			p.End(nil)
 			if all := p.Messages(); len(all) > before {
-				warn(logTo(m.options.Logger), all[before:])
+				warn(logTo(m.options.Logger), "helper: ", all[before:])
 			}
 		}
 	})
@@ -217,22 +221,15 @@ func (m *Mounted) endHelpers() {
 // closeTimeout bounds the unmount in Close.
 const closeTimeout = 10 * time.Second
 
-// Close unmounts, and gives everything back: the device, unless it was taken, and the
-// helper that stays for AutoUnmount or has not ended yet, which is waited for. The unmount
-// is lazy and takes at most ten seconds; there is none after [Mounted.Detach] and for an
-// adopted mount. When it fails, as where another mount lies on top, the device is closed
-// all the same: the mount is dead then, and stays until [Mounted.Unmount] is called.
-//
-// A read of the device that is under way does not end by this but by the end of the
-// mount: wait for the loop that reads before Close. More calls do nothing.
+// Close unmounts, lazily and for at most ten seconds, and gives everything back: the device,
+// unless it was taken, and the helper. There is no unmount after [Mounted.Detach] and for
+// an adopted mount. When it fails, as where another mount lies on top, the device is closed
+// all the same, and the mount stays, dead; Close may be called again.
 func (m *Mounted) Close() error {
 	m.mu.Lock()
-	file, first, detached := m.file, !m.closed, m.detached
+	file, detached := m.file, m.detached
 	m.closed, m.file = true, nil
 	m.mu.Unlock()
-	if !first {
-		return nil
-	}
 	var err error
 	// A mount that is gone needs no helper, which may be gone as well.
 	if mayExist := m.known && !isGone(m.entry) || m.foreignNamespace; mayExist && !detached {
@@ -247,16 +244,14 @@ func (m *Mounted) Close() error {
 	}
 	m.endHelpers()
 	m.setGone()
+	served.Delete(m.info.Connection)
 	return err
 }
 
 // Done returns a channel that is closed when the mount is gone from the mount table,
-// however it was unmounted, or when m is closed. After a lazy unmount the file
-// system may still be in use: that ends with ENODEV from the device. Nothing is told of a
-// mount in another mount namespace (see ID).
-//
-// It waits until the kernel reports a change of the mount table (poll(2) of
-// /proc/self/mountinfo), in one goroutine for all mounts of the process.
+// however it was unmounted, or when m is closed. After a lazy unmount the file system may
+// still be in use: that ends with ENODEV from the device. One goroutine watches the table
+// for all mounts of the process.
 func (m *Mounted) Done() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -271,9 +266,8 @@ func (m *Mounted) Done() <-chan struct{} {
 	return m.gone
 }
 
-// Wait waits for Done. The error is nil when the mount is gone, also if the context has
-// ended, fs.ErrClosed when m was closed before that, or the context's; it is no
-// [*Error].
+// Wait waits for Done. The error is nil when the mount is gone, fs.ErrClosed when m was
+// closed before that, or the context's.
 func (m *Mounted) Wait(ctx context.Context) error {
 	done := m.Done()
 	select {

@@ -116,11 +116,11 @@ func TestWait(t *testing.T) {
 	if err := m.Wait(ctx); !errors.Is(err, cause) {
 		t.Error(err)
 	}
-	fd, err := m.TakeFd()
+	device, err := m.TakeFile()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(fd)
+	defer device.Close()
 	m.Detach()
 	if err := m.Close(); err != nil {
 		t.Error(err)
@@ -182,8 +182,8 @@ func TestClose(t *testing.T) {
 		if err := f.Close(); !errors.Is(err, fs.ErrClosed) {
 			t.Errorf("the device: %v", err)
 		}
-		if _, err := m.TakeFd(); !errors.Is(err, fs.ErrClosed) {
-			t.Errorf("TakeFd: %v", err)
+		if _, err := m.TakeFile(); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("TakeFile: %v", err)
 		}
 		if m.File() != nil || m.Close() != nil {
 			t.Error("closed, and has a device")

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/directmount"
 	"github.com/go-fusermount/fusermount/internal/fsparam"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
@@ -41,9 +43,8 @@ func (m Method) check() error {
 // Options say what to mount and how. The zero value, as nil, is a mount of type fuse
 // that is nosuid, nodev, writable, and accessible to its owner alone.
 type Options struct {
-	// FSName is the mount's source, as mount(8) lists it: a host, a directory, a
-	// device. Any text but NUL; commas and backslashes need no escaping. When empty it
-	// is Subtype, else /dev/fuse.
+	// FSName is the mount's source in the mount table: a host, a directory, a device. Any
+	// text but NUL. When empty it is Subtype, else /dev/fuse.
 	FSName string
 	// Subtype is the S of the type fuse.S: the file system's name.
 	Subtype string
@@ -59,13 +60,11 @@ type Options struct {
 	// ignores them, and warns (see [MountedInfo]).
 	Suid, Dev bool
 
-	// AllowOther lets other users than the owner access the mount. Where a helper
-	// mounts, a caller who is not root needs the line user_allow_other in
-	// /etc/fuse.conf; that is looked up before anything else is done.
+	// AllowOther lets other users than the owner access the mount. A helper grants it to
+	// users only where /etc/fuse.conf has the line user_allow_other.
 	AllowOther bool
-	// AllowRoot is meant for the owner and root. The kernel does not know it: here it
-	// is AllowOther, and the file system has to refuse requests of uids other than 0
-	// and its owner's.
+	// AllowRoot is AllowOther for the kernel. The file system has to refuse requests of
+	// uids other than 0 and its owner's.
 	AllowRoot bool
 	// DefaultPermissions has the kernel check the modes of files.
 	DefaultPermissions bool
@@ -73,40 +72,44 @@ type Options struct {
 	// it to the kernel, which raises small values to 4096.
 	MaxRead uint32
 
-	// Extra are further options, each as after an -o of its own: "nodiratime",
-	// "ro,blksize=512". They come last, so they win. A helper also gets those that this
-	// package does not know, which may not end in a lone backslash; a direct mount
-	// refuses them.
-	Extra []string
+	// Extra are further options. They win over the fields above.
+	Extra []Option
 
-	// AutoUnmount has the mount taken away when this process ends without having
-	// unmounted, however it ends. A process of the helper stays for that, so a helper is
-	// needed, and it mounts, too; with MethodDirect it is run after the mount only to
-	// watch (fusermount3 --auto-unmount). The helper of libfuse 3.14 does not know that,
-	// and of users' own mounts it takes away only those with AllowOther.
+	// Owner is the user who may access and unmount the mount, nil for the real ids of the
+	// process. Only a direct mount can be another user's.
+	Owner *Owner
+
+	// AutoUnmount has the mount taken away when this process ends, however it ends. A
+	// process of the helper stays for that, so a helper is needed, and it mounts, too; a
+	// direct mount is only watched (fusermount3 --auto-unmount). The helper of libfuse
+	// 3.14 does not know that, and of users' own mounts it takes away only those with
+	// AllowOther.
 	AutoUnmount bool
 
-	// SyncInit, if not nil, is called once with the device, and has to see to it that
-	// the device is served: it starts the library's goroutines and returns. Then the
-	// kernel sends its first request (FUSE_INIT) while the mount is being made, and an
-	// error of the daemon is an error of Mount.
+	// SyncInit, if not nil, is called once with the device, which it has to have served:
+	// it starts the library's loop and returns. Where kernel (Linux 6.18) and helper can do
+	// that, there is no mount yet, reads of the device block until there is one, and Mount
+	// returns after FUSE_INIT was answered: an error of the daemon is an error of Mount.
+	// Elsewhere SyncInit is called after the mount; [MountedInfo] tells which it was.
 	//
-	// Where kernel (Linux 6.18) and helper can do that, SyncInit is called before there
-	// is a mount, reads of the device block until there is one, and Mount returns after
-	// INIT was answered. Otherwise SyncInit is called when the mount is attached. So the
-	// same code serves both, and [MountedInfo] tells which it was.
+	// If Mount fails after SyncInit, it takes the mount away, which ends the reads of the
+	// device, calls stop, and closes the device when stop has returned. Mount waits two
+	// seconds for that. stop waits for the loop; it may be nil.
 	//
-	// An error that it returns ends Mount, and nothing is mounted; it must not have
-	// started a read of the device then, since only a mount would end that read. For the
-	// same reason a mount is tried even if the context has ended when SyncInit returns,
-	// and is refused. Only a helper that is killed in between leaves a read before the
-	// mount blocked for good, in a thread of its own. If SyncInit panics or calls
-	// runtime.Goexit, Mount cleans up as after an error. The device stays the Mounted's,
-	// and is closed if Mount fails.
-	SyncInit func(device *os.File) error
+	// An error of SyncInit ends Mount; no read of the device may be under way then, since
+	// only a mount would end it. For the same reason a mount is tried, and refused, when
+	// the context ends while SyncInit runs. If SyncInit panics or calls runtime.Goexit,
+	// Mount cleans up as after an error.
+	SyncInit func(device *os.File) (stop func(), err error)
+
+	// BeforeAttach, if not nil, is called with the mount's descriptor (O_PATH) before the
+	// mount is at its mountpoint, for mount_setattr(2), and SyncInit before that. mount is
+	// valid during the call. An error ends Mount. It takes a direct mount and the new mount
+	// API (Linux 5.2).
+	BeforeAttach func(mount *os.File) error
 
 	// ReplaceStale takes away what a dead daemon has left at the mountpoint: FUSE mounts
-	// that are the caller's and that [Daemons] calls dead.
+	// that are the owner's and that [Daemons] calls dead.
 	ReplaceStale bool
 
 	// Helper is the helper to run, in place of the one that [FindHelper] finds. A bare
@@ -116,12 +119,25 @@ type Options struct {
 	// Method keeps a process from mounting directly, or from running a helper.
 	Method Method
 
-	// Logger, if not nil, gets a record of each helper that is run, with its arguments,
-	// of each fallback to another way (both at level Debug), and of each line that a
-	// helper writes and that is not in an error (at level Warn). It also serves the
-	// methods of the [Mounted].
+	// Logger, if not nil, gets each run of a helper with its arguments and each fallback to
+	// another way (level Debug), and each warning (level Warn). It also serves the methods
+	// of the [Mounted].
 	Logger *slog.Logger
 }
+
+// Option is a mount option, written Key or Key=Value where it has a value: nodiratime,
+// blksize=512, context=....
+//
+// A direct mount gives the kernel what this package does not know, and warns of what it
+// ignores (x-*, nonempty). A helper decides for itself; a Value for it has no comma and no
+// backslash at its end, but for fsname and subtype. Neither Key nor Value has a NUL.
+type Option struct {
+	Key, Value string
+	DirectOnly bool // left out when a helper mounts
+}
+
+// Owner is a user in this process's user namespace.
+type Owner struct{ UID, GID uint32 }
 
 // UnmountPolicy is what to do while a mount is busy: while files in it are open or
 // directories in use, or while something is mounted inside or on top.
@@ -185,108 +201,165 @@ func logTo(l *slog.Logger) *slog.Logger {
 // spec is what the Options of one call of Mount say.
 type spec struct {
 	*Options
-	user    caller
-	typed   mountopts.Options
-	unknown []string // the extra options that only a helper may know
+	user   caller
+	owner  Owner
+	direct choices // for a direct mount
+	helper choices // for a helper
 
-	served  bool // SyncInit was called, which is promised to happen once
-	refused bool // SyncInit failed, which is no fault of a helper
+	served  bool   // SyncInit was called, which is promised to happen once
+	refused bool   // a callback failed, which is no fault of a helper
+	stop    func() // of SyncInit; nil for none
+}
+
+// choices are the options of one way to mount.
+type choices struct {
+	mountopts.Options          // the fields, and what of Extra this package knows
+	others            []Option // the rest of Extra
+	ignored           []string // names of Extra that have no effect
 }
 
 func (o *Options) spec() (*spec, error) {
 	if o == nil {
 		o = &Options{}
 	}
-	s := &spec{Options: o, user: currentCaller(), typed: o.list()}
-	if err := o.Method.check(); err != nil {
-		return nil, err
+	s := &spec{Options: o, user: currentCaller()}
+	s.owner = Owner{s.user.uid, s.user.gid}
+	if o.Owner != nil {
+		s.owner = *o.Owner
 	}
-	if err := s.parseExtra(); err != nil {
-		return nil, err
+	err := o.Method.check()
+	if err == nil && o.Method == MethodHelper && s.directOnly() {
+		err = invalid("Owner and BeforeAttach need a direct mount, and MethodHelper forbids it")
 	}
-	text := s.typed.FSName + s.typed.Subtype + strings.Join(append(s.unknown, s.typed.Userspace...), "")
-	if strings.IndexByte(text, 0) >= 0 {
-		return nil, wrap("options: NUL in a name", unix.EINVAL)
+	if err == nil {
+		s.direct, err = o.choices(true)
 	}
-	s.typed.AllowOther = s.typed.AllowOther || s.typed.AllowRoot
-	s.typed.AllowRoot = false
-	return s, nil
+	if err == nil {
+		s.helper, err = o.choices(false)
+	}
+	return s, err
 }
 
-func (o *Options) list() mountopts.Options {
-	return mountopts.Options{
+// directOnly reports whether a helper could not do what is asked for.
+func (s *spec) directOnly() bool { return s.Owner != nil || s.BeforeAttach != nil }
+
+func invalid(text string) error { return wrap("options: "+text, unix.EINVAL) }
+
+func (o *Options) choices(direct bool) (c choices, err error) {
+	c.Options = mountopts.Options{
 		FSName: o.FSName, Subtype: o.Subtype, ReadOnly: o.ReadOnly, NoExec: o.NoExec,
 		NoAtime: o.NoAtime, NoSymfollow: o.NoSymFollow, Sync: o.Sync, DirSync: o.DirSync,
 		Suid: o.Suid, Dev: o.Dev, AllowOther: o.AllowOther, AllowRoot: o.AllowRoot, DefaultPermissions: o.DefaultPermissions,
 		MaxRead:     mountopts.Number{Given: o.MaxRead != 0, Value: o.MaxRead},
 		AutoUnmount: o.AutoUnmount,
 	}
+	if strings.IndexByte(o.FSName+o.Subtype, 0) >= 0 {
+		return c, invalid("NUL in a name")
+	}
+	lists := []string{optwrite.List(c.Options)}
+	for _, x := range o.Extra {
+		if err := x.check(); err != nil {
+			return c, err
+		}
+		if x.DirectOnly && !direct {
+			continue
+		}
+		text := optwrite.Pair(x.Key, x.Value)
+		var unknown *mountopts.UnknownError
+		switch _, err := mountopts.Parse(text); {
+		case errors.As(err, &unknown), strings.HasPrefix(x.Key, "x-"):
+			c.others = append(c.others, x)
+		case slices.Contains(mountopts.Ignored, x.Key), slices.Contains(mountopts.Obsolete, x.Key):
+			c.ignored = append(c.ignored, x.Key)
+		case strings.Contains(x.Value, ",") && x.Key != "fsname" && x.Key != "subtype": // it would be two options
+			return c, invalid(strconv.Quote(text) + " is no option")
+		default:
+			lists = append(lists, text)
+		}
+	}
+	if len(lists) > 1 {
+		if c.Options, err = mountopts.Parse(lists...); err != nil {
+			return c, wrap("options: "+err.Error(), err, unix.EINVAL)
+		}
+	}
+	c.AllowOther = c.AllowOther || c.AllowRoot
+	c.AllowRoot = false
+	return c, nil
 }
 
-// parseExtra adds the extra options to the typed ones, of which later ones win.
-func (s *spec) parseExtra() error {
-	if len(s.Extra) == 0 {
-		return nil
-	}
-	lists := []string{optwrite.List(s.typed)} // each apart, so that no option reaches into the next list
-	for _, extra := range s.Extra {
-		var unknown *mountopts.UnknownError
-		if _, err := mountopts.Parse(extra); errors.As(err, &unknown) {
-			s.unknown = append(s.unknown, extra)
-		} else {
-			lists = append(lists, extra)
-		}
-	}
-	var err error
-	if s.typed, err = mountopts.Parse(lists...); err != nil {
-		return wrap("options: "+err.Error(), err, unix.EINVAL)
-	}
-	// A helper gets all in one list: libfuse's takes only the last of several.
-	for _, text := range slices.Concat(s.typed.Userspace, s.unknown) {
-		// In a list, a backslash that is not escaped itself escapes the comma behind it.
-		if (len(text)-len(strings.TrimRight(text, `\`)))%2 != 0 {
-			return wrap("options: '"+text+"' ends in a backslash, which would join it to the next", unix.EINVAL)
-		}
+func (x Option) check() error {
+	switch {
+	case x.Key == "" || strings.ContainsAny(x.Key, ",=\\\x00") || strings.IndexByte(x.Value, 0) >= 0:
+		return invalid(strconv.Quote(optwrite.Pair(x.Key, x.Value)) + " is no option")
+	case slices.Contains([]string{"fd", "rootmode", "user_id", "group_id"}, x.Key):
+		return invalid(x.Key + " is not for Extra; see Owner")
 	}
 	return nil
 }
 
-// arguments are the command line by which a helper mounts.
-func (s *spec) arguments(mountpoint string, flags ...string) []string {
-	var list []string
-	if typed := optwrite.List(s.typed); typed != "" {
+// arguments are the command line by which a helper mounts. It gets all options in one
+// list, since libfuse's takes only the last of several.
+func (s *spec) arguments(mountpoint string, flags ...string) ([]string, error) {
+	list := append([]string{}, s.helper.ignored...)
+	if typed := optwrite.List(s.helper.Options); typed != "" {
 		list = append(list, typed)
 	}
-	list = append(list, s.unknown...)
+	for _, x := range s.helper.others {
+		if strings.Contains(x.Value, ",") || strings.HasSuffix(x.Value, `\`) {
+			return nil, invalid("the value of " + x.Key + " cannot be given to a helper: it has a comma, or a backslash at its end")
+		}
+		list = append(list, optwrite.Pair(x.Key, x.Value))
+	}
 	if len(list) > 0 {
 		flags = append(flags, "-o", strings.Join(list, ","))
 	}
-	return append(flags, "--", mountpoint)
+	return append(flags, "--", mountpoint), nil
 }
 
 // source is the mount's source in the mount table.
-func (s *spec) source() string {
+func (c *choices) source() string {
 	switch {
-	case s.typed.FSName != "":
-		return s.typed.FSName
-	case s.typed.Subtype != "":
-		return s.typed.Subtype
+	case c.FSName != "":
+		return c.FSName
+	case c.Subtype != "":
+		return c.Subtype
 	}
 	return fusedev.Path
 }
 
 // params are what a direct mount tells the kernel.
-func (s *spec) params(rootMode uint32) fsparam.Params {
-	o := s.typed
+func (s *spec) params() fsparam.Params {
+	o := &s.direct
 	return fsparam.Params{
-		BlockDevice: o.BlkDev, Subtype: o.Subtype, Source: s.source(),
+		BlockDevice: o.BlkDev, Subtype: o.Subtype, Source: o.source(),
 		ReadOnly: o.ReadOnly, Sync: o.Sync, DirSync: o.DirSync,
 		NoSuid: !o.Suid, NoDev: !o.Dev, NoExec: o.NoExec,
 		NoAtime: o.NoAtime, NoDirAtime: o.NoDirAtime, NoSymfollow: o.NoSymfollow,
-		UserID: s.user.uid, GroupID: s.user.gid, RootMode: rootMode,
+		UserID: s.owner.UID, GroupID: s.owner.GID,
 		AllowOther: o.AllowOther, DefaultPermissions: o.DefaultPermissions,
 		MaxRead: o.MaxRead, BlkSize: o.BlkSize,
 	}
+}
+
+// request is what a direct mount asks of the kernel. The warnings name the options that
+// were given and have no effect.
+func (s *spec) request(path string, onFUSE bool) (r directmount.Request, warnings []string) {
+	r = directmount.Request{
+		Path: path, OnFUSE: onFUSE, Params: s.params(),
+		WantSyncInit: s.SyncInit != nil, Detached: s.BeforeAttach != nil,
+	}
+	ignored := slices.Clone(s.direct.ignored)
+	for _, x := range s.direct.others {
+		if strings.HasPrefix(x.Key, "x-") {
+			ignored = append(ignored, x.Key)
+		} else {
+			r.Others = append(r.Others, fsparam.Pair{Key: x.Key, Value: x.Value})
+		}
+	}
+	for _, key := range ignored {
+		warnings = append(warnings, "option '"+key+"' has no effect")
+	}
+	return r, warnings
 }
 
 // unmountOptions are those of the mount that was made by these options.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,9 +30,9 @@ func TestOptions(t *testing.T) {
 			"DirSync":            {func(o *fusermount.Options) { o.DirSync = true }, "dirsync"},
 			"DefaultPermissions": {func(o *fusermount.Options) { o.DefaultPermissions = true }, "default_permissions"},
 			"MaxRead":            {func(o *fusermount.Options) { o.MaxRead = 65536 }, "max_read=65536"},
-			"Extra":              {func(o *fusermount.Options) { o.Extra = []string{"ro,noexec", "", "max_read=8192"} }, "ro,noexec,max_read=8192"},
-			"Extra wins":         {func(o *fusermount.Options) { o.ReadOnly = true; o.Extra = []string{"rw"} }, "rw"},
-			"ignored by all":     {func(o *fusermount.Options) { o.Extra = []string{"nonempty", "user_id=0", "fd=77"} }, "rw,!allow_other"},
+			"Extra":              {func(o *fusermount.Options) { o.Extra = extra("ro", "noexec", "max_read=8192") }, "ro,noexec,max_read=8192"},
+			"Extra wins":         {func(o *fusermount.Options) { o.ReadOnly = true; o.Extra = extra("rw") }, "rw"},
+			"ignored by all":     {func(o *fusermount.Options) { o.Extra = extra("nonempty", "large_read") }, "rw,!allow_other"},
 		} {
 			m, dir := w.mount(t, c.set)
 			line := mounted(t, dir)
@@ -52,7 +53,7 @@ func TestOptions(t *testing.T) {
 func TestNewerOptions(t *testing.T) {
 	for name, w := range map[string]way{"direct": {direct: true}, "helper": {o: fusermount.Options{Helper: ours(t), Method: fusermount.MethodHelper}}} {
 		t.Run(name, func(t *testing.T) {
-			_, dir := w.mount(t, func(o *fusermount.Options) { o.NoSymFollow = true; o.Extra = []string{"nodiratime", "x-mine=1"} })
+			_, dir := w.mount(t, func(o *fusermount.Options) { o.NoSymFollow = true; o.Extra = extra("nodiratime", "x-mine=1") })
 			if line := mounted(t, dir); !line.HasOption("nosymfollow") || !line.HasOption("nodiratime") {
 				t.Errorf("%+v", line)
 			}
@@ -86,19 +87,74 @@ func TestNames(t *testing.T) {
 	})
 }
 
-// An extra option that ends in a backslash leaves the next one alone.
-func TestExtraBackslash(t *testing.T) {
+// extra makes Extra of options as they stand on a command line, without escapes.
+func extra(options ...string) (list []fusermount.Option) {
+	for _, option := range options {
+		key, value, _ := strings.Cut(option, "=")
+		list = append(list, fusermount.Option{Key: key, Value: value})
+	}
+	return list
+}
+
+// The values of extra options arrive as they were given, and leave the next one alone.
+func TestExtraNames(t *testing.T) {
 	ways(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, func(o *fusermount.Options) {
-			o.Extra = []string{`fsname=C:\`, "ro", `subtype=s\`, "noexec"}
+			o.Extra = extra(`fsname=C:\,a`, "ro", `subtype=s\`, "noexec")
 		})
-		if line := mounted(t, dir); line.Source != `C:\` || line.FSType != `fuse.s\` || !line.HasOption("ro") || !line.HasOption("noexec") {
+		if line := mounted(t, dir); line.Source != `C:\,a` || line.FSType != `fuse.s\` || !line.HasOption("ro") || !line.HasOption("noexec") {
 			t.Errorf("%+v", line)
 		}
 		if err := w.unmount(t, m); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// What may be left out when a helper mounts is left out then, and only then.
+func TestDirectOnly(t *testing.T) {
+	ways(t, func(t *testing.T, w way) {
+		m, dir := w.mount(t, func(o *fusermount.Options) {
+			o.Extra = []fusermount.Option{{Key: "ro", DirectOnly: true}, {Key: "lazytime", DirectOnly: true}, {Key: "strictatime", DirectOnly: true}}
+		})
+		line := mounted(t, dir)
+		for _, option := range []string{"ro", "lazytime"} {
+			if line.HasOption(option) != w.direct {
+				t.Errorf("%s: %+v", option, line)
+			}
+		}
+		if line.HasOption("relatime") == w.direct { // strictatime is the absence of it
+			t.Errorf("strictatime: %+v", line)
+		}
+		if err := w.unmount(t, m); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A direct mount by mount(2), as for a long name, knows the same.
+func TestDirectOnlyByCall(t *testing.T) {
+	fusetest.NeedDevice(t)
+	dir := fusetest.Dir(t, 0)
+	mountAs(t, 0, dir, &fusermount.Options{
+		FSName: strings.Repeat("long", 64), Method: fusermount.MethodDirect, Extra: extra("lazytime", "strictatime", "max_read=8192"),
+	})
+	if line := mounted(t, dir); !line.HasOption("lazytime") || line.HasOption("relatime") || !line.HasOption("max_read=8192") {
+		t.Errorf("%+v", line)
+	}
+}
+
+// Nothing is dropped without a word.
+func TestIgnoredWarns(t *testing.T) {
+	fusetest.NeedDevice(t)
+	log, logged := logger()
+	m := mountAs(t, 0, fusetest.Dir(t, 0), &fusermount.Options{
+		Method: fusermount.MethodDirect, Extra: extra("x-mine=1", "nonempty", "large_read", "noexec"), Logger: log,
+	})
+	want := []string{"option 'nonempty' has no effect", "option 'large_read' has no effect", "option 'x-mine' has no effect"}
+	if got := m.Info().Warnings; !slices.Equal(got, want) || strings.Count(logged.String(), "level=WARN") != len(want) {
+		t.Errorf("%q, and logged:\n%s", got, logged)
+	}
 }
 
 // Suid and Dev are root's alone.
@@ -122,8 +178,8 @@ func TestAllowOther(t *testing.T) {
 		for _, set := range []func(o *fusermount.Options){
 			func(o *fusermount.Options) { o.AllowOther = true },
 			func(o *fusermount.Options) { o.AllowRoot = true },
-			func(o *fusermount.Options) { o.Extra = []string{"allow_other"} },
-			func(o *fusermount.Options) { o.Extra = []string{"ro,allow_root"} },
+			func(o *fusermount.Options) { o.Extra = extra("allow_other") },
+			func(o *fusermount.Options) { o.Extra = extra("ro", "allow_root") },
 		} {
 			fuseConf(t, "")
 			dir := fusetest.Dir(t, w.uid)
@@ -185,13 +241,21 @@ func TestBadOptions(t *testing.T) {
 		"no such method":        {fusermount.Options{Method: -1}, unix.EINVAL},
 		"no such method either": {fusermount.Options{Method: fusermount.MethodHelper + 1}, unix.EINVAL},
 		"NUL":                   {fusermount.Options{FSName: "a\x00b"}, unix.EINVAL},
-		"NUL in extra":          {fusermount.Options{Extra: []string{"\x00"}}, unix.EINVAL},
-		"bad value":             {fusermount.Options{Extra: []string{"max_read=x"}}, unix.EINVAL},
-		"unknown, direct":       {fusermount.Options{Extra: []string{"ro", "bogus"}, Method: fusermount.MethodDirect}, fusermount.ErrUnknownOption},
-		"joins, unknown":        {fusermount.Options{Extra: []string{`bogus=a\\\`, "ro"}, Method: fusermount.MethodHelper}, unix.EINVAL},
-		"joins, x-":             {fusermount.Options{Extra: []string{`x-a\`, "ro"}}, unix.EINVAL},
-		"unknown, escaped":      {fusermount.Options{Extra: []string{`bogus=a\\`}, Helper: ours(t), Method: fusermount.MethodHelper}, fusermount.ErrUnknownOption},
-		"unknown to the helper": {fusermount.Options{Extra: []string{"bogus"}, Helper: ours(t), Method: fusermount.MethodHelper}, fusermount.ErrUnknownOption},
+		"NUL in extra":          {fusermount.Options{Extra: extra("a=\x00")}, unix.EINVAL},
+		"NUL in a key":          {fusermount.Options{Extra: extra("a\x00")}, unix.EINVAL},
+		"no key":                {fusermount.Options{Extra: extra("=a")}, unix.EINVAL},
+		"two in a key":          {fusermount.Options{Extra: extra("ro,suid")}, unix.EINVAL},
+		"two in a value":        {fusermount.Options{Extra: extra("max_read=8192,allow_other")}, unix.EINVAL},
+		"escape in a key":       {fusermount.Options{Extra: extra(`ro\`)}, unix.EINVAL},
+		"bad value":             {fusermount.Options{Extra: extra("max_read=x")}, unix.EINVAL},
+		"not theirs":            {fusermount.Options{Extra: extra("user_id=0")}, unix.EINVAL},
+		"unknown, direct":       {fusermount.Options{Extra: extra("ro", "bogus"), Method: fusermount.MethodDirect}, fusermount.ErrUnknownOption},
+		"unknown value, direct": {fusermount.Options{Extra: extra("bogus=1,2"), Method: fusermount.MethodDirect}, fusermount.ErrUnknownOption},
+		"comma for a helper":    {fusermount.Options{Extra: extra("x-a=1,allow_other"), Helper: ours(t), Method: fusermount.MethodHelper}, unix.EINVAL},
+		"joins the next":        {fusermount.Options{Extra: extra(`x-a=1\`), Helper: ours(t), Method: fusermount.MethodHelper}, unix.EINVAL},
+		"unknown to the helper": {fusermount.Options{Extra: extra("bogus"), Helper: ours(t), Method: fusermount.MethodHelper}, fusermount.ErrUnknownOption},
+		"owner by a helper":     {fusermount.Options{Owner: &fusermount.Owner{UID: user, GID: user}, Method: fusermount.MethodHelper}, unix.EINVAL},
+		"detached by a helper":  {fusermount.Options{BeforeAttach: func(*os.File) error { return nil }, Method: fusermount.MethodHelper}, unix.EINVAL},
 	} {
 		_, err := fusermount.Mount(within(t), dir, &c.o)
 		if err == nil {
@@ -209,7 +273,7 @@ func TestLogger(t *testing.T) {
 	t.Setenv("CLIENT_TEST_LOG", filepath.Join(fusetest.Dir(t, 0), "pid"))
 	_, err := fusermount.Mount(within(t), fusetest.Dir(t, 0), &fusermount.Options{
 		Helper: fakeHelper(t, "old"), Method: fusermount.MethodHelper, FSName: "logged", Logger: log,
-		SyncInit: func(*os.File) error { return nil },
+		SyncInit: func(*os.File) (func(), error) { return nil, nil },
 	})
 	wantError(t, err)
 	text := logged.String()

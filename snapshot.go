@@ -10,8 +10,8 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/cancelable"
 	"github.com/go-fusermount/fusermount/internal/connection"
-	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
+	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/fusemounts"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
@@ -37,7 +37,7 @@ type snapshot struct {
 func takeSnapshot(ctx context.Context, mountpoint string) (snapshot, error) {
 	return cancelable.Lookup(ctx, resolve.LookedUp(mountpoint), func() (at snapshot, err error) {
 		if at.path, err = resolve.Path(mountpoint); err != nil {
-			return at, err
+			return at, wrap(err.Error(), ErrMountpoint, err)
 		}
 		e, isRoot, err := fusemounts.ByPath(at.path)
 		at.below, at.root, at.known = e, isRoot, err == nil
@@ -46,12 +46,13 @@ func takeSnapshot(ctx context.Context, mountpoint string) (snapshot, error) {
 	})
 }
 
-// run calls f, in this goroutine if it asks no daemon.
-func run[T any](ctx context.Context, at snapshot, f func() (T, error), late func(T, error)) (T, error) {
-	if at.cached && ctx.Err() == nil {
-		return f()
+// isProc reports whether a mount would lie over this process's /proc.
+func (at snapshot) isProc() bool {
+	if !at.root || at.below.Type != "proc" {
+		return false
 	}
-	return cancelable.Run(ctx, f, late)
+	e, isRoot, err := fusemounts.ByPath("/proc")
+	return err == nil && isRoot && mtab.Same(e, at.below)
 }
 
 // newMount returns the mount that has appeared since, directly on top of what was there,
@@ -62,8 +63,8 @@ func (at snapshot) newMount(s *spec) (mtab.Entry, bool) {
 		return mtab.Entry{}, false
 	}
 	owner, _ := e.Owner()
-	same := e.Unique == at.below.Unique && e.Parent == at.below.ID && owner == s.user.uid &&
-		(e.Source == "" || e.Source == s.source())
+	same := e.Unique == at.below.Unique && e.Parent == at.below.ID && owner == s.owner.UID &&
+		(e.Source == "" || e.Source == s.direct.source() || e.Source == s.helper.source())
 	return e, same
 }
 
@@ -107,7 +108,7 @@ func byConnection(device int) (mtab.Entry, bool) {
 // maxStale bounds how many layers of dead mounts are taken away.
 const maxStale = 100
 
-// replaceStale takes away the user's own dead FUSE mounts at the mountpoint.
+// replaceStale takes away the owner's dead FUSE mounts at the mountpoint.
 func (at snapshot) replaceStale(ctx context.Context, s *spec, mountpoint string) (snapshot, error) {
 	for range maxStale {
 		if stale, err := at.isStale(ctx, s); err != nil || !stale {
@@ -126,11 +127,11 @@ func (at snapshot) replaceStale(ctx context.Context, s *spec, mountpoint string)
 	return at, nil
 }
 
-// isStale reports whether a dead mount of the user's lies at the mountpoint.
+// isStale reports whether a dead mount of the owner's lies at the mountpoint.
 func (at snapshot) isStale(ctx context.Context, s *spec) (bool, error) {
 	e := at.below
 	owner, known := e.Owner()
-	if !at.root || !mountopts.IsFuse(e.Type) || !known || owner != s.user.uid {
+	if !at.root || !mountopts.IsFuse(e.Type) || !known || owner != s.owner.UID {
 		return false, nil
 	}
 	judged, err := connection.Judge(ctx, s.user.onConnections(), connection.Options{Ask: true}, e)
@@ -152,5 +153,5 @@ func (at snapshot) addStale(ctx context.Context, s *spec, err error) error {
 	if stale, other := at.isStale(ctx, s); other != nil || !stale {
 		return err // that is the better error
 	}
-	return wrap(err.Error()+": "+ErrStale.Error(), err, ErrStale, unix.ENOTCONN)
+	return wrap(err.Error()+": "+ErrStale.Error(), err, ErrMountpoint, ErrStale, unix.ENOTCONN)
 }

@@ -131,9 +131,9 @@ func TestStale(t *testing.T) {
 	fusetest.NeedDevice(t)
 	dir := fusetest.Dir(t, 0)
 	m := mountAs(t, 0, dir, nil)
-	fd, err := m.TakeFd()
+	device, err := m.TakeFile()
 	if err == nil {
-		err = unix.Close(fd)
+		err = device.Close()
 	}
 	if err != nil {
 		t.Fatal(err)

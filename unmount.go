@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/cancelable"
+	"github.com/go-fusermount/fusermount/internal/directmount"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/fusemounts"
 	"github.com/go-fusermount/fusermount/internal/keylock"
@@ -20,9 +21,8 @@ import (
 	"github.com/go-fusermount/fusermount/internal/resolve"
 )
 
-// Unmount unmounts the FUSE mount that lies topmost at path when it is called. It asks no
-// daemon, so that may be dead or hang. Everything else is as for [Mounted.Unmount]. The
-// error is an [*Error]; an ErrNotMounted where there is no FUSE mount at path.
+// Unmount unmounts the FUSE mount that lies topmost at path when it is called, as
+// [Mounted.Unmount] does. Its daemon may be dead or hang. The error is an [*Error].
 func Unmount(ctx context.Context, path string, opts *UnmountOptions) error {
 	u := &unmounting{user: currentCaller(), options: opts.over(UnmountOptions{})}
 	var err error
@@ -104,7 +104,7 @@ func (u *unmounting) once(ctx context.Context) error {
 		return u.byHelper(ctx)
 	}
 	err := u.directly(ctx)
-	if err == nil || u.options.Method == MethodDirect || !unsupportedOrDenied(err) || ctx.Err() != nil {
+	if err == nil || u.options.Method == MethodDirect || !directmount.UnsupportedOrDenied(err) || ctx.Err() != nil {
 		return err
 	}
 	u.log().Debug("direct unmount is unsupported or denied, trying a helper", "mountpoint", u.entry.Mountpoint, "err", err)
@@ -245,7 +245,7 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	case u.entry.ID != 0:
 		err := u.confirm()
 		if err == nil {
-			warn(u.log(), p.Messages())
+			warn(u.log(), "helper: ", p.Messages())
 		}
 		return p.Fail(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
 )
 
-var clients = []string{"client-gofuse", "client-bazil", "client-jacobsa"}
+var clients = []string{"client-gofuse", "client-bazil", "client-jacobsa", "client-minifuse"}
 
 // The same file system, mounted by the client package: for a user by our helper,
 // for root without one.
@@ -57,6 +57,7 @@ func TestClientsCovered(t *testing.T) {
 			if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				t.Fatal(err)
 			}
+			eventually(t, "it says that it cannot unmount", func() bool { return strings.Contains(d.output.String(), "lies on top") })
 			if line, found := fusetest.FindMount(t, d.dir); !found || line.Source != "cover" {
 				t.Errorf("%v: %+v", found, line)
 			}

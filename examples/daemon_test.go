@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -120,8 +121,26 @@ type daemon struct {
 	dir    string // where it mounts
 	cmd    *exec.Cmd
 	ended  chan struct{}
-	err    error        // how it ended; valid then, as the next
-	output bytes.Buffer // both streams
+	err    error  // how it ended; valid then, as the next
+	output output // of both streams
+}
+
+// output is what a daemon has said so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(text []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(text)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
 }
 
 // start runs an example as the user, and waits for its mount.

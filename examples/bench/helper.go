@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount"
 )
@@ -22,7 +23,7 @@ func byHelper(dir string, runs int) error {
 		if err != nil {
 			return 0, 0, err
 		}
-		fd, err := m.TakeFd()
+		fd, err := unix.FcntlInt(m.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			return 0, 0, errors.Join(err, m.Close())
 		}

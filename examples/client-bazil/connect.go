@@ -26,11 +26,6 @@ const (
 
 // connect has the library serve m's device.
 func connect(m *fusermount.Mounted) (conn *fuse.Conn, err error) {
-	fd, err := m.TakeFd()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, unix.Close(fd)) }() // the library gets another
 	dir, err := os.MkdirTemp("", "hello")
 	if err != nil {
 		return nil, err
@@ -45,7 +40,7 @@ func connect(m *fusermount.Mounted) (conn *fuse.Conn, err error) {
 		return nil, err
 	}
 	sent := make(chan error, 1)
-	go func() { sent <- sendTo(listener, fd) }()
+	go func() { sent <- sendTo(listener, int(m.File().Fd())) }()
 	if conn, err = fuse.Mount(m.Mountpoint()); err != nil {
 		return nil, err
 	}

@@ -52,7 +52,11 @@ func serve(mountpoint string) (err error) {
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	unmounted := make(chan error, 1)
 	defer context.AfterFunc(ctx, func() {
-		unmounted <- m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
+		err := m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
+		if err != nil {
+			log.Print(err) // it is served until somebody else unmounts it
+		}
+		unmounted <- err
 	})()
 	if err := fs.Serve(conn, bazilfs.FS{}); err != nil { // until it is unmounted
 		return err

@@ -40,7 +40,8 @@ func serve(mountpoint string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	fd, err := m.TakeFd() // the library closes it
+	// The library closes the number that it takes over, so it gets one of its own.
+	fd, err := unix.FcntlInt(m.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
@@ -50,7 +51,11 @@ func serve(mountpoint string) (err error) {
 	}
 	unmounted := make(chan error, 1)
 	defer context.AfterFunc(ctx, func() {
-		unmounted <- m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
+		err := m.Unmount(context.Background(), &fusermount.UnmountOptions{Policy: fusermount.UnmountLazy})
+		if err != nil {
+			log.Print(err) // it is served until somebody else unmounts it
+		}
+		unmounted <- err
 	})()
 	server.Wait() // until it is unmounted
 	if ctx.Err() != nil {

@@ -17,7 +17,7 @@ import (
 
 // Run calls f, and returns when f has returned or the context has ended. In the second
 // case late, if it is not nil, is called in another goroutine with what f returns in the
-// end.
+// end, or at once, with the context's error, if f was not called.
 //
 // f runs on another thread than its caller: it must not depend on the ids of a thread.
 func Run[T any](ctx context.Context, f func() (T, error), late func(T, error)) (T, error) {
@@ -26,8 +26,11 @@ func Run[T any](ctx context.Context, f func() (T, error), late func(T, error)) (
 		err   error
 	}
 	var none T
-	if ctx.Err() != nil {
-		return none, fuseerr.Context(ctx)
+	if err := fuseerr.Context(ctx); err != nil {
+		if late != nil {
+			late(none, err)
+		}
+		return none, err
 	}
 	if ctx.Done() == nil {
 		return f()

@@ -13,6 +13,7 @@ var (
 	ErrHelperNotFound      = errors.New("no fusermount3 found")
 	ErrNotMounted          = errors.New("not mounted")
 	ErrCovered             = errors.New("another mount lies on top")
+	ErrMountpoint          = errors.New("nothing can be mounted there")
 	ErrStale               = errors.New("a FUSE file system whose daemon is gone is mounted there")
 	ErrAllowOther          = errors.New("allow_other is not permitted by /etc/fuse.conf")
 	ErrTooManyMounts       = errors.New("too many FUSE file systems mounted")

@@ -36,7 +36,7 @@ func List(o mountopts.Options) string {
 	}
 	for _, v := range mountopts.Values {
 		if v.Text != nil && *v.Text(&o) != "" {
-			out = append(out, v.Name+"="+escape(*v.Text(&o)))
+			out = append(out, Pair(v.Name, *v.Text(&o)))
 		}
 		if v.Number != nil && v.Number(&o).Given {
 			out = append(out, v.Name+"="+strconv.FormatUint(uint64(v.Number(&o).Value), 10))
@@ -47,8 +47,14 @@ func List(o mountopts.Options) string {
 	return strings.Join(out, ",")
 }
 
-// escape writes a value of fsname= or subtype= so that commas and backslashes in it are
-// literal.
-func escape(value string) string {
-	return strings.NewReplacer(`\`, `\\`, `,`, `\,`).Replace(value)
+// Pair writes an option with a value, or without one if that is empty. Only in the values of
+// fsname and subtype a comma or backslash can be made literal.
+func Pair(name, value string) string {
+	switch {
+	case value == "":
+		return name
+	case name == "fsname" || name == "subtype":
+		value = strings.NewReplacer(`\`, `\\`, `,`, `\,`).Replace(value)
+	}
+	return name + "=" + value
 }

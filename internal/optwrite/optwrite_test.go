@@ -31,7 +31,7 @@ func FuzzEscape(f *testing.F) {
 			return
 		}
 		want := mountopts.Options{ReadOnly: true, FSName: value, Subtype: value, NoExec: true}
-		list := "ro,fsname=" + escape(value) + ",subtype=" + escape(value) + ",noexec"
+		list := "ro," + Pair("fsname", value) + "," + Pair("subtype", value) + ",noexec"
 		if o, err := mountopts.Parse(list); err != nil || !reflect.DeepEqual(o, want) {
 			t.Fatalf("Parse(%q) = %+v, %v; want %+v", list, o, err, want)
 		}

@@ -167,6 +167,27 @@ func serverMain() error {
 	}
 }
 
+// ServeHere serves a copy of dev in this process, with all that [Server] says about that.
+// wait waits for the end of the mount.
+func ServeHere(dev *os.File, tree Tree) (wait func() error, err error) {
+	fd, err := unix.FcntlInt(dev.Fd(), unix.F_DUPFD_CLOEXEC, 10) // not one that a test wants
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	ready := make(chan struct{})
+	e, err := newEngine(fd, tree, Options{}, func() { close(ready) })
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	<-ready
+	return func() error {
+		if errno, text := e.end(); text != "" {
+			return fmt.Errorf("%s (%w)", text, errno)
+		}
+		return nil
+	}, nil
+}
+
 // serverProcess sends the events of several goroutines.
 type serverProcess struct {
 	mu  sync.Mutex
