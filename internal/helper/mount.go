@@ -245,11 +245,11 @@ func takeBack(r *run, why error, mounted *mount.Mounted) error {
 		return err
 	}
 	err := twice(undo)
-	const minTries, pause = 10, 1_000_000 // nanoseconds; time also passes while the caller has stopped this process
-	deadline := time.Now().Add(time.Second)
-	for tries := 0; errors.Is(err, mount.ErrCovered) && (tries < minTries || time.Now().Before(deadline)); tries++ {
-		_ = unix.Nanosleep(&unix.Timespec{Nsec: pause}, nil) // a signal may shorten it
-		err = undo()
+	if errors.Is(err, mount.ErrCovered) {
+		mount.UntilUncovered(func() bool {
+			err = undo()
+			return !errors.Is(err, mount.ErrCovered)
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("%w; the mount could not be taken back: %w", why, err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -184,7 +185,6 @@ func mountByCall(t fsparam.Params, d *Device, at *Mountpoint, last func() error)
 // What is not found stays. The caller can have unmounted it by another run of this
 // program, and what lies over at by then may be root's. So nothing is unmounted by place.
 func findNew(t fsparam.Params, device int, at *Mountpoint) (*Mounted, error) {
-	const maxWaits, pause = 1000, 1_000_000 // nanoseconds
 	number, known := fusedev.Connection(device)
 	isNew := func(fd int, now string) bool {
 		e, isRoot, err := mtab.ByFD(fd)
@@ -196,20 +196,14 @@ func findNew(t fsparam.Params, device int, at *Mountpoint) (*Mounted, error) {
 		_ = unix.Close(fd) // nothing was done with it
 		return false
 	}
-	for looks := range maxLooks + maxWaits {
-		if looks >= maxLooks {
-			if !known {
-				break
-			}
-			_ = unix.Nanosleep(&unix.Timespec{Nsec: pause}, nil) // a signal may shorten it
-		}
+	look := func() *Mounted {
 		now, unknown := pathfd.Path(at.fd) // unknown without /proc
 		fd, err := at.place.open()
 		if err == nil && isNew(fd, now) {
-			return &Mounted{fd: fd, place: at.place}, nil
+			return &Mounted{fd: fd, place: at.place}
 		}
 		if unknown != nil {
-			continue
+			return nil
 		}
 		// This path may lead through any file system.
 		err = signals.Through(func() (err error) {
@@ -217,10 +211,53 @@ func findNew(t fsparam.Params, device int, at *Mountpoint) (*Mounted, error) {
 			return err
 		})
 		if err == nil && isNew(fd, now) {
-			return &Mounted{fd: fd, place: at.place}, nil
+			return &Mounted{fd: fd, place: at.place}
 		}
+		return nil
 	}
-	return nil, errors.New("mount failed: the mountpoint was moved meanwhile")
+	var m *Mounted
+	for looks := 0; looks < maxLooks && m == nil; looks++ {
+		m = look()
+	}
+	if m == nil && known {
+		UntilUncovered(func() bool {
+			m = look()
+			return m != nil || !at.carries(number)
+		})
+	}
+	if m == nil {
+		return nil, errors.New("mount failed: the mountpoint was moved meanwhile, or the mount was taken away")
+	}
+	return m, nil
+}
+
+// carries says whether the file system with this connection is mounted somewhere in the mount in which
+// at lies: another call that has taken back its own may have hit this one, which came on top.
+func (at *Mountpoint) carries(connection uint32) bool {
+	e, _, err := mtab.ByFD(at.fd)
+	if err != nil {
+		return true
+	}
+	inside, err := mtab.Descendants(e)
+	return err != nil || slices.ContainsFunc(inside, func(e mtab.Entry) bool {
+		return mountopts.IsFuse(e.Type) && e.Connection() == connection
+	})
+}
+
+// UntilUncovered repeats look until it says that it is done, for some seconds: what another
+// call has mounted on top of a fresh mount at the same moment is taken away by that call. The
+// pauses become longer, so that many waiting calls do not slow down the one they wait for.
+func UntilUncovered(look func() (done bool)) {
+	const minLooks, patience = 10, 3 * time.Second // time also passes while the caller has stopped this process
+	pause, deadline := time.Millisecond, time.Now().Add(patience)
+	for looks := 0; looks < minLooks || time.Now().Before(deadline); looks++ {
+		length := unix.NsecToTimespec(int64(pause))
+		_ = unix.Nanosleep(&length, nil) // a signal may shorten it
+		if look() {
+			return
+		}
+		pause = min(2*pause, 16*time.Millisecond)
+	}
 }
 
 // confirm reads back that the mount is there with nosuid and nodev, and lies on what was

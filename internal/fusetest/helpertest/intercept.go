@@ -235,9 +235,12 @@ type response struct {
 // They come at unpredictable moments, so they are never shown. A clone that makes a
 // thread is one more; see listenRules.
 var housekeeping = []uintptr{
-	unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_RT_SIGRETURN, unix.SYS_RESTART_SYSCALL, unix.SYS_TGKILL,
+	unix.SYS_FUTEX, futexTime64, unix.SYS_SCHED_YIELD, unix.SYS_RT_SIGRETURN, unix.SYS_RESTART_SYSCALL, unix.SYS_TGKILL,
 	unix.SYS_SIGALTSTACK, unix.SYS_MADVISE, unix.SYS_MUNMAP, mmap, sendListenerCall,
 }
+
+// futexTime64 is what 32-bit architectures call; numbers from 403 on are the same everywhere.
+const futexTime64 = 422
 
 var mmap, _ = testsys.SyscallNumber("mmap")
 
