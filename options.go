@@ -256,7 +256,7 @@ func (o *Options) choices(direct bool) (c choices, err error) {
 	if strings.IndexByte(o.FSName+o.Subtype, 0) >= 0 {
 		return c, invalid("NUL in a name")
 	}
-	lists := []string{optwrite.List(c.Options)}
+	var lists []string
 	for _, x := range o.Extra {
 		if err := x.check(); err != nil {
 			return c, err
@@ -277,7 +277,8 @@ func (o *Options) choices(direct bool) (c choices, err error) {
 			lists = append(lists, text)
 		}
 	}
-	if len(lists) > 1 {
+	if len(lists) > 0 {
+		lists = append([]string{optwrite.List(c.Options)}, lists...)
 		if c.Options, err = mountopts.Parse(lists...); err != nil {
 			return c, wrap("options: "+err.Error(), err, unix.EINVAL)
 		}

@@ -35,15 +35,21 @@ type snapshot struct {
 }
 
 func takeSnapshot(ctx context.Context, mountpoint string) (snapshot, error) {
-	return cancelable.Lookup(ctx, resolve.LookedUp(mountpoint), func() (at snapshot, err error) {
+	asked := resolve.LookedUp(mountpoint)
+	cached := ctx.Err() == nil && cancelable.LookupCached(asked)
+	take := func() (at snapshot, err error) {
 		if at.path, err = resolve.Path(mountpoint); err != nil {
 			return at, wrap(err.Error(), ErrMountpoint, err)
 		}
 		e, isRoot, err := fusemounts.ByPath(at.path)
 		at.below, at.root, at.known = e, isRoot, err == nil
-		at.cached = at.known && !mountopts.IsFuse(e.Type) && cancelable.LookupCached(at.path) // it may be another path now
+		at.cached = at.known && !mountopts.IsFuse(e.Type) && (cached && at.path == asked || cancelable.LookupCached(at.path))
 		return at, nil
-	})
+	}
+	if cached {
+		return take()
+	}
+	return cancelable.Run(ctx, take, nil)
 }
 
 // isProc reports whether a mount would lie over this process's /proc.

@@ -180,12 +180,17 @@ func (m *Mount) Open() error {
 	if m.context < 0 {
 		return fuseerr.Wrap("a detached mount needs the new mount API: "+unix.ENOSYS.Error(), unix.ENOSYS)
 	}
-	_, attribute, _ := m.others()
-	tree, err := unix.Fsmount(m.context, unix.FSMOUNT_CLOEXEC, m.Params.Attributes()|attribute)
+	tree, err := m.fsmount()
 	if err == nil {
 		m.Tree = os.NewFile(uintptr(tree), m.Path)
 	}
-	return m.explain(err)
+	return err
+}
+
+func (m *Mount) fsmount() (int, error) {
+	_, attribute, _ := m.others()
+	tree, err := unix.Fsmount(m.context, unix.FSMOUNT_CLOEXEC, m.Params.Attributes()|attribute)
+	return tree, m.explain(err)
 }
 
 // Attach attaches the mount.
@@ -223,22 +228,27 @@ func (m *Mount) Attach() error {
 // move attaches what the new mount API has made. The mount's descriptor keeps the mount
 // busy, in this process and in its children, so no child may be started meanwhile.
 func (m *Mount) move() error {
-	if m.Tree == nil {
-		syscall.ForkLock.RLock()
-		defer syscall.ForkLock.RUnlock()
-		if err := m.Open(); err != nil {
-			return err
-		}
+	if m.Tree != nil {
+		err := m.moveTree(int(m.Tree.Fd()))
+		err = errors.Join(err, m.Tree.Close())
+		m.Tree = nil
+		return err
 	}
-	tree := int(m.Tree.Fd())
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	tree, err := m.fsmount()
+	if err != nil {
+		return err
+	}
+	return errors.Join(m.moveTree(tree), unix.Close(tree))
+}
+
+func (m *Mount) moveTree(tree int) error {
 	err := unix.MoveMount(tree, "", m.pin, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	if err != nil {
-		err = fuseerr.Wrap("move_mount: "+err.Error(), err)
-	} else {
-		m.Entry, _, err = mtab.ByFD(tree)
+		return fuseerr.Wrap("move_mount: "+err.Error(), err)
 	}
-	err = errors.Join(err, m.Tree.Close())
-	m.Tree = nil
+	m.Entry, _, err = mtab.ByFD(tree)
 	return err
 }
 

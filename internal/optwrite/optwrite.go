@@ -54,7 +54,7 @@ func Pair(name, value string) string {
 	case value == "":
 		return name
 	case name == "fsname" || name == "subtype":
-		value = strings.NewReplacer(`\`, `\\`, `,`, `\,`).Replace(value)
+		value = strings.ReplaceAll(strings.ReplaceAll(value, `\`, `\\`), `,`, `\,`)
 	}
 	return name + "=" + value
 }
