@@ -74,11 +74,15 @@ func (m *Mount) Prepare() (err error) {
 	if m.context < 0 {
 		return nil
 	}
-	if err = m.Params.Configure(m.context, m.device); !UnsupportedOrDenied(err) {
-		return errors.Join(m.explain(err), m.configureOthers())
+	err = m.Params.Configure(m.context, m.device)
+	switch {
+	case UnsupportedOrDenied(err):
+		m.closeContext()
+		return nil
+	case err != nil:
+		return m.explain(err)
 	}
-	m.closeContext()
-	return nil
+	return m.configureOthers()
 }
 
 // pinMountpoint opens the mountpoint, and returns its file type.

@@ -244,7 +244,8 @@ func (t *Target) unmount(lazy bool) error {
 
 // detach detaches the mount by its descriptor. The kernel takes what lies on top of it, so
 // nothing may; what comes there at this very moment goes in its place, and the error is
-// ErrCovered.
+// ErrCovered. Where the table does not tell (listmount is forbidden), it was topmost when it
+// was pinned.
 func (t *Target) detach() error {
 	if covered, err := mtab.Covered(t.Entry); err == nil && covered {
 		return ErrCovered
