@@ -84,6 +84,9 @@ func (d *directMount) make(ctx context.Context) error {
 	if err := d.step(ctx, d.at.cached, d.Prepare); err != nil {
 		return err
 	}
+	if !d.at.known {
+		return errors.New("the mount table cannot be read: the mount could not be found again, and taken back")
+	}
 	var err error
 	if d.SyncInit {
 		err = d.serveAndCreate(ctx)

@@ -24,6 +24,7 @@ func init() {
 	jobs["cycle"] = cycle
 	jobs["namespace"] = inNamespace
 	jobs["outside"] = outside
+	jobs["unlisted"] = unlisted
 }
 
 // cycle goes through the life of a mount in a process of its own, and
@@ -148,6 +149,44 @@ func TestUnmountOutside(t *testing.T) {
 	dir := fusetest.Dir(t, 0)
 	doJob(t, jobCall(t, 0, "outside", dir, fusetest.Dir(t, 0)))
 	mounted(t, dir)
+}
+
+// unlisted mounts where the mount table cannot be read: NEW-ROOT.
+func unlisted(args []string) error {
+	fusetest.MaybeShim()
+	if err := errors.Join(unix.Chroot(args[0]), unix.Chdir("/")); err != nil {
+		return err
+	}
+	m, err := fusermount.Mount(ctxOfJob(), "/mnt", &fusermount.Options{Method: fusermount.MethodDirect})
+	if err == nil {
+		return errors.Join(errors.New("mounted"), m.Close())
+	}
+	if !strings.Contains(err.Error(), "the mount table cannot be read") {
+		return err
+	}
+	return nil
+}
+
+// What could not be found again is not mounted.
+func TestWithoutTable(t *testing.T) {
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	root := fusetest.Dir(t, 0)
+	dev, mnt := filepath.Join(root, "dev"), filepath.Join(root, "mnt")
+	err := errors.Join(os.Mkdir(dev, 0o755), os.Mkdir(mnt, 0o755), os.WriteFile(dev+"/fuse", nil, 0o600),
+		unix.Mount(fusetest.DevicePath, dev+"/fuse", "", unix.MS_BIND, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, path := range []string{mnt, dev + "/fuse"} {
+			_ = unix.Unmount(path, unix.MNT_DETACH) // the first one should not be there
+		}
+	})
+	call := jobCall(t, 0, "unlisted", root)
+	call.Deny = helpertest.NoStatmount
+	doJob(t, call)
+	wantNothing(t, mnt)
 }
 
 // Root of a user namespace mounts without a helper, whatever its number outside.
