@@ -16,6 +16,7 @@ GODEBUGS := containermaxprocs=0,updatemaxprocs=0,decoratemappings=0,memprofilera
 LDFLAGS := $(strip -s -w -buildid= -X main.version=$(VERSION) -X runtime.godebugDefault=$(GODEBUGS) $(GO_LDFLAGS))
 HELPER := build/fusermount3
 FUSECTL := build/fusectl
+SERVICE := build/fusermountd
 REFERENCE ?= /bin/fusermount3
 FUZZTIME ?= 10s
 
@@ -30,16 +31,17 @@ export PREFIX SYSCONFDIR DESTDIR MODE # by the environment, so that no shell has
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: need-go ## build the helper, static and stripped, as build/fusermount3, and build/fusectl
+build: need-go ## build the programs, static and stripped: build/fusermount3, fusectl, fusermountd
 	go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $(HELPER) ./cmd/fusermount
 	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(FUSECTL) ./cmd/fusectl
+	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(SERVICE) ./cmd/fusermountd
 
 need-go:
 	@sh testdata/need-go.sh
 
 demo: build ## mount a small file system as an unprivileged user, read it, kill its daemon, unmount it
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo
-	build/demo -helper $(HELPER) -fusectl $(FUSECTL)
+	build/demo -helper $(HELPER) -fusectl $(FUSECTL) -service $(SERVICE)
 
 trace: build ## show the system calls of one mount and one unmount (needs strace)
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo
@@ -82,6 +84,10 @@ soak: build ## users in parallel, with kills and hung daemons, for SOAKTIME; fin
 test-clients: build ## Debian's FUSE programs (sshfs, bindfs, ...) with our helper (root, installs them)
 	sh testdata/clients.sh $(CURDIR)/$(HELPER)
 
+test-service: build ## Debian's FUSE programs in containers without rights, with the mount service (root, installs them)
+	cd examples && go build -o ../build/hello-gofuse ./hello-gofuse
+	sh testdata/service.sh $(CURDIR)/build $(CURDIR)/build/hello-gofuse
+
 VM := build/vm
 
 test-vm: build ## the same tests on other kernels, under qemu (root, installs it; UPDATE=1 writes the table)
@@ -117,9 +123,9 @@ bench: build ## time the helper against Debian's, the client package against go-
 	sh testdata/install.sh fuse3
 	cd tools && go build -buildvcs=false -o ../build/bench ./bench
 	cd tools && go build -buildvcs=false -ldflags '$(LDFLAGS)' -o ../build/empty ./bench/empty
-	build/bench -helper $(HELPER) -reference $(REFERENCE) -empty build/empty
+	build/bench -helper $(HELPER) -reference $(REFERENCE) -service $(SERVICE) -empty build/empty
 	cd examples && go build -buildvcs=false -o ../build/bench-client ./bench
-	build/bench-client -helper $(HELPER)
+	build/bench-client -helper $(HELPER) -service $(SERVICE) -reference $(REFERENCE)
 
 bench-go: build ## mount and unmount as Go benchmarks, for benchstat (root)
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -run '^$$' -bench . -count 6 ./bench

@@ -21,9 +21,10 @@
 //     may be a file of a mount that this process serves.
 //   - Wait for the loop that reads the device before Close, which closes it.
 //
-// A process with CAP_SYS_ADMIN mounts by itself. Every other process runs the set-uid
-// helper fusermount3, this module's or libfuse's. [Method] forces one way. Mounts of
-// either kind are nosuid and nodev, and are unmounted in the same two ways.
+// A process with CAP_SYS_ADMIN mounts by itself. Every other process asks the mount service
+// (fusermountd) where it is there, and else runs the set-uid helper fusermount3, this
+// module's or libfuse's. [Method] forces one way. Mounts of all kinds are nosuid and nodev,
+// and are unmounted in the same ways.
 //
 // Calls that a helper or a daemon may keep waiting take a context; [Mounted.Close] bounds
 // itself. When the context ends, a call takes back what it has begun and returns: a helper

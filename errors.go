@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/go-fusermount/fusermount/internal/ask"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
 )
@@ -48,6 +49,8 @@ var (
 	// ErrUnknownOption: a helper, or this package for a direct mount, does not know an
 	// option. It is also unix.EINVAL.
 	ErrUnknownOption = fuseerr.ErrUnknownOption
+	// ErrNoService: nobody listens at the mount service's socket, or the caller may not ask.
+	ErrNoService = ask.ErrNoService
 	// ErrBadReply: the helper ended well but sent no device, or it sent something else
 	// than one descriptor of the fuse device, or one that is not mounted.
 	ErrBadReply = fuseerr.ErrBadReply

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/ask"
 	"github.com/go-fusermount/fusermount/internal/directmount"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
@@ -54,6 +55,7 @@ type made struct {
 	file     *os.File
 	entry    mtab.Entry // ID is 0 if the mount is not in the mount table of this process
 	direct   bool
+	service  bool
 	adopted  bool
 	syncInit bool // SyncInit was called before there was a mount
 	// foreignNamespace says that the mount lies in another mount namespace: the helper
@@ -89,29 +91,44 @@ func (s *spec) mount(ctx context.Context, mountpoint string) (*made, snapshot, e
 	if err != nil {
 		return nil, at, err
 	}
-	m, err := ways[0].mount(ctx, s, at)
-	if err == nil || len(ways) == 1 || s.served || !directmount.UnsupportedOrDenied(err) || ctx.Err() != nil {
-		return m, at, err
+	var denied error // of a direct mount
+	for i, w := range ways {
+		m, err := w.mount(ctx, s, at)
+		closed := errors.Is(err, ask.ErrNoService)
+		if w == (directWay{}) && directmount.UnsupportedOrDenied(err) {
+			closed, denied = true, err
+		}
+		if i == len(ways)-1 || !closed || s.served || ctx.Err() != nil {
+			if denied != nil && errors.Is(err, ErrHelperNotFound) {
+				err = wrap(err.Error()+"; mounting without one: "+denied.Error(), err, denied)
+			}
+			return m, at, err
+		}
+		s.log().Debug("trying another way to mount", "mountpoint", at.path, "err", err)
 	}
-	s.log().Debug("direct mount is unsupported or denied, trying a helper", "mountpoint", at.path, "err", err)
-	m, other := ways[1].mount(ctx, s, at)
-	if errors.Is(other, ErrHelperNotFound) {
-		other = wrap(other.Error()+"; mounting without one: "+err.Error(), other, err)
-	}
-	return m, at, other
+	return nil, at, nil // there always is a way
 }
 
-// ways are the ways to try: one, or a direct one and a helper's.
+// ways are the ways to try, one after the other.
 func (s *spec) ways() []way {
 	switch {
 	case s.Method == MethodDirect, s.directOnly():
 		return []way{directWay{}}
-	case s.Method == MethodAuto && s.user.admin && !s.direct.AutoUnmount:
-		return []way{directWay{}, helperWay{}}
+	case s.Method == MethodHelper:
+		return []way{helperWay{}}
+	case s.Method == MethodService:
+		return []way{helperWay{service: true}}
 	}
-	// With auto_unmount a process of the helper has to stay anyway. It knows best what to
-	// watch if it has mounted that itself.
-	return []way{helperWay{}}
+	ways := []way{helperWay{}}
+	if s.helper.serviceable() && s.Helper == "" {
+		ways = []way{helperWay{service: true}, helperWay{}}
+	}
+	// With auto_unmount another process has to stay anyway. It knows best what to watch if it has
+	// mounted that itself.
+	if s.user.admin && !s.direct.AutoUnmount {
+		ways = append([]way{directWay{}}, ways...)
+	}
+	return ways
 }
 
 // checkAllowOther reports whether a helper may grant allow_other to the user, if that is

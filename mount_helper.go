@@ -6,28 +6,33 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/cancelable"
 	"github.com/go-fusermount/fusermount/internal/connection"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/helperproc"
+	"github.com/go-fusermount/fusermount/internal/wire"
 )
 
-// helperWay has a helper mount.
-type helperWay struct{}
+// helperWay has a helper mount, or the mount service, which does the same.
+type helperWay struct{ service bool }
 
-func (helperWay) mount(ctx context.Context, s *spec, at snapshot) (*made, error) {
-	if err := s.checkAllowOther(); err != nil {
-		return nil, err
+func (w helperWay) mount(ctx context.Context, s *spec, at snapshot) (*made, error) {
+	h := &helperMount{ctx: ctx, spec: s, at: at}
+	if !w.service {
+		err := s.checkAllowOther()
+		if err == nil {
+			h.path, err = findHelper(ctx, s.Helper)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	path, err := findHelper(ctx, s.Helper)
-	if err != nil {
-		return nil, err
-	}
-	h := &helperMount{ctx: ctx, spec: s, at: at, path: path}
 	m, err := h.mount()
 	if err != nil {
 		return nil, at.addStale(ctx, s, err)
@@ -40,7 +45,7 @@ type helperMount struct {
 	ctx  context.Context
 	spec *spec
 	at   snapshot
-	path string // the helper
+	path string // the helper; empty for the mount service
 }
 
 // mount runs a helper, with SyncInit perhaps two. As in libfuse a helper that does not
@@ -62,11 +67,46 @@ func (h *helperMount) mount() (*made, error) {
 }
 
 func (h *helperMount) start(flags ...string) (*helperproc.Proc, error) {
+	if h.path == "" {
+		return h.ask(len(flags) > 0)
+	}
 	args, err := h.spec.arguments(h.at.path, flags...)
 	if err != nil {
 		return nil, err
 	}
 	return runHelper(h.ctx, h.spec.log(), h.path, args...)
+}
+
+// ask asks the mount service.
+func (h *helperMount) ask(syncInit bool) (*helperproc.Proc, error) {
+	r := wire.Request{Op: wire.Mount}
+	r.SetOptions(h.spec.helper.Options)
+	if syncInit {
+		r.Flags |= wire.SyncInit
+	}
+	return askService(h.ctx, h.spec.log(), r, h.at.path, h.at.cached)
+}
+
+// askService asks the mount service. Where a lookup may wait for a daemon, it is made outside of this
+// goroutine.
+func askService(ctx context.Context, log *slog.Logger, r wire.Request, path string, cached bool) (*helperproc.Proc, error) {
+	p, err := helperproc.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	log.Debug("ask the mount service", "mountpoint", path)
+	ask := func() (*helperproc.Proc, error) { return p, helperproc.Ask(p, r, path) }
+	if cached {
+		return ask()
+	}
+	return cancelable.Run(ctx, ask, func(asked *helperproc.Proc, err error) {
+		switch {
+		case asked == nil: // the context ended before
+			helperproc.Disconnect(p)
+		case err == nil:
+			p.End(nil)
+		}
+	})
 }
 
 // mountOnce runs a helper that mounts and then sends the device.
@@ -174,7 +214,7 @@ func (h *helperMount) mountNow(p *helperproc.Proc, device int, syncInit bool) er
 // changes that, and nothing waits for its end.
 func (h *helperMount) take(p *helperproc.Proc, file *os.File, device int) *made {
 	entry, found := h.at.servedBy(device, h.spec)
-	m := &made{file: file, entry: entry, foreignNamespace: !found && connection.IsMounted(device)}
+	m := &made{file: file, entry: entry, service: h.path == "", foreignNamespace: !found && connection.IsMounted(device)}
 	if h.spec.helper.AutoUnmount {
 		p.Keep()
 		m.keeper, m.warnings = p, p.Messages()

@@ -18,13 +18,15 @@ import (
 	"github.com/go-fusermount/fusermount"
 	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/fuseserver"
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // way is one way to mount: by whom, and by what.
 type way struct {
-	uid    uint32
-	direct bool
-	o      fusermount.Options
+	uid     uint32
+	direct  bool
+	service *helpertest.Service // nil: not asked
+	o       fusermount.Options
 }
 
 // ways runs a test in each way that there is.
@@ -32,6 +34,12 @@ func ways(t *testing.T, test func(t *testing.T, w way)) {
 	t.Run("direct", func(t *testing.T) {
 		fusetest.NeedDevice(t)
 		test(t, way{direct: true})
+	})
+	t.Run("service", func(t *testing.T) {
+		fusetest.NeedRoot(t)
+		service := helpertest.StartService(t)
+		t.Setenv("FUSERMOUNT_SOCKET", service.Socket)
+		test(t, way{uid: user, service: service, o: fusermount.Options{Method: fusermount.MethodService}})
 	})
 	withHelpers(t, func(t *testing.T, helper string) {
 		t.Run("root", func(t *testing.T) {

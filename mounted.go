@@ -52,8 +52,9 @@ type MountedInfo struct {
 	// Connection is the number of the kernel's FUSE connection, as below
 	// /sys/fs/fuse/connections. It is 0 where [Mounted.ID] is.
 	Connection uint32
-	// Direct says that the mount was made without a helper.
-	Direct bool
+	// Direct says that this process has mounted, and Service that the mount service has.
+	// Otherwise a helper has.
+	Direct, Service bool
 	// SyncInit says that Options.SyncInit was called before there was a mount, and INIT
 	// was answered before Mount returned.
 	SyncInit bool
@@ -98,7 +99,7 @@ func newMounted(s *spec, at snapshot, m *made) *Mounted {
 	mounted := &Mounted{
 		path: at.path, entry: m.entry, known: m.entry.ID != 0, options: s.unmountOptions(UnmountFail),
 		info: MountedInfo{
-			Connection: m.entry.Connection(), Direct: m.direct, SyncInit: m.syncInit, Warnings: m.warnings,
+			Connection: m.entry.Connection(), Direct: m.direct, Service: m.service, SyncInit: m.syncInit, Warnings: m.warnings,
 		},
 		detached: m.adopted, foreignNamespace: m.foreignNamespace, leaving: m.leaving,
 		file: m.file, keeper: m.keeper, gone: make(chan struct{}),

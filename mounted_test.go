@@ -220,7 +220,9 @@ func init() { jobs["hold"] = holdMount }
 // holdMount mounts, says so, and lives until its input ends or it is killed:
 // DIRECTORY HELPER "auto"|"" "direct"|"helper".
 func holdMount(args []string) error {
-	method := map[string]fusermount.Method{"direct": fusermount.MethodDirect, "helper": fusermount.MethodHelper}[args[3]]
+	method := map[string]fusermount.Method{
+		"direct": fusermount.MethodDirect, "helper": fusermount.MethodHelper, "service": fusermount.MethodService,
+	}[args[3]]
 	m, err := fusermount.Mount(ctxOfJob(), args[0], &fusermount.Options{Helper: args[1], AutoUnmount: args[2] == "auto", Method: method})
 	if err != nil {
 		return err
@@ -243,6 +245,25 @@ func watchers(t *testing.T, helper string) (pids []string) {
 		}
 	}
 	return pids
+}
+
+// watchers gives the processes that watch mounts in this way.
+func (w way) watchers(t *testing.T) []string {
+	t.Helper()
+	if w.service == nil {
+		return watchers(t, w.o.Helper)
+	}
+	return w.service.Workers(t, w.uid)
+}
+
+// wantNoWatcher wants none after Close. Nothing waits for the workers of the mount service.
+func wantNoWatcher(t *testing.T, w way) {
+	t.Helper()
+	if w.service != nil {
+		eventually(t, "the worker ends", func() bool { return len(w.watchers(t)) == 0 })
+	} else if left := w.watchers(t); len(left) > 0 {
+		t.Errorf("watchers %v", left)
+	}
 }
 
 // autoWays are the ways to have a mount watched; the C helper of libfuse 3.14
@@ -273,14 +294,12 @@ func TestAutoUnmountLives(t *testing.T) {
 			if m.Info().Direct != w.direct {
 				t.Errorf("%s: direct %v", name, m.Info().Direct)
 			}
-			eventually(t, "one helper watches", func() bool { return len(watchers(t, w.o.Helper)) == 1 })
+			eventually(t, "one helper watches", func() bool { return len(w.watchers(t)) == 1 })
 			if err := end(m); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 			wantNothing(t, dir)
-			if left := watchers(t, w.o.Helper); len(left) > 0 {
-				t.Errorf("%s: watchers %v", name, left)
-			}
+			wantNoWatcher(t, w)
 			if err := m.Close(); err != nil {
 				t.Error(err)
 			}
@@ -301,7 +320,7 @@ func TestAutoUnmountByPath(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		eventually(t, "the helper ends", func() bool { return len(watchers(t, w.o.Helper)) == 0 })
+		eventually(t, "the helper ends", func() bool { return len(w.watchers(t)) == 0 })
 		eventually(t, "its descriptors are closed", func() bool { return count(t).descriptors < before })
 		if err := m.Close(); err != nil {
 			t.Error(err)
@@ -314,15 +333,13 @@ func TestAutoUnmountByPath(t *testing.T) {
 func TestAutoUnmountTaken(t *testing.T) {
 	autoWays(t, func(t *testing.T, w way) {
 		m, dir := w.mount(t, func(o *fusermount.Options) { o.AutoUnmount = true })
-		eventually(t, "one helper watches", func() bool { return len(watchers(t, w.o.Helper)) == 1 })
+		eventually(t, "one helper watches", func() bool { return len(w.watchers(t)) == 1 })
 		serve(t, m, fuseserver.Options{})
 		m.Detach()
 		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
-		if left := watchers(t, w.o.Helper); len(left) > 0 {
-			t.Errorf("watchers %v", left)
-		}
+		wantNoWatcher(t, w)
 		wantServed(t, w.uid, dir)
 		if err := w.unmount(t, m); err != nil {
 			t.Error(err)
@@ -346,7 +363,7 @@ func TestAutoUnmountKilled(t *testing.T) {
 			_, found := fusetest.FindMount(t, dir)
 			return !found
 		})
-		eventually(t, "the helper ends", func() bool { return len(watchers(t, w.o.Helper)) == 0 })
+		eventually(t, "the helper ends", func() bool { return len(w.watchers(t)) == 0 })
 	})
 }
 
@@ -356,8 +373,11 @@ func startHold(t *testing.T, w way, dir, auto string) *helpertest.Proc {
 	how := "helper"
 	if w.direct {
 		how = "direct"
+	} else if w.service != nil {
+		how = "service"
 	}
 	call := jobCall(t, w.uid, "hold", dir, w.o.Helper, auto, how)
+	call.Env = append(call.Env, "FUSERMOUNT_SOCKET="+os.Getenv("FUSERMOUNT_SOCKET"))
 	input, hold, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -17,24 +17,30 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/optwrite"
+	"github.com/go-fusermount/fusermount/internal/wire"
 )
 
-// Method says what makes a system call for a mount or an unmount: this process or a
-// set-uid helper.
+// Method says what makes a system call for a mount or an unmount: this process, the mount
+// service or a set-uid helper.
 type Method int
 
 const (
-	// MethodAuto is MethodDirect in a process with CAP_SYS_ADMIN, with a helper where
-	// the kernel does not let it, and MethodHelper in every other process.
+	// MethodAuto is MethodDirect in a process with CAP_SYS_ADMIN. Where the kernel does not let
+	// it, and in every other process, it is MethodService where the service is there and can be
+	// told all options, and else MethodHelper.
 	MethodAuto Method = iota
-	// MethodDirect never runs a helper to mount or unmount.
+	// MethodDirect never runs a helper to mount or unmount, and asks no service.
 	MethodDirect
 	// MethodHelper always runs a helper.
 	MethodHelper
+	// MethodService always asks the mount service (fusermountd), and runs no program. The service
+	// listens at /run/fusermount/socket, or where $FUSERMOUNT_SOCKET says; a program that runs
+	// with more rights than its caller does not look at the variable.
+	MethodService
 )
 
 func (m Method) check() error {
-	if m < MethodAuto || m > MethodHelper {
+	if m < MethodAuto || m > MethodService {
 		return wrap("options: there is no such Method", unix.EINVAL)
 	}
 	return nil
@@ -228,14 +234,17 @@ func (o *Options) spec() (*spec, error) {
 		s.owner = *o.Owner
 	}
 	err := o.Method.check()
-	if err == nil && o.Method == MethodHelper && s.directOnly() {
-		err = invalid("Owner and BeforeAttach need a direct mount, and MethodHelper forbids it")
+	if err == nil && (o.Method == MethodHelper || o.Method == MethodService) && s.directOnly() {
+		err = invalid("Owner and BeforeAttach need a direct mount, and the Method forbids it")
 	}
 	if err == nil {
 		s.direct, err = o.choices(true)
 	}
 	if err == nil {
 		s.helper, err = o.choices(false)
+	}
+	if err == nil && o.Method == MethodService && !s.helper.serviceable() {
+		err = invalid("the mount service cannot be told suid, dev, blkdev, x-*, unknown options and names of over 255 bytes")
 	}
 	return s, err
 }
@@ -315,6 +324,12 @@ func (s *spec) arguments(mountpoint string, flags ...string) ([]string, error) {
 		flags = append(flags, "-o", strings.Join(list, ","))
 	}
 	return append(flags, "--", mountpoint), nil
+}
+
+// serviceable reports whether the mount service can be told these options. What has no effect may be
+// left out.
+func (c *choices) serviceable() bool {
+	return !c.Suid && !c.Dev && !c.BlkDev && len(c.others) == 0 && max(len(c.FSName), len(c.Subtype)) <= wire.MaxName
 }
 
 // source is the mount's source in the mount table.

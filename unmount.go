@@ -6,19 +6,23 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/ask"
 	"github.com/go-fusermount/fusermount/internal/cancelable"
 	"github.com/go-fusermount/fusermount/internal/directmount"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 	"github.com/go-fusermount/fusermount/internal/fusemounts"
+	"github.com/go-fusermount/fusermount/internal/helperproc"
 	"github.com/go-fusermount/fusermount/internal/keylock"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/mtab"
 	"github.com/go-fusermount/fusermount/internal/resolve"
+	"github.com/go-fusermount/fusermount/internal/wire"
 )
 
 // Unmount unmounts the FUSE mount that lies topmost at path when it is called, as
@@ -100,15 +104,15 @@ func (u *unmounting) retry(ctx context.Context, once func(context.Context) error
 
 // once tries once, directly if this process may, as for a mount.
 func (u *unmounting) once(ctx context.Context) error {
-	if u.options.Method == MethodHelper || u.options.Method == MethodAuto && !u.user.admin {
-		return u.byHelper(ctx)
+	if u.options.Method != MethodDirect && (u.options.Method != MethodAuto || !u.user.admin) {
+		return u.byOther(ctx)
 	}
 	err := u.directly(ctx)
 	if err == nil || u.options.Method == MethodDirect || !directmount.UnsupportedOrDenied(err) || ctx.Err() != nil {
 		return err
 	}
 	u.log().Debug("direct unmount is unsupported or denied, trying a helper", "mountpoint", u.entry.Mountpoint, "err", err)
-	other := u.byHelper(ctx)
+	other := u.byOther(ctx)
 	if errors.Is(other, ErrHelperNotFound) {
 		return err
 	}
@@ -200,15 +204,29 @@ func (u *unmounting) inForeignNamespace(ctx context.Context) error {
 	if here {
 		return wrap("it lies in another mount namespace, and another mount here", ErrNotMounted)
 	}
-	return u.byHelper(ctx)
+	return u.byHelper(ctx, false)
 }
 
-// byHelper has a helper unmount. It checks the mount right before the helper starts; for
+// byOther has the mount service unmount, or a helper.
+func (u *unmounting) byOther(ctx context.Context) error {
+	method := u.options.Method
+	if method == MethodService || method == MethodAuto && u.options.Helper == "" {
+		err := u.byHelper(ctx, true)
+		if method == MethodService || !errors.Is(err, ask.ErrNoService) {
+			return err
+		}
+	}
+	return u.byHelper(ctx, false)
+}
+
+// byHelper has a helper unmount, or the mount service. It checks the mount right before that; for
 // a mount in a foreign namespace only the helper can.
-func (u *unmounting) byHelper(ctx context.Context) error {
-	program, err := findHelper(ctx, u.options.Helper)
-	if err != nil {
-		return err
+func (u *unmounting) byHelper(ctx context.Context, service bool) (err error) {
+	program := ""
+	if !service {
+		if program, err = findHelper(ctx, u.options.Helper); err != nil {
+			return err
+		}
 	}
 	unlock, err := u.lock(ctx)
 	if err != nil {
@@ -225,11 +243,7 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"-u", "--", path}
-	if u.options.Policy == UnmountLazy {
-		args = []string{"-u", "-z", "--", path}
-	}
-	p, err := runHelper(ctx, u.log(), program, args...)
+	p, err := u.start(ctx, program, path)
 	if err != nil {
 		return err
 	}
@@ -251,6 +265,23 @@ func (u *unmounting) byHelper(ctx context.Context) error {
 	}
 	u.unmountedThere.Store(true)
 	return nil
+}
+
+// start runs the helper, or asks the service if there is none.
+func (u *unmounting) start(ctx context.Context, program, path string) (*helperproc.Proc, error) {
+	lazy := u.options.Policy == UnmountLazy
+	if program == "" {
+		r := wire.Request{Op: wire.Unmount}
+		if lazy {
+			r.Flags = wire.Lazy
+		}
+		return askService(ctx, u.log(), r, path, cancelable.LookupCached(filepath.Dir(path)))
+	}
+	args := []string{"-u", "--", path}
+	if lazy {
+		args = []string{"-u", "-z", "--", path}
+	}
+	return runHelper(ctx, u.log(), program, args...)
 }
 
 // unlessGone drops a helper's failure if the mount is gone: a wrapper may fail after its

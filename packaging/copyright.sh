@@ -9,5 +9,5 @@ echo
 cat LICENSE
 printf "\nIt contains golang.org/x/sys and Go's runtime and library:\n\n"
 cat "$(go list -m -f '{{.Dir}}' golang.org/x/sys)/LICENSE"
-printf "\nThe program fusectl contains github.com/spf13/pflag as well:\n\n"
+printf "\nThe programs fusectl and fusermountd contain github.com/spf13/pflag as well:\n\n"
 cat "$(go list -m -f '{{.Dir}}' github.com/spf13/pflag)/LICENSE"

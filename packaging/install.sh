@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the helper and what this folder holds for it, or takes it away again:
 #   sh install.sh install HELPER
-# where fusectl lies beside HELPER, or
+# where fusectl and fusermountd lie beside HELPER, or
 #   sh install.sh uninstall
 # with DESTDIR, PREFIX, SYSCONFDIR and MODE (setuid or caps) in the environment,
 # as "make install" sets them. Without root it can fill a DESTDIR.
@@ -21,6 +21,7 @@ files() {
 		man/fusermount3.1 $PREFIX/share/man/man1/fusermount3.1
 		man/fusectl.1 $PREFIX/share/man/man1/fusectl.1
 		man/fuse.conf.5 $PREFIX/share/man/man5/fuse.conf.5
+		man/fusermountd.8 $PREFIX/share/man/man8/fusermountd.8
 		completions/fusermount3.bash $PREFIX/share/bash-completion/completions/fusermount3
 		completions/_fusermount3 $PREFIX/share/zsh/site-functions/_fusermount3
 		completions/fusermount3.fish $PREFIX/share/fish/vendor_completions.d/fusermount3.fish
@@ -30,6 +31,8 @@ files() {
 		schema/fusectl.schema.json $PREFIX/share/go-fusermount/fusectl.schema.json
 		udev/60-fusermount.rules $PREFIX/lib/udev/rules.d/60-fusermount.rules
 		modules-load/fusermount.conf $PREFIX/lib/modules-load.d/fusermount.conf
+		systemd/fusermountd.socket $PREFIX/lib/systemd/system/fusermountd.socket
+		systemd/fusermountd.service $unit
 		copyright $PREFIX/share/doc/fusermount/copyright
 	END
 }
@@ -52,8 +55,8 @@ settings() {
 	END
 }
 
-# setting FILE prints its text. The profile names the place where the program lies.
-setting() { sed "s|/usr/bin/fusermount|$PREFIX/bin/fusermount|g" "$1"; }
+# setting FILE prints its text. The profile and the unit name the place where the program lies.
+setting() { sed "s|/usr/\(s\{0,1\}bin\)/fusermount|$PREFIX/\1/fusermount|g" "$1"; }
 
 unchanged() { setting "$1" | cmp -s - "$2"; }
 
@@ -190,9 +193,11 @@ install_all() {
 	folder "${record%/*}" # first, so that finish can write
 	put_helper "$1"
 	put 0755 "${1%/*}/fusectl" "$bin/fusectl"
+	put 0755 "${1%/*}/fusermountd" "$service"
 	while read -r from to; do put 0644 "$from" "$DESTDIR$to"; done <<-END
 		$(files)
 	END
+	setting systemd/fusermountd.service >"$DESTDIR$unit"
 	while read -r to link; do put_link "$to" "$DESTDIR$link"; done <<-END
 		$(links)
 	END
@@ -216,6 +221,7 @@ uninstall_all() {
 	retire_old "$bin/fusermount3"
 	retire "$bin/fusermount3"
 	remove "$bin/fusectl"
+	remove "$service"
 	state="$bin/fusermount3 is removed, but not all other files are"
 	while read -r to link; do
 		[ "$(readlink "$DESTDIR$link")" != "$to" ] || remove "$DESTDIR$link"
@@ -288,6 +294,8 @@ case $DESTDIR in
 esac
 [ -n "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die 'run it as root, or give a DESTDIR'
 bin=$DESTDIR$PREFIX/bin
+service=$DESTDIR$PREFIX/sbin/fusermountd
+unit=$PREFIX/lib/systemd/system/fusermountd.service
 record=$DESTDIR$PREFIX/share/doc/fusermount/folders # made on this system
 new='' target='' made='' state=''
 case $#:${1-} in
@@ -302,10 +310,12 @@ case $#:${1-} in
 	fi
 	cd "$(dirname "$0")"
 	sh ./check-helper.sh "$helper"
-	{ echo "- $PREFIX/bin/fusermount3" && echo "- $PREFIX/bin/fusectl" && files && links; } | while read -r _ to; do
+	{ printf -- "- $PREFIX/%s\n" bin/fusermount3 bin/fusectl sbin/fusermountd && files && links; } | while read -r _ to; do
 		refuse_package "$DESTDIR$to" "use PREFIX=/usr/local, or install a package that 'make packages' makes"
 	done
-	[ -f "${helper%/*}/fusectl" ] || die "there is no fusectl beside $helper"
+	for other in fusectl fusermountd; do
+		[ -f "${helper%/*}/$other" ] || die "there is no $other beside $helper"
+	done
 	trap finish EXIT
 	trap 'exit 1' HUP INT TERM
 	install_all "$helper"

@@ -21,6 +21,7 @@ goarch = $(patsubst armv7,arm,$(1))
 build/linux-%/fusermount3: FORCE
 	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $@ ./cmd/fusermount
 	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(@D)/fusectl ./cmd/fusectl
+	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(@D)/fusermountd ./cmd/fusermountd
 
 # The client package supports Android, too.
 build/android-arm64/fusermount3: FORCE
@@ -46,7 +47,7 @@ packages: $(ARCHES:%=build/linux-%/fusermount3) $(NFPM) ## .deb, .rpm, .apk and 
 release: packages $(SBOM) ## binaries, packages, LICENSES, SBOM and SHA256SUMS, in build/release
 	rm -rf $(RELEASE)
 	cp -r build/packages $(RELEASE)
-	for arch in $(ARCHES); do for name in fusermount3 fusectl; do \
+	for arch in $(ARCHES); do for name in fusermount3 fusectl fusermountd; do \
 		cp build/linux-$$arch/$$name $(RELEASE)/$$name-linux-$$arch || exit; \
 	done; done
 	cp packaging/copyright $(RELEASE)/LICENSES

@@ -104,7 +104,7 @@ func check(paths []string, asJSON bool) error {
 		UID: uint32(os.Getuid()), Process: collect.Process(), System: collect.System(), Fusectl: hasFusectl(),
 	}
 	f.Device, f.System.SyncInit = collect.Device(f.System.Release)
-	f.Conf = collect.Conf(f.UID)
+	f.Conf, f.Service = collect.Conf(f.UID), collect.Service()
 	if helper, err := fusermount.FindHelper(); err != nil {
 		f.Program.Problem = &diagnose.Problem{Text: err.Error(), Next: "install go-fusermount, or name the program in FUSERMOUNT_PROG"}
 	} else {

@@ -1,13 +1,7 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"time"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount"
 )
@@ -16,41 +10,8 @@ import (
 // go-fuse serves: until it has answered the kernel's first question, and until
 // its loop has ended.
 func byHelper(dir string, runs int) error {
-	ctx := context.Background()
-	ours := &contestant{round: func() (mount, unmount time.Duration, err error) {
-		start := time.Now()
-		m, err := fusermount.Mount(ctx, dir, &fusermount.Options{FSName: "bench", Subtype: "bench"})
-		if err != nil {
-			return 0, 0, err
-		}
-		fd, err := unix.FcntlInt(m.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return 0, 0, errors.Join(err, m.Close())
-		}
-		server, err := newServer(fmt.Sprintf("/dev/fd/%d", fd))
-		mount = time.Since(start)
-		if err != nil {
-			return 0, 0, errors.Join(err, m.Close())
-		}
-		ended := serve(server)
-		start = time.Now()
-		err = m.Unmount(ctx, nil)
-		<-ended
-		return mount, time.Since(start), errors.Join(err, m.Close())
-	}}
-	theirs := &contestant{round: func() (mount, unmount time.Duration, err error) {
-		start := time.Now()
-		server, err := newServer(dir)
-		mount = time.Since(start)
-		if err != nil {
-			return 0, 0, err
-		}
-		ended := serve(server)
-		start = time.Now()
-		err = server.Unmount()
-		<-ended
-		return mount, time.Since(start), err
-	}}
+	ours := &contestant{round: byPackage(dir, fusermount.Options{FSName: "bench", Subtype: "bench", Method: fusermount.MethodHelper})}
+	theirs := &contestant{round: byGoFuse(dir)}
 	return compare("by the helper", "go-fuse", runs, ours, theirs)
 }
 

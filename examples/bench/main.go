@@ -29,13 +29,22 @@ const (
 
 func main() {
 	helper := flag.String("helper", "", "the helper")
+	service := flag.String("service", "", "the mount service; none: no such part")
+	reference := flag.String("reference", "/bin/fusermount3", "the helper that go-fuse has in the part of the service")
 	runs := flag.Int("runs", 300, "rounds")
 	flag.Parse()
+	if value, ok := os.LookupEnv(roundsEnv); ok {
+		exit(makeRounds(value))
+	}
 	if dir, ok := os.LookupEnv(partEnv); ok {
 		exit(byHelper(dir, *runs))
 	}
 	os.Exit(fusetest.Run(func() int {
-		if err := all(*helper, *runs); err != nil {
+		err := all(*helper, *runs)
+		if err == nil && *service != "" {
+			err = byService(*service, *reference, *runs)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			return 1
 		}

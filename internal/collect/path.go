@@ -206,7 +206,7 @@ func Place(path string, c policy.Caller, settings fuseconf.Settings, mounts []di
 		}
 		return place
 	}
-	facts, err := mount.Describe(found.FD, found.Path, c.UID)
+	facts, err := mount.Describe(found.FD, found.Path, c)
 	if err != nil {
 		place.Problem = problem(&mount.AccessError{Path: found.Path, Errno: err})
 		return place

@@ -40,11 +40,14 @@ func unknown(subject, text string) Finding {
 // Check judges facts: the path first, then the system. Each subject has one finding,
 // but for mount, which has one for each mount.
 func Check(f Facts) []Finding {
-	return slices.Concat(
-		checkPlace(f),
+	means := slices.Concat(
 		checkDevice(f.Device),
 		[]Finding{checkProgram(f.Program, f.Process, f.System), checkPrivilege(f.UID, f.Process)},
 		checkSystem(f.System, f.Process),
+	)
+	return slices.Concat(
+		checkPlace(f),
+		checkService(f.Service, means),
 		checkConf(f.Conf, f.UID),
 		checkCount(f),
 		checkMounts(f),

@@ -11,6 +11,7 @@ type Facts struct {
 	UID     uint32
 	Device  Device
 	Program Program
+	Service Service
 	Process Process
 	System  System
 	Conf    Conf
@@ -50,6 +51,14 @@ type Program struct {
 	Capability bool   // CAP_SYS_ADMIN as a file capability
 	NoSuid     bool   // of the mount that it lies on
 	Under      string // the mountpoint of that mount, where NoSuid is set; empty where it is not known
+}
+
+// Service is the mount service, which mounts where programs get no rights.
+type Service struct {
+	Path    string
+	Answers bool
+	Absent  bool   // there is no socket
+	Error   string // why it does not answer
 }
 
 // Process is what holds for this process, and so for a helper that it would start.

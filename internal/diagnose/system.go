@@ -41,6 +41,32 @@ func checkDevice(d Device) []Finding {
 	return []Finding{opens, loaded}
 }
 
+// checkService adds the mount service to what the caller has to mount with. Where it answers, what
+// they lack is no problem.
+func checkService(s Service, means []Finding) []Finding {
+	const subject = "service"
+	switch {
+	case s.Answers:
+		for i, f := range means {
+			if f.Level != Fail {
+				continue
+			}
+			next := "the mount service does not need that"
+			if f.Subject == "device" {
+				next += "; libfuse does not even try without a file there, and an empty one is enough"
+			}
+			means[i] = note(f.Subject, f.Text, next)
+		}
+		return append(means, ok(subject, "the mount service answers at "+s.Path+", for programs without rights"))
+	case s.Error != "":
+		return append(means, warn(subject, "the mount service does not answer: "+s.Error, "as root: systemctl status fusermountd.socket fusermountd.service"))
+	case Failed(means):
+		return append(means, note(subject, "no mount service is there ("+s.Path+")",
+			"it mounts for containers and sandboxes: start fusermountd outside, and give them "+s.Path))
+	}
+	return means
+}
+
 // checkProgram judges the helper, which root does not need.
 func checkProgram(p Program, process Process, s System) Finding {
 	const subject = "program"

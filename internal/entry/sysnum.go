@@ -14,5 +14,6 @@ const (
 	// Numbers of calls that take ids of 32 bits.
 	Getresuid, Getresgid = unix.SYS_GETRESUID, unix.SYS_GETRESGID
 	Setresuid, Setresgid = unix.SYS_SETRESUID, unix.SYS_SETRESGID
+	Setgroups            = unix.SYS_SETGROUPS
 	Setfsuid, Setfsgid   = unix.SYS_SETFSUID, unix.SYS_SETFSGID
 )

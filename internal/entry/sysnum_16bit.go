@@ -15,5 +15,6 @@ const (
 	// Numbers of calls that take ids of 32 bits.
 	Getresuid, Getresgid = unix.SYS_GETRESUID32, unix.SYS_GETRESGID32
 	Setresuid, Setresgid = unix.SYS_SETRESUID32, unix.SYS_SETRESGID32
+	Setgroups            = unix.SYS_SETGROUPS32
 	Setfsuid, Setfsgid   = unix.SYS_SETFSUID32, unix.SYS_SETFSGID32
 )

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/ask"
 	"github.com/go-fusermount/fusermount/internal/fdpass"
 	"github.com/go-fusermount/fusermount/internal/fusedev"
 	"github.com/go-fusermount/fusermount/internal/secure"
@@ -27,6 +28,9 @@ var errNoSocket = errors.New("old style mounting not supported")
 
 // commSocket finds the socket on which the caller waits for the device.
 func commSocket(r *run) (int, error) {
+	if r.guest != nil {
+		return r.guest.Comm, fdpass.Check(r.guest.Comm)
+	}
 	name, text := "--comm-fd", r.req.CommFD
 	if !r.req.HasCommFD {
 		var set bool
@@ -47,6 +51,9 @@ func commSocket(r *run) (int, error) {
 	}
 	return fd, nil
 }
+
+// servicePath is the socket of the mount service.
+func servicePath() string { return ask.Path(os.Getenv(ask.SocketVariable)) }
 
 // devicePath is the fuse device to open. In secure-execution mode the variable is not
 // read: it counts only for a program that has no more privileges than its caller.

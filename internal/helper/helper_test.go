@@ -25,7 +25,7 @@ func TestStaticText(t *testing.T) {
 		cmdline.FeaturesText: "FUSERMOUNT_FEATURE_NEW_MOUNT_API FUSERMOUNT_FEATURE_SYNC_INIT\n",
 		cmdline.Help:         usage,
 	} {
-		if got := staticText(mode, "1.2.3"); got != want {
+		if got, ok := staticText(mode, "1.2.3"); !ok || got != want {
 			t.Errorf("mode %d: %q, want %q", mode, got, want)
 		}
 	}

@@ -22,7 +22,9 @@ import (
 
 // runMount examines everything as the caller, decides, mounts, and sends the device.
 func runMount(r *run) error {
-	if fstype, source, ok := policy.Names(devicePath(), r.req.Options...); ok {
+	if r.guest != nil {
+		r.about = about(policy.NamesParsed(devicePath(), r.guest.Options))
+	} else if fstype, source, ok := policy.Names(devicePath(), r.req.Options...); ok {
 		r.about = about(fstype, source)
 	}
 	socket, err := commSocket(r)
@@ -32,16 +34,15 @@ func runMount(r *run) error {
 	if err := r.restrictTo(tasksOfMount(r)); err != nil {
 		return err
 	}
-	place, err := mount.Resolve(r.req.Mountpoint)
+	place, err := resolve(r)
 	if err != nil {
 		return err
 	}
-	r.path = place.Path
-	at, err := place.Pin(r.who.UID)
+	at, err := place.Pin(r.caller())
 	if err != nil {
 		return err
 	}
-	device, err := mount.OpenDevice(devicePath())
+	device, err := openDevice(r)
 	if err != nil {
 		return err
 	}
@@ -57,6 +58,24 @@ func runMount(r *run) error {
 		return takeBack(r, err, mounted)
 	}
 	return handOver(r, plan, mounted, socket, func() error { return sendDevice(socket, device) })
+}
+
+// resolve pins the place that the request names.
+func resolve(r *run) (place *mount.Place, err error) {
+	if r.guest != nil {
+		place = r.guest.Place
+	} else if place, err = mount.Resolve(r.req.Mountpoint); err != nil {
+		return nil, err
+	}
+	r.path = place.Path
+	return place, nil
+}
+
+func openDevice(r *run) (*mount.Device, error) {
+	if r.guest != nil && r.guest.Device != nil {
+		return r.guest.Device, nil
+	}
+	return mount.OpenDevice(devicePath())
 }
 
 // tasksOfMount are the tasks that the text of the request may lead to.
@@ -79,13 +98,16 @@ func tasksOfMount(r *run) seccomp.Task {
 // mentions says whether an option may be among the requested ones. What is costly, or a
 // privilege to keep, is not examined for others.
 func mentions(r *run, option string) bool {
+	if r.guest != nil {
+		return option == "auto_unmount" && r.guest.Options.AutoUnmount
+	}
 	return slices.ContainsFunc(r.req.Options, func(list string) bool { return strings.Contains(list, option) })
 }
 
 // judgeMount collects the facts and decides. Notices for the caller go to tell.
 func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(string)) (plan policy.Plan, err error) {
 	facts := policy.MountFacts{
-		Caller:     policy.Caller{UID: r.who.UID, GID: r.who.GID},
+		Caller:     r.caller(),
 		Mountpoint: at.Facts,
 		Device:     device.Path,
 	}
@@ -96,16 +118,37 @@ func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(st
 		known, err := mount.KnowsFS("fuseblk")
 		facts.FuseBlk = known || err != nil // in doubt, as where /proc has processes only, the kernel decides
 	}
-	if r.who.UID != 0 && facts.Settings.MountMax != fuseconf.NoLimit {
-		if facts.Mounted, err = mount.CountFuse(facts.Settings.MountMax); err != nil {
+	if !facts.Caller.Root() && facts.Settings.MountMax != fuseconf.NoLimit {
+		if facts.Mounted, err = count(r, facts.Settings.MountMax); err != nil {
 			return plan, err
 		}
 	}
-	plan, notices, err := policy.Mount(facts, r.req.Options...)
+	var notices []string
+	if r.guest != nil {
+		plan, notices, err = policy.MountParsed(facts, r.guest.Options)
+	} else {
+		plan, notices, err = policy.Mount(facts, r.req.Options...)
+	}
 	for _, notice := range notices {
 		tell(notice)
 	}
+	if err == nil && r.guest != nil {
+		err = r.guest.Proven(at)
+	}
 	return plan, err
+}
+
+// count gives the number of FUSE file systems: those of the caller's mount namespace, or all that
+// the system has for a client of the mount service, who can have many namespaces.
+func count(r *run, limit int) (int, error) {
+	if r.guest != nil {
+		n, err := mount.Connections(r.guest.Control)
+		if err != nil {
+			err = fmt.Errorf("the FUSE file systems cannot be counted (fusectl): %w", err)
+		}
+		return n, err
+	}
+	return mount.CountFuse(limit)
 }
 
 // reauthorize is asked right before the mount is attached. The caller may have stopped this process
@@ -113,7 +156,7 @@ func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(st
 // sync-init by not answering. They may have lost a permission, or filled the table up to mount_max.
 func reauthorize(r *run, at *mount.Mountpoint, device *mount.Device) func() error {
 	return func() error {
-		if err := at.Examine(r.who.UID); err != nil {
+		if err := at.Examine(r.caller()); err != nil {
 			return err
 		}
 		_, err := judgeMount(r, at, device, func(string) {}) // the caller has seen the notices
@@ -280,6 +323,11 @@ func mountSyncInit(r *run, plan policy.Plan, device *mount.Device, at *mount.Mou
 	}
 	sent := false
 	begin := func() error {
+		if r.guest != nil {
+			if err := r.guest.Wait(limit); err != nil {
+				return err
+			}
+		}
 		if err := sendDevice(socket, device); err != nil {
 			return err
 		}

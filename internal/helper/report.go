@@ -33,6 +33,9 @@ type reporter struct {
 	// socket, where a further byte would break the protocol.
 	muted bool
 	later string // to be written when signals are no longer held
+
+	keep bool // messages are kept in kept, for a client of the mount service
+	kept []string
 }
 
 func newReporter(argv []string) *reporter {
@@ -54,6 +57,10 @@ func (r *reporter) fail(err error, hint string) {
 // warn reports something, but not while signals are held: standard error may be a full
 // pipe, or a file of a daemon that hangs.
 func (r *reporter) warn(text string) {
+	if r.keep {
+		r.kept = append(r.kept, printable.Text(text))
+		return
+	}
 	r.later += r.line(text)
 	if !signals.Held() {
 		r.write("")
@@ -136,6 +143,9 @@ func (r *run) hint(err error) string {
 // helps. It examines the program's own file.
 func (r *run) privilegeHint() string {
 	o := r.who.Origin
+	if r.noService != nil && !errors.Is(r.noService, unix.ENOENT) && !errors.Is(r.noService, unix.ENOTDIR) {
+		return r.noService.Error()
+	}
 	status, _ := rawfile.Text("/proc/self/status") // without /proc, less is known
 	bounding, err := strconv.ParseUint(field(status, "CapBnd"), 16, 64)
 	switch {
@@ -253,7 +263,11 @@ func (r *run) log(text string) {
 	}
 	defer unix.Close(fd)
 	// Not package fmt: its first use costs seven page faults, and a mount makes no other.
-	line := "<" + logPriority + ">fusermount3[" + strconv.Itoa(unix.Getpid()) + "]: uid " +
+	name := "fusermount3"
+	if r.guest != nil {
+		name = "fusermountd"
+	}
+	line := "<" + logPriority + ">" + name + "[" + strconv.Itoa(unix.Getpid()) + "]: uid " +
 		strconv.FormatUint(uint64(r.who.UID), 10) + ": " + strings.ToValidUTF8(printable.Text(text), "?")
 	_ = unix.Sendto(fd, []byte(line), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: logSocket})
 }

@@ -24,6 +24,14 @@ type run struct {
 	path    string       // the mountpoint, canonical once it is resolved; for the log
 	about   string       // type and source, as far as they are known; for the log
 	over    bool         // the request was carried out: a later failure is not one of it
+	guest   *Guest       // for whom the mount service works; nil in the set-uid program
+
+	noService error // why the mount service cannot be asked
+}
+
+// caller is who asks.
+func (r *run) caller() policy.Caller {
+	return policy.Caller{UID: r.who.UID, GID: r.who.GID, Guest: r.guest != nil}
 }
 
 // Run carries out one command line, and returns the exit status: 0 or 1. No panic escapes
@@ -60,16 +68,24 @@ func (r *run) carryOut(argv []string) (err error) {
 		return &policy.Refusal{Reason: err.Error(), Advice: "'fusermount3 --help' lists what it can be called with"}
 	}
 	r.path = r.req.Mountpoint
+	if text, static := staticText(r.req.Mode, r.version); static {
+		return r.print(text)
+	}
+	if c := connect(r); c != nil {
+		return askService(r, c)
+	}
+	return r.dispatch()
+}
+
+func (r *run) dispatch() (err error) {
 	var what string
 	switch r.req.Mode {
 	case cmdline.Mount:
 		what, err = "mount", runMount(r)
 	case cmdline.Unmount:
 		what, err = "unmount", runUnmount(r)
-	case cmdline.Watch:
-		what, err = "watch", runWatch(r)
 	default:
-		return r.print(staticText(r.req.Mode, r.version))
+		what, err = "watch", runWatch(r)
 	}
 	if err != nil && !r.over {
 		r.logRefusal(what, err)
@@ -95,6 +111,9 @@ func capabilities(tasks seccomp.Task) priv.Set {
 
 // tablesTask is the task of writing tables, if one of these exists.
 func (r *run) tablesTask(paths ...string) seccomp.Task {
+	if r.guest != nil { // the tables are of this mount namespace
+		return 0
+	}
 	for _, path := range paths {
 		found, err := mtab.Exists(path)
 		if err != nil {
@@ -115,18 +134,20 @@ func (r *run) mayWriteTables() bool { return r.tasks&seccomp.Tables != 0 }
 // word of --version, or the first number.
 const compatibleWith = "3.19.0"
 
-// staticText is what a mode prints without examining anything.
-func staticText(mode cmdline.Mode, version string) string {
+// staticText is what a mode prints without examining anything; ok is false for the others.
+func staticText(mode cmdline.Mode, version string) (text string, ok bool) {
 	switch mode {
 	case cmdline.Version:
 		// One word looks like a version. Our own has underscores, so that scripts do not match it.
-		return "fusermount3 version: " + compatibleWith + " (go-fusermount " + strings.ReplaceAll(version, ".", "_") + ")\n"
+		return "fusermount3 version: " + compatibleWith + " (go-fusermount " + strings.ReplaceAll(version, ".", "_") + ")\n", true
 	case cmdline.Features: // bit 0: the new mount API, bit 1: sync-init
-		return "0000000000000003\n"
+		return "0000000000000003\n", true
 	case cmdline.FeaturesText:
-		return "FUSERMOUNT_FEATURE_NEW_MOUNT_API FUSERMOUNT_FEATURE_SYNC_INIT\n"
+		return "FUSERMOUNT_FEATURE_NEW_MOUNT_API FUSERMOUNT_FEATURE_SYNC_INIT\n", true
+	case cmdline.Help:
+		return usage, true
 	}
-	return usage
+	return "", false
 }
 
 const usage = `usage: fusermount3 -u [-z] [-q] MOUNTPOINT

@@ -40,11 +40,10 @@ func runUnmount(r *run) error {
 // pinTarget pins what is mounted topmost at the mountpoint. A mountpoint that does not exist
 // gets the message of one where nothing is mounted.
 func pinTarget(r *run) (*mount.Target, error) {
-	place, err := mount.Resolve(r.req.Mountpoint)
+	place, err := resolve(r)
 	if err != nil {
 		return nil, err
 	}
-	r.path = place.Path
 	target, err := place.Target()
 	if err != nil {
 		hint := "nothing is there (" + mount.Strerror(err) + "): is the name right?"
@@ -65,12 +64,16 @@ func pinTarget(r *run) (*mount.Target, error) {
 // judgeUnmount decides about a pinned mount from the kernel's table.
 func judgeUnmount(r *run, target *mount.Target, lazy bool) (policy.UnmountPlan, error) {
 	entry := target.Entry
+	caller := r.caller()
+	if r.guest != nil {
+		caller.UID = r.guest.Owner
+	}
 	facts := policy.UnmountFacts{
-		Caller:     policy.Caller{UID: r.who.UID, GID: r.who.GID},
+		Caller:     caller,
 		Path:       target.Path(),
 		Lazy:       lazy,
 		Mountpoint: target.IsRoot,
-		Near:       target.Near(r.who.UID),
+		Near:       target.Near(caller),
 		Top:        judged(entry),
 	}
 	below, err := target.Underlying()
@@ -197,6 +200,11 @@ func runWatch(r *run) error {
 // fork: the caller may be waiting for this process, and the main thread has the
 // credentials. Messages are not written any more.
 func daemonize(r *run, socket int, recorded bool) error {
+	if r.guest != nil {
+		if err := r.guest.Watch(); err != nil {
+			return err
+		}
+	}
 	tasks := seccomp.Unmount | seccomp.Watch
 	if recorded {
 		tasks |= seccomp.Tables
@@ -216,7 +224,11 @@ func daemonize(r *run, socket int, recorded bool) error {
 	if err := unix.Chdir("/"); err != nil {
 		return fmt.Errorf("chdir: %w", err)
 	}
-	if err := closeDescriptors(socket, isPoller); err != nil {
+	keep := isPoller
+	if r.guest != nil {
+		keep = func(fd int) bool { return isPoller(fd) || r.guest.keeps(fd) }
+	}
+	if err := closeDescriptors(socket, keep); err != nil {
 		return err
 	}
 	if err := signals.Ignore(); err != nil {
@@ -301,6 +313,9 @@ func isPoller(fd int) bool {
 // watch waits until the caller's end of the socket is closed, and unmounts the mount if its
 // daemon died. It tries twice: the failure may be one of memory, and nobody else will do it.
 func watch(r *run, socket int, watched mtab.Entry) error {
+	if r.guest != nil {
+		r.guest.answer(r, nil)
+	}
 	fdpass.WaitClosed(socket)
 	err := twice(func() error { return cleanUp(r, watched) })
 	if err != nil {
@@ -312,7 +327,11 @@ func watch(r *run, socket int, watched mtab.Entry) error {
 // cleanUp unmounts the watched mount with all the checks of -u, if it is still there,
 // topmost, and its daemon dead.
 func cleanUp(r *run, watched mtab.Entry) error {
-	target, err := mount.Again(watched)
+	again := mount.Again
+	if r.guest != nil {
+		again = r.guest.Place.Again
+	}
+	target, err := again(watched)
 	switch {
 	case errors.Is(err, mtab.ErrNotListed), errors.Is(err, mount.ErrCovered):
 		return nil

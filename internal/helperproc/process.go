@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/go-fusermount/fusermount/internal/ask"
 	"github.com/go-fusermount/fusermount/internal/fuseerr"
 )
 
@@ -30,6 +31,7 @@ import (
 // messages and its end of the socket, and no other descriptor.
 type Proc struct {
 	path     string
+	conn     *ask.Conn // to the mount service, which is asked in place of a helper; else nil
 	pid      int
 	pidfd    int // readable when the helper has ended; -1 where there is none
 	socket   int // this end; -1 once closed
@@ -226,6 +228,9 @@ func milliseconds(d time.Duration) int {
 
 // hasEnded reports whether the helper has ended, and reaps it.
 func (p *Proc) hasEnded() bool {
+	if p.conn != nil {
+		return hasAnswered(p)
+	}
 	for !p.reaped {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(p.pid, &status, unix.WNOHANG, nil)
@@ -299,6 +304,7 @@ func (p *Proc) Gone() <-chan struct{} { return p.gone }
 
 // Keep lets the helper run on, whatever becomes of the context.
 func (p *Proc) Keep() {
+	unprove(p)
 	p.ctx.close()
 	p.output.drain()
 }
@@ -333,6 +339,7 @@ func (p *Proc) Dismiss() (messages []string) {
 
 // hangUp closes the socket, which asks the helper to end. The context counts no longer.
 func (p *Proc) hangUp(late func(device int)) {
+	unprove(p)
 	p.ctx.close()
 	for {
 		device, err := receive(p.socket)
@@ -353,6 +360,10 @@ func (p *Proc) hangUp(late func(device int)) {
 // children. A helper that not even SIGKILL ends is left to a goroutine that reaps it; it
 // holds nothing of this process.
 func (p *Proc) stop() {
+	if p.conn != nil {
+		stopService(p)
+		return
+	}
 	if p.waitUntil(time.Now().Add(stopTimeout)) != nil {
 		// It is not reaped, so its number is not another process's.
 		if unix.Kill(-p.pid, unix.SIGKILL) == nil {

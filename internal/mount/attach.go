@@ -41,7 +41,7 @@ func (e *MountError) Unwrap() error { return e.Errno }
 // daemon serves it.
 type Mounted struct {
 	fd    int // -1 once released
-	place *Place
+	at    *Mountpoint
 	Entry mtab.Entry // in the kernel's table, once it is confirmed
 }
 
@@ -63,9 +63,9 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mou
 			return contextError(context, fsconfigCreate(context))
 		})
 		if err == nil {
-			return confirm(&Mounted{fd: fd, place: at.place}, t, at)
+			return confirm(&Mounted{fd: fd, at: at}, t, at)
 		}
-		if !unsupportedOrDenied(err, t) {
+		if at.place.foreign || !unsupportedOrDenied(err, t) {
 			return nil, err
 		}
 		next, err := openDevice(d.Path) // what was created with the old one is gone
@@ -76,6 +76,9 @@ func Mount(plan policy.Plan, d *Device, at *Mountpoint, last func() error) (*Mou
 		if err := unix.Close(next.FD); err != nil {
 			return nil, err
 		}
+	}
+	if at.place.foreign { // the mount could not be found again
+		return nil, &MountError{Errno: unix.ENAMETOOLONG}
 	}
 	if err := mountByCall(t, d, at, last); err != nil {
 		return nil, err
@@ -115,7 +118,7 @@ func unsupportedOrDenied(err error, t fsparam.Params) bool {
 func mountByContext(
 	t fsparam.Params, d *Device, at *Mountpoint, last func() error, create func(context int) error,
 ) (int, error) {
-	context, err := fsopen(t.Driver())
+	context, err := d.openContext(t.Driver())
 	if err != nil {
 		return -1, &MountError{Errno: err}
 	}
@@ -200,7 +203,7 @@ func findNew(t fsparam.Params, device int, at *Mountpoint) (*Mounted, error) {
 		now, unknown := pathfd.Path(at.fd) // unknown without /proc
 		fd, err := at.place.open()
 		if err == nil && isNew(fd, now) {
-			return &Mounted{fd: fd, place: at.place}
+			return &Mounted{fd: fd, at: at}
 		}
 		if unknown != nil {
 			return nil
@@ -211,7 +214,7 @@ func findNew(t fsparam.Params, device int, at *Mountpoint) (*Mounted, error) {
 			return err
 		})
 		if err == nil && isNew(fd, now) {
-			return &Mounted{fd: fd, place: at.place}
+			return &Mounted{fd: fd, at: at}
 		}
 		return nil
 	}
@@ -306,17 +309,21 @@ func (m *Mounted) Release() error {
 func (m *Mounted) Target() (t *Target, err error) {
 	if fd := m.fd; fd >= 0 {
 		m.fd = -1
-		return newTarget(m.place, fd)
+		return newTarget(m.at.place, fd)
 	}
 	if m.Entry == (mtab.Entry{}) {
 		return nil, errors.New("the new mount cannot be read back")
 	}
 	for range maxLooks {
-		if t, err = m.place.targetOf(m.Entry); err == nil {
+		if t, err = m.at.place.targetOf(m.Entry); err == nil {
 			return t, nil
 		}
 		err = signals.Through(func() (err error) {
-			t, err = Again(m.Entry)
+			if m.at.place.foreign {
+				t, err = m.again()
+			} else {
+				t, err = Again(m.Entry)
+			}
 			return err
 		})
 		if err == nil || errors.Is(err, mtab.ErrNotListed) {
@@ -326,10 +333,32 @@ func (m *Mounted) Target() (t *Target, err error) {
 	return nil, err
 }
 
+// again pins the mount where the path of what it lies on is another process's. What is left of that
+// path is a parent and a name. The errors are those of Again.
+func (m *Mounted) again() (*Target, error) {
+	if _, err := mtab.Reload(m.Entry); err != nil {
+		return nil, err
+	}
+	path, err := pathfd.Path(m.at.fd)
+	if err != nil {
+		return nil, err
+	}
+	parent, err := pathfd.Open(m.at.fd, "..", unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	_, name := split(path)
+	t, err := PlaceOf(parent, name, m.at.place.Path).targetOf(m.Entry)
+	if err != nil {
+		err = errors.Join(err, unix.Close(parent))
+	}
+	return t, err
+}
+
 // Record is what the tables of user space keep of a new mount. Of the kernel's options,
 // mountinfo shows flags which statmount does not.
 func (m *Mounted) Record(plan policy.Plan) (mtab.Record, error) {
-	r, err := record(m.fd, m.place, m.Entry)
+	r, err := record(m.fd, m.at.place, m.Entry)
 	if err != nil {
 		return r, err
 	}

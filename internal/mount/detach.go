@@ -74,6 +74,15 @@ func Again(was mtab.Entry) (*Target, error) {
 	return place.targetOf(was)
 }
 
+// Again pins a mount that was seen before at p, if it is still there. The errors are those of the
+// function Again.
+func (p *Place) Again(was mtab.Entry) (*Target, error) {
+	if _, err := mtab.Reload(was); err != nil {
+		return nil, err
+	}
+	return p.targetOf(was)
+}
+
 // targetOf pins what is mounted at p, if it is this mount.
 func (p *Place) targetOf(e mtab.Entry) (*Target, error) {
 	t, err := p.Target()
@@ -117,7 +126,7 @@ func (t *Target) Names() (fstype, source string) {
 
 // Near is the mountpoint of the user's FUSE mount in which t lies, or to which t, a link, leads. It
 // is empty where t is the root of a mount, or there is none.
-func (t *Target) Near(uid uint32) string {
+func (t *Target) Near(c policy.Caller) string {
 	if t.IsRoot {
 		return ""
 	}
@@ -133,7 +142,7 @@ func (t *Target) Near(uid uint32) string {
 			return ""
 		}
 	}
-	if owner, known := e.Owner(); uid != 0 && (!known || owner != uid) {
+	if owner, known := e.Owner(); !c.Root() && (!known || owner != c.UID) {
 		return ""
 	}
 	return e.Mountpoint

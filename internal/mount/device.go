@@ -14,6 +14,24 @@ import (
 type Device struct {
 	Path string
 	FD   int // stays the Device's
+
+	// context was made by fsopen(2) together with the device in another user namespace, to which
+	// the file system is to belong; 0: none.
+	context int
+}
+
+// NewDevice is an opened device with a context of fsopen(2), both of another user namespace. It takes
+// over the descriptors.
+func NewDevice(path string, fd, context int) *Device {
+	return &Device{Path: path, FD: fd, context: context}
+}
+
+// openContext gives a context for a file system of this device.
+func (d *Device) openContext(driver string) (fd int, err error) {
+	if fd, d.context = d.context, 0; fd > 0 {
+		return fd, nil
+	}
+	return fsopen(driver)
 }
 
 // DeviceError says that the device cannot be opened.

@@ -24,7 +24,21 @@ type Place struct {
 	parent int    // O_PATH
 	name   string // without a slash; "." for the root directory
 	Path   string // canonical, for messages and tables only
+
+	// foreign says that Path is another process's: nothing is looked up by it, nor by a path that
+	// the kernel tells of this place.
+	foreign bool
 }
+
+// PlaceOf is a place that a client of the mount service has resolved. It takes over parent, the
+// client's descriptor of the directory in which name lies. name has no slash and is neither . nor
+// ..; path is for messages only.
+func PlaceOf(parent int, name, path string) *Place {
+	return &Place{parent: parent, name: name, Path: path, foreign: true}
+}
+
+// Parent is the descriptor of the directory, and Name what lies there. The descriptor stays p's.
+func (p *Place) Parent() (fd int, name string) { return p.parent, p.name }
 
 // AccessError says that a mountpoint cannot be reached.
 type AccessError struct {
@@ -203,13 +217,13 @@ type Mountpoint struct {
 }
 
 // Pin pins what lies at p, and examines it.
-func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
+func (p *Place) Pin(c policy.Caller) (*Mountpoint, error) {
 	fd, err := pathfd.Open(p.parent, p.name, unix.O_NOFOLLOW)
 	if err != nil {
 		return nil, &AccessError{Path: p.Path, Errno: err}
 	}
 	at := &Mountpoint{fd: fd, place: p}
-	if err := at.Examine(uid); err != nil {
+	if err := at.Examine(c); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return at, nil
@@ -217,21 +231,21 @@ func (p *Place) Pin(uid uint32) (*Mountpoint, error) {
 
 // Examine finds out what policy wants to know, with the privileges of the caller. It may
 // ask a daemon.
-func (at *Mountpoint) Examine(uid uint32) (err error) {
-	if at.Facts, err = Describe(at.fd, at.place.Path, uid); err != nil {
+func (at *Mountpoint) Examine(c policy.Caller) (err error) {
+	if at.Facts, err = Describe(at.fd, at.place.Path, c); err != nil {
 		return &AccessError{Path: at.place.Path, Errno: err}
 	}
 	return nil
 }
 
-// Describe is what policy wants to know of the mountpoint fd, for this uid.
-func Describe(fd int, path string, uid uint32) (facts policy.Mountpoint, err error) {
+// Describe is what policy wants to know of the mountpoint fd, for this caller.
+func Describe(fd int, path string, c policy.Caller) (facts policy.Mountpoint, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return facts, err
 	}
 	facts = policy.Mountpoint{Path: path, Mode: st.Mode, Owner: st.Uid}
-	if kind := st.Mode & unix.S_IFMT; uid == 0 || kind != unix.S_IFDIR && kind != unix.S_IFREG {
+	if kind := st.Mode & unix.S_IFMT; c.Root() || kind != unix.S_IFDIR && kind != unix.S_IFREG {
 		return facts, nil // not judged by the rest
 	}
 	// The kernel answers for the real ids, and knows of read-only mounts, ACLs and
@@ -266,6 +280,9 @@ func (at *Mountpoint) verifyTopmost(last func() error) error {
 	for range maxLooks {
 		if at.isAt(at.place.parent, at.place.name) {
 			return nil
+		}
+		if at.place.foreign {
+			break
 		}
 		now, err := pathfd.Path(at.fd)
 		if err != nil || at.isAt(unix.AT_FDCWD, now) { // without /proc, confirm looks afterwards
@@ -359,24 +376,41 @@ func CountFuse(limit int) (int, error) {
 	return len(seen), err
 }
 
-// connections gives the number of FUSE connections of the whole system, at a constant cost:
-// the root directory of fusectl has a link for each and two more. The fusectl is one that
-// is never attached anywhere.
+// FD is the pinned mountpoint's descriptor, which stays at's.
+func (at *Mountpoint) FD() int { return at.fd }
+
+// connections gives the number of FUSE connections of the whole system, at a constant cost.
 func connections() (n int, ok bool) {
-	context, err := fsopen("fusectl")
-	if err != nil {
-		return 0, false
-	}
-	defer unix.Close(context)
-	if fsconfigCreate(context) != nil {
-		return 0, false
-	}
-	fd, err := fsmount(context, unix.MOUNT_ATTR_RDONLY)
+	fd, err := OpenControl()
 	if err != nil {
 		return 0, false
 	}
 	defer unix.Close(fd)
+	n, err = Connections(fd)
+	return n, err == nil
+}
+
+// OpenControl opens a FUSE control file system that is never attached anywhere, for Connections. The
+// caller closes it.
+func OpenControl() (fd int, err error) {
+	context, err := fsopen("fusectl")
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(context)
+	if err := fsconfigCreate(context); err != nil {
+		return -1, err
+	}
+	return fsmount(context, unix.MOUNT_ATTR_RDONLY)
+}
+
+// Connections gives the number of FUSE file systems in all mount namespaces: the root directory of
+// fusectl has a link for each and two more.
+func Connections(control int) (int, error) {
 	var st unix.Stat_t
-	err = unix.Fstat(fd, &st)
-	return int(st.Nlink) - 2, err == nil && st.Nlink >= 2
+	err := unix.Fstat(control, &st)
+	if err == nil && st.Nlink < 2 {
+		err = unix.EINVAL
+	}
+	return int(st.Nlink) - 2, err
 }

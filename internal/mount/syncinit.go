@@ -50,7 +50,7 @@ func MountSyncInit(
 	if err != nil {
 		return nil, err
 	}
-	return confirm(&Mounted{fd: fd, place: at.place}, t, at)
+	return confirm(&Mounted{fd: fd, at: at}, t, at)
 }
 
 // child is a process that makes one system call and exits with its error.

@@ -140,11 +140,11 @@ func TestMtab(t *testing.T) {
 	}
 }
 
-// The kernel reads the request by its size, as its first version.
+// The kernel reads the request by its size, as its first version or its second.
 func TestStatmountRequest(t *testing.T) {
 	var req mntIDReq
-	if size := unsafe.Sizeof(req); size != 24 {
-		t.Errorf("struct mnt_id_req has %d bytes, want 24", size)
+	if size := unsafe.Sizeof(req); size != 32 || firstVersion != 24 {
+		t.Errorf("struct mnt_id_req has %d bytes, and %d at first, want 32 and 24", size, firstVersion)
 	}
 	if id, param := unsafe.Offsetof(req.mntID), unsafe.Offsetof(req.param); id != 8 || param != 16 {
 		t.Errorf("mnt_id at %d and param at %d, want 8 and 16", id, param)

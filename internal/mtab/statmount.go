@@ -32,13 +32,27 @@ const (
 		statmountFsSubtype | statmountSbSource
 )
 
-// mntIDReq is struct mnt_id_req, first version.
+// mntIDReq is struct mnt_id_req, second version.
 type mntIDReq struct {
 	size  uint32
 	spare uint32
 	mntID uint64
 	param uint64
+	ns    uint64 // Linux 6.11
 }
+
+const firstVersion = uint32(unsafe.Offsetof(mntIDReq{}.ns)) // in bytes
+
+// namespace is the mount namespace of which the table is asked for, and how; 0: that of the process.
+var namespace struct {
+	id    uint64
+	raise func(call func() error) error
+}
+
+// Use makes this package ask for the table of another mount namespace, by its id of
+// NS_GET_MNTNS_ID, for good. Its mounts cannot be reached from this process's root directory, so
+// each question takes CAP_SYS_ADMIN, which raise has to give. mountinfo has nothing of it.
+func Use(id uint64, raise func(call func() error) error) { namespace.id, namespace.raise = id, raise }
 
 // Offsets in struct statmount; the strings begin behind its 512 bytes.
 const (
@@ -79,9 +93,34 @@ func statmount(id, want uint64) (Entry, error) {
 
 // callByID makes statmount(2) or listmount(2), again if a signal interrupts it.
 func callByID(trap uintptr, id, param uint64, buf unsafe.Pointer, size int) (int, error) {
-	req := mntIDReq{size: uint32(unsafe.Sizeof(mntIDReq{})), mntID: id, param: param}
+	if namespace.id != 0 {
+		const idBytes = 8
+		bytes := size
+		if trap == unix.SYS_LISTMOUNT { // its size is a number of ids
+			bytes *= idBytes
+		}
+		answer := make([]uint64, (bytes+idBytes-1)/idBytes) // it is copied, so that buf can lie on the stack
+		n, err := callElsewhere(trap, id, param, unsafe.Pointer(&answer[0]), size)
+		copy(unsafe.Slice((*byte)(buf), bytes), unsafe.Slice((*byte)(unsafe.Pointer(&answer[0])), bytes))
+		return n, err
+	}
+	return call(trap, &mntIDReq{size: firstVersion, mntID: id, param: param}, buf, size)
+}
+
+// callElsewhere is callByID for the namespace of Use.
+func callElsewhere(trap uintptr, id, param uint64, answer unsafe.Pointer, size int) (n int, err error) {
+	req := mntIDReq{mntID: id, param: param, ns: namespace.id}
+	req.size = uint32(unsafe.Sizeof(req))
+	err = namespace.raise(func() (err error) {
+		n, err = call(trap, &req, answer, size)
+		return err
+	})
+	return n, err
+}
+
+func call(trap uintptr, req *mntIDReq, buf unsafe.Pointer, size int) (int, error) {
 	for {
-		n, _, errno := unix.Syscall6(trap, uintptr(unsafe.Pointer(&req)), uintptr(buf), uintptr(size), 0, 0, 0)
+		n, _, errno := unix.Syscall6(trap, uintptr(unsafe.Pointer(req)), uintptr(buf), uintptr(size), 0, 0, 0)
 		if errno == 0 {
 			return int(n), nil
 		}

@@ -19,11 +19,16 @@ import (
 )
 
 // Caller is the real ids of the process.
-type Caller struct{ UID, GID uint32 }
+type Caller struct {
+	UID, GID uint32
+	// Guest says that the caller is a client of the mount service: uid 0 is the root of a container
+	// perhaps, and has no more rights than any other user.
+	Guest bool
+}
 
-// root says whether the caller is root (of their user namespace). What root may do in the
+// Root says whether the caller is root (of their user namespace). What root may do in the
 // end is the kernel's decision.
-func (c Caller) root() bool { return c.UID == 0 }
+func (c Caller) Root() bool { return c.UID == 0 && !c.Guest }
 
 // Refusal is a decision against the caller, and perhaps what they can do about it.
 type Refusal struct{ Reason, Advice string }
@@ -60,8 +65,8 @@ func newPlan(f MountFacts, o mountopts.Options) Plan {
 			ReadOnly:    o.ReadOnly,
 			Sync:        o.Sync,
 			DirSync:     o.DirSync,
-			NoSuid:      !o.Suid || !f.Caller.root(),
-			NoDev:       !o.Dev || !f.Caller.root(),
+			NoSuid:      !o.Suid || !f.Caller.Root(),
+			NoDev:       !o.Dev || !f.Caller.Root(),
 			NoExec:      o.NoExec,
 			NoAtime:     o.NoAtime,
 			NoDirAtime:  o.NoDirAtime,
@@ -69,7 +74,7 @@ func newPlan(f MountFacts, o mountopts.Options) Plan {
 			UserID:      f.Caller.UID,
 			GroupID:     f.Caller.GID,
 			RootMode:    f.Mountpoint.Mode & fileType,
-			AllowOther:  o.AllowOther && (f.Caller.root() || f.Settings.UserAllowOther),
+			AllowOther:  o.AllowOther && (f.Caller.Root() || f.Settings.UserAllowOther),
 
 			DefaultPermissions: o.DefaultPermissions,
 			MaxRead:            o.MaxRead,
@@ -87,8 +92,14 @@ func Names(device string, options ...string) (fstype, source string, ok bool) {
 	if err != nil {
 		return "", "", false
 	}
+	fstype, source = NamesParsed(device, o)
+	return fstype, source, true
+}
+
+// NamesParsed is Names for options that were parsed before.
+func NamesParsed(device string, o mountopts.Options) (fstype, source string) {
 	params := fsparam.Params{BlockDevice: o.BlkDev, Subtype: o.Subtype}
-	return params.Type(), sourceOf(o, device), true
+	return params.Type(), sourceOf(o, device)
 }
 
 // Mountpoint is what was found out about the pinned mountpoint, as the caller.
@@ -130,23 +141,49 @@ type MountFacts struct {
 // Mount judges the request to mount with these lists of options, in the order that the
 // contract with callers gives. The notices are for the caller, also with an error.
 func Mount(f MountFacts, options ...string) (plan Plan, notices []string, err error) {
-	if limit := f.Settings.MountMax; !f.Caller.root() && limit != fuseconf.NoLimit && f.Mounted >= limit {
-		return Plan{}, nil, refuse(
+	if err := place(f); err != nil {
+		return Plan{}, nil, err
+	}
+	o, err := Parse(options...)
+	if err != nil {
+		return Plan{}, nil, err
+	}
+	return grant(f, o)
+}
+
+// MountParsed is Mount for options that were parsed before.
+func MountParsed(f MountFacts, o mountopts.Options) (plan Plan, notices []string, err error) {
+	if err := place(f); err != nil {
+		return Plan{}, nil, err
+	}
+	return grant(f, o)
+}
+
+// place judges what does not depend on the options.
+func place(f MountFacts) error {
+	if limit := f.Settings.MountMax; !f.Caller.Root() && limit != fuseconf.NoLimit && f.Mounted >= limit {
+		return refuse(
 			"too many FUSE filesystems mounted; mount_max=N can be set in "+fuseconf.Path,
 			fmt.Sprintf("the limit is %d for all users together: unmount what nobody needs ('fusectl list'), or ask the administrator to raise it",
 				limit))
 	}
-	if err := Over(f.Caller, f.Settings, f.Mountpoint); err != nil {
-		return Plan{}, nil, err
-	}
+	return Over(f.Caller, f.Settings, f.Mountpoint)
+}
+
+// Parse parses lists of options. The error is a Refusal.
+func Parse(options ...string) (mountopts.Options, error) {
 	o, err := mountopts.Parse(options...)
-	if err != nil {
-		hint := ""
-		if unknown := (*mountopts.UnknownError)(nil); errors.As(err, &unknown) {
-			hint = "fusermount3(1) lists the mount options; others belong to the program that serves the files"
-		}
-		return Plan{}, nil, refuse(err.Error(), hint)
+	if err == nil {
+		return o, nil
 	}
+	hint := ""
+	if unknown := (*mountopts.UnknownError)(nil); errors.As(err, &unknown) {
+		hint = "fusermount3(1) lists the mount options; others belong to the program that serves the files"
+	}
+	return o, refuse(err.Error(), hint)
+}
+
+func grant(f MountFacts, o mountopts.Options) (plan Plan, notices []string, err error) {
 	if notices, err = permitted(f, &o); err != nil {
 		return Plan{}, notices, err
 	}
@@ -160,7 +197,7 @@ func Over(c Caller, s fuseconf.Settings, m Mountpoint) error {
 		return refuse("mountpoint "+m.Path+" is not a directory or a regular file",
 			"a symbolic link is not followed, and special files cannot be covered: name a directory")
 	}
-	if c.root() {
+	if c.Root() {
 		return nil
 	}
 	if m.IsDirectory() && m.Mode&sticky != 0 && m.Owner != c.UID {
@@ -192,10 +229,8 @@ const maxUserspace = 4096
 
 // permitted judges the options, and resets those in o that are ignored for this caller.
 func permitted(f MountFacts, o *mountopts.Options) (notices []string, err error) {
-	for _, name := range o.Obsolete {
-		notices = append(notices, "option "+name+" is obsolete and ignored")
-	}
-	if !f.Caller.root() {
+	notices = obsolete(*o)
+	if !f.Caller.Root() {
 		if notices, err = forUser(f, o, notices); err != nil {
 			return notices, err
 		}
@@ -207,9 +242,8 @@ func permitted(f MountFacts, o *mountopts.Options) (notices []string, err error)
 	if size > maxUserspace {
 		return notices, refuse(fmt.Sprintf("the x-* options have %d bytes, and may have %d", size, maxUserspace), "")
 	}
-	if o.AllowRoot { // the kernel has no such option
-		return notices, refuse("unknown option 'allow_root'",
-			"allow_root is the client's work: it asks the helper for allow_other and checks the uid of each request")
+	if o.AllowRoot {
+		return notices, noAllowRoot()
 	}
 	if o.BlkDev && !f.FuseBlk {
 		return notices, refuse("'fuseblk' support missing", "the kernel was built without CONFIG_BLOCK or CONFIG_FUSE_FS")
@@ -219,15 +253,9 @@ func permitted(f MountFacts, o *mountopts.Options) (notices []string, err error)
 
 // forUser judges the options of a caller who is not root.
 func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, error) {
-	for name, on := range map[string]*bool{"suid": &o.Suid, "dev": &o.Dev} {
-		if *on {
-			*on = false
-			notices = append(notices, "unsafe option "+name+" ignored")
-		}
-	}
-	slices.Sort(notices)
-	if o.BlkDev {
-		return notices, refuse("option blkdev is privileged", "only root may mount a block device: leave the option out, or run the program as root")
+	notices, err := unsafe(o, notices)
+	if err != nil {
+		return notices, err
 	}
 	name := "allow_other"
 	if !o.AllowOther {
@@ -237,6 +265,45 @@ func forUser(f MountFacts, o *mountopts.Options, notices []string) ([]string, er
 		return notices, refuse("option "+name+" only allowed if 'user_allow_other' is set in "+fuseconf.Path,
 			"leave the option out, or ask the administrator to "+
 				cmp.Or(f.ConfAdvice, "add the line user_allow_other to "+fuseconf.Path))
+	}
+	return notices, nil
+}
+
+func obsolete(o mountopts.Options) (notices []string) {
+	for _, name := range o.Obsolete {
+		notices = append(notices, "option "+name+" is obsolete and ignored")
+	}
+	return notices
+}
+
+// noAllowRoot refuses an option that the kernel does not have.
+func noAllowRoot() error {
+	return refuse("unknown option 'allow_root'",
+		"allow_root is the client's work: it asks the helper for allow_other and checks the uid of each request")
+}
+
+// ForService judges the options that the mount service never grants, so that a request cannot even
+// say them, and resets those in o that are ignored.
+func ForService(o *mountopts.Options) (notices []string, err error) {
+	notices, err = unsafe(o, obsolete(*o))
+	if err == nil && o.AllowRoot {
+		err = noAllowRoot()
+	}
+	return notices, err
+}
+
+// unsafe judges the options that only root may use, and resets those in o that are ignored. It
+// adds to notices.
+func unsafe(o *mountopts.Options, notices []string) ([]string, error) {
+	for name, on := range map[string]*bool{"suid": &o.Suid, "dev": &o.Dev} {
+		if *on {
+			*on = false
+			notices = append(notices, "unsafe option "+name+" ignored")
+		}
+	}
+	slices.Sort(notices)
+	if o.BlkDev {
+		return notices, refuse("option blkdev is privileged", "only root may mount a block device: leave the option out, or run the program as root")
 	}
 	return notices, nil
 }
@@ -288,7 +355,7 @@ func (f UnmountFacts) onOthers() bool {
 // itself refuses the other kind. For -z, root is not asked.
 func (f UnmountFacts) AsksInside() bool {
 	if f.Lazy {
-		return !f.Caller.root()
+		return !f.Caller.Root()
 	}
 	return f.onOthers()
 }
@@ -330,7 +397,7 @@ func notOurs(f UnmountFacts) string {
 			"'fusectl list' shows what is mounted"
 	case !mountopts.IsFuse(f.Top.Type):
 		return "what is mounted there is of type " + f.Top.Type + ", not FUSE: see umount(8)"
-	case f.Caller.root() || ownedFuse(f.Top, f.Caller):
+	case f.Caller.Root() || ownedFuse(f.Top, f.Caller):
 		return ""
 	case !f.Top.HasOwner:
 		return "the kernel does not say whose mount it is"

@@ -20,9 +20,10 @@ var budgets = []struct {
 	limit int
 	count func(t *testing.T) int
 }{
-	{"lines of the set-uid program", 6_600, func(t *testing.T) int {
-		return ownLines(t, "-deps", setuidProgram)
-	}},
+	{"lines of the set-uid program", 7_650, // a thousand of them ask the mount service, without rights
+		func(t *testing.T) int {
+			return ownLines(t, "-deps", setuidProgram)
+		}},
 	{"lines that run with privileges (internal/priv and mount/privileged.go)", 600, func(t *testing.T) int {
 		return ownLines(t, "./internal/priv") + countLines(t, "internal/mount/privileged.go")
 	}},

@@ -15,7 +15,8 @@ import (
 // helper is a program that is compared.
 type helper struct {
 	name, path string
-	traced     bool // count threads, which takes time
+	socket     string // of the mount service that it asks; empty: it has rights of its own
+	traced     bool   // count threads, which takes time
 }
 
 // call is one run of a helper, with the caller's descriptors.
@@ -49,7 +50,7 @@ func (h *helper) start(args ...string) (*call, error) {
 		path, argv = stopped(h.path, args)
 	}
 	c.process, err = os.StartProcess(path, argv, &os.ProcAttr{
-		Env:   []string{"_FUSE_COMMFD=3"},
+		Env:   []string{"_FUSE_COMMFD=3", "FUSERMOUNT_SOCKET=" + h.socket},
 		Files: []*os.File{null, null, null, theirs},
 		Sys:   &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}},
 	})

@@ -20,6 +20,7 @@ import (
 func main() {
 	helpers := flag.String("helper", "", "our helper, or several builds of it, separated by commas")
 	reference := flag.String("reference", "/bin/fusermount3", "the helper to compare with")
+	service := flag.String("service", "", "the mount service, for the helper without rights; none: no such part")
 	empty := flag.String("empty", "", "a program that does nothing, for comparison")
 	runs := flag.Int("runs", 200, "rounds with few mounts")
 	crowd := flag.Int("crowd", 5000, "other mounts in the last part; 0: no such part")
@@ -28,7 +29,7 @@ func main() {
 		os.Exit(enter())
 	}
 	runtime.LockOSThread() // a tracer is a thread
-	if err := bench(strings.Split(*helpers, ","), *reference, *empty, *runs, *crowd); err != nil {
+	if err := bench(strings.Split(*helpers, ","), *reference, *service, *empty, *runs, *crowd); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -48,7 +49,7 @@ func enter() int {
 	return 0
 }
 
-func bench(ours []string, reference, empty string, runs, crowd int) error {
+func bench(ours []string, reference, service, empty string, runs, crowd int) error {
 	stage, err := setUp()
 	if err != nil {
 		return err
@@ -75,6 +76,11 @@ func bench(ours []string, reference, empty string, runs, crowd int) error {
 		}
 	}
 	b := &board{mountpoint: filepath.Join(stage, "mnt"), helpers: helpers}
+	if service != "" {
+		if err := byService(stage, service, helpers[len(helpers)-1], runs); err != nil {
+			return err
+		}
+	}
 	if err := b.starts(none, runs); err != nil {
 		return err
 	}

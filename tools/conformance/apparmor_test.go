@@ -124,7 +124,7 @@ func TestAppArmorOwnProfile(t *testing.T) {
 	})
 	t.Run("scripts", func(t *testing.T) {
 		addUsers(t)
-		runScripts(t, helperProgram(t), nil, false)
+		runScripts(t, machine{program: helperProgram(t)})
 	})
 	for name, test := range map[string]func(*testing.T){
 		"tables": TestSendFailsTables, "log": TestLog, "watch tables": TestWatchTables, "root's watcher": TestWatchRoot,

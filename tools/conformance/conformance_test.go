@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,8 +58,19 @@ func TestOurs(t *testing.T) {
 	fusetest.NeedDevice(t)
 	addUsers(t)
 	for name, deny := range ways {
-		t.Run(name, func(t *testing.T) { runScripts(t, program, deny, false) })
+		t.Run(name, func(t *testing.T) { runScripts(t, machine{program: program, deny: deny}) })
 	}
+	t.Run("service", func(t *testing.T) {
+		runScripts(t, machine{program: program, service: helpertest.StartService(t)})
+	})
+}
+
+// machine is where the scripts run.
+type machine struct {
+	program   string
+	deny      []helpertest.Denied
+	reference bool                // program is the C helper
+	service   *helpertest.Service // program is not set-uid, and asks it
 }
 
 func TestReference(t *testing.T) {
@@ -68,7 +80,7 @@ func TestReference(t *testing.T) {
 	}
 	fusetest.NeedDevice(t)
 	addUsers(t)
-	runScripts(t, program, nil, true)
+	runScripts(t, machine{program: program, reference: true})
 }
 
 func addUsers(t *testing.T) {
@@ -88,19 +100,25 @@ func addUsers(t *testing.T) {
 	})
 }
 
-func runScripts(t *testing.T, program string, deny []helpertest.Denied, reference bool) {
-	program = fusetest.InstallHelper(t, program, fusetest.Setuid)
+func runScripts(t *testing.T, m machine) {
+	mode := fusetest.Setuid
+	if m.service != nil {
+		mode = fusetest.Plain
+	}
+	m.program = fusetest.InstallHelper(t, m.program, mode)
 	testscript.RunT(serial{t}, testscript.Params{
 		Dir:                 scripts,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			return setUp(env, program, deny)
+			return setUp(env, m)
 		},
 		Cmds: commands,
 		Condition: func(condition string) (bool, error) {
 			switch {
 			case compat.MatchString(condition):
-				return reference, nil
+				return m.reference, nil
+			case condition == "service":
+				return m.service != nil, nil
 			case condition == "loop":
 				err := exec.Command("losetup", "--find").Run()
 				if err != nil && !fusetest.MaySkip() {
@@ -178,6 +196,7 @@ type session struct {
 	home    string // $H, a directory of alice's
 	call    helpertest.Call
 	way     []helpertest.Denied
+	service string // a variable that names the mount service's socket, or empty
 	result  helpertest.Result
 	name    string // of the program that was run last, in its messages
 	servers map[string]*fuseserver.Server
@@ -187,19 +206,22 @@ type sessionKey struct{}
 
 func of(ts *testscript.TestScript) *session { return ts.Value(sessionKey{}).(*session) }
 
-func setUp(env *testscript.Env, program string, way []helpertest.Denied) error {
+func setUp(env *testscript.Env, m machine) error {
 	home, remove, err := fusetest.MakeDir(alice)
 	if err != nil {
 		return err
 	}
-	s := &session{home: home, way: way, servers: map[string]*fuseserver.Server{}}
+	s := &session{home: home, way: m.deny, servers: map[string]*fuseserver.Server{}}
 	s.call = helpertest.Call{
-		Prog: program, UID: alice, GID: alice, Dir: home,
-		Socket: helpertest.Stream, Deny: way,
+		Prog: m.program, UID: alice, GID: alice, Dir: home,
+		Socket: helpertest.Stream, Deny: m.deny,
+	}
+	if m.service != nil {
+		s.service = "FUSERMOUNT_SOCKET=" + m.service.Socket
 	}
 	env.Values[sessionKey{}] = s
 	env.Setenv("H", home)
-	env.Setenv("PROG", program)
+	env.Setenv("PROG", m.program)
 	env.Defer(func() {
 		for _, server := range s.servers {
 			_ = server.Close() // a script does not test the server
@@ -222,6 +244,9 @@ func (s *session) run(args []string) error {
 	call := s.call
 	call.Args = args
 	s.name = call.Prog
+	if s.service != "" {
+		call.Env = append(slices.Clone(call.Env), s.service)
+	}
 	s.result = call.Run(ctx)
 	if s.result.Err != nil {
 		return s.result.Err

@@ -64,7 +64,7 @@ func rounds(n int) int {
 // unmount runs -u, which must succeed.
 func unmount(t *testing.T, call helpertest.Call, mountpoint string) {
 	t.Helper()
-	call = helpertest.Call{Prog: call.Prog, UID: call.UID, GID: call.GID, KeepRoot: call.KeepRoot, Dir: "/", Socket: helpertest.NoSocket}
+	call = helpertest.Call{Prog: call.Prog, Env: call.Env, UID: call.UID, GID: call.GID, KeepRoot: call.KeepRoot, Dir: "/", Socket: helpertest.NoSocket}
 	call.Args = []string{"-u", mountpoint}
 	if r := run(t, call); r.Exit != 0 || r.Stderr != "" {
 		t.Fatalf("unmount: exit %d, signal %v: %s", r.Exit, r.Signal, r.Stderr)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -16,10 +17,10 @@ func TestDemo(t *testing.T) {
 	if helper == "" {
 		fusetest.Skip(t, "set FUSERMOUNT_HELPER to the helper: 'make test' does")
 	}
-	if err := demo(helper, os.Getenv("FUSERMOUNT_FUSECTL")); err != nil {
+	if err := demo(helper, os.Getenv("FUSERMOUNT_FUSECTL"), filepath.Join(filepath.Dir(helper), "fusermountd")); err != nil {
 		t.Error(err)
 	}
-	if err := demo("/nonexistent", ""); err == nil {
+	if err := demo("/nonexistent", "", ""); err == nil {
 		t.Error("a demo without a helper succeeds")
 	}
 }

@@ -31,9 +31,10 @@ const unprivileged = 4242
 func main() {
 	helper := flag.String("helper", "build/fusermount3", "the fusermount3 to show")
 	fusectl := flag.String("fusectl", "", "the fusectl to show; without it those steps are left out")
+	service := flag.String("service", "", "the fusermountd to show")
 	flag.Parse()
 	os.Exit(fusetest.Run(func() int {
-		if err := demo(*helper, *fusectl); err != nil {
+		if err := demo(*helper, *fusectl, *service); err != nil {
 			fmt.Fprintln(os.Stderr, "demo:", err)
 			return 1
 		}
@@ -50,7 +51,7 @@ type show struct {
 	step      int
 }
 
-func demo(helper, fusectl string) (err error) {
+func demo(helper, fusectl, service string) (err error) {
 	if err := ready(); err != nil {
 		return err
 	}
@@ -86,7 +87,11 @@ func demo(helper, fusectl string) (err error) {
 	s.dir, s.file = dir, filepath.Join(dir, "hello.txt")
 	s.call = helpertest.Call{Prog: program, UID: s.uid, GID: s.uid, KeepRoot: s.uid == 0, Dir: "/"}
 	fmt.Printf("All commands are run by %s.\n\n", actor)
-	return s.run()
+	if err := s.run(); err != nil {
+		return err
+	}
+	fmt.Println()
+	return s.container(helper, service)
 }
 
 // install copies fusectl to where the user may run it.

@@ -63,7 +63,7 @@ func agree(t *testing.T, want []string, listed map[string][]string) {
 // sorted returns the names without values, in order, each once.
 func sorted(names []string) (all []string) {
 	for _, name := range names {
-		name, _, _ = strings.Cut(name, "=")
+		name, _, _ = strings.Cut(strings.Replace(name, "[=", "=", 1), "=")
 		all = append(all, name)
 	}
 	slices.Sort(all)

@@ -125,6 +125,12 @@ func TestFusectlFlagsAgree(t *testing.T) {
 	}
 }
 
+// The help and the manual of the mount service name the same flags.
+func TestServiceFlagsAgree(t *testing.T) {
+	told := flagsOf(string(output(t, helpertest.ServiceProgram(t), "--help")))
+	agree(t, sorted(append(told, "-h", "--help")), map[string][]string{"fusermountd.8": manualItems(t, "fusermountd.8", "Fl", "FLAGS")})
+}
+
 // fusectl gives what fusectl prints, which lies beside the helper. An exit status of 1
 // is an answer, too.
 func fusectl(t *testing.T, args ...string) []byte {

@@ -14,7 +14,7 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
-var pages = []string{"fusermount3.1", "fusectl.1", "fuse.conf.5"}
+var pages = []string{"fusermount3.1", "fusectl.1", "fuse.conf.5", "fusermountd.8"}
 
 func page(name string) string { return filepath.Join("../../packaging/man", name) }
 
@@ -77,7 +77,7 @@ func TestMan(t *testing.T) {
 // Our own pages exist if another page refers to them.
 func TestReferences(t *testing.T) {
 	for _, name := range pages {
-		for _, m := range regexp.MustCompile(`(?m)^\.Xr (fuse\S*) ([15])\b`).FindAllStringSubmatch(helpertest.ReadFile(t, page(name)), -1) {
+		for _, m := range regexp.MustCompile(`(?m)^\.Xr (fuse\S*) ([158])\b`).FindAllStringSubmatch(helpertest.ReadFile(t, page(name)), -1) {
 			if other := m[1] + "." + m[2]; !slices.Contains(pages, other) {
 				t.Errorf("%s refers to %s", name, other)
 			}

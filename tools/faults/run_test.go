@@ -36,7 +36,7 @@ type fault struct {
 	errno  unix.Errno
 	signal unix.Signal // sent before the call, which is carried out if the process survives
 	kills  bool        // the helper is killed
-	parent bool        // it hits the helper while its child makes the call
+	parent bool        // it hits the helper while its child makes the call, or a worker's child itself
 }
 
 // run is one run of the helper.

@@ -28,6 +28,10 @@ var installed = map[string]string{
 	"usr/bin/fusermount3":                                  "4755",
 	"usr/bin/fusermount":                                   "-> fusermount3",
 	"usr/bin/fusectl":                                      "0755",
+	"usr/sbin/fusermountd":                                 "0755",
+	"usr/share/man/man8/fusermountd.8":                     "0644",
+	"usr/lib/systemd/system/fusermountd.service":           "0644",
+	"usr/lib/systemd/system/fusermountd.socket":            "0644",
 	"usr/share/bash-completion/completions/fusectl":        "0644",
 	"usr/share/zsh/site-functions/_fusectl":                "0644",
 	"usr/share/fish/vendor_completions.d/fusectl.fish":     "0644",
@@ -78,13 +82,16 @@ func TestInstallKeepsSettings(t *testing.T) {
 	s.want(t, map[string]string{"etc/fuse.conf": "0644", "etc/apparmor.d/fusermount3": "0644"})
 }
 
-// The profile is for the program's path.
+// The profile and the unit are for the programs' path.
 func TestInstallProfileAttaches(t *testing.T) {
 	s := newStaging(t)
 	s.run(t, "install", "MODE=setuid", "PREFIX=/usr/local")
 	profile := s.read(t, "etc/apparmor.d/fusermount3")
 	if strings.Contains(profile, "/usr/bin/") || !strings.Contains(profile, "profile fusermount3 /usr/local/bin/fusermount{,3} ") {
 		t.Errorf("the profile of /usr/local/bin/fusermount3:\n%s", profile)
+	}
+	if unit := s.read(t, "usr/local/lib/systemd/system/fusermountd.service"); !strings.Contains(unit, "\nExecStart=/usr/local/sbin/fusermountd\n") {
+		t.Errorf("the unit of /usr/local/sbin/fusermountd:\n%s", unit)
 	}
 	s.run(t, "uninstall", "MODE=setuid", "PREFIX=/usr/local")
 	s.want(t, map[string]string{})
@@ -134,7 +141,7 @@ func newStaging(t *testing.T) *staging {
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(base, "fusectl"), nil, 0o755); err != nil { // for a helper beside it
+	if err := others(base); err != nil { // for a helper beside them
 		t.Fatal(err)
 	}
 	if err := os.CopyFS(s.source, os.DirFS(packaging)); err != nil {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		dir, remove, err := fusetest.MakeDir(0)
 		if err == nil {
 			holder = filepath.Join(dir, "holder")
-			err = errors.Join(build(holder), os.WriteFile(filepath.Join(dir, "fusectl"), nil, 0o755))
+			err = errors.Join(build(holder), others(dir))
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "no holder:", err)
@@ -72,4 +72,9 @@ func compare(t *testing.T, where string, got, want map[string]string) {
 			t.Errorf("%s lacks %s (%s)", where, name, is)
 		}
 	}
+}
+
+// others makes what lies beside the helper.
+func others(dir string) error {
+	return errors.Join(os.WriteFile(filepath.Join(dir, "fusectl"), nil, 0o755), os.WriteFile(filepath.Join(dir, "fusermountd"), nil, 0o755))
 }

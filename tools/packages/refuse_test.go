@@ -101,7 +101,7 @@ func TestMakeInstall(t *testing.T) {
 	s.want(t, map[string]string{})
 	helper := filepath.Join(filepath.Dir(s.source), "build/fusermount3")
 	if err := errors.Join(os.Mkdir(filepath.Dir(helper), 0o755), os.Link(holder, helper),
-		os.WriteFile(filepath.Join(filepath.Dir(helper), "fusectl"), nil, 0o755)); err != nil {
+		others(filepath.Dir(helper))); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := s.make(t, "install", "DESTDIR="+odd); err != nil {

@@ -197,6 +197,7 @@ type mode struct {
 	fails    bool                           // the helper exits 1
 	byName   bool                           // it has to unmount by a name
 	onlyLast bool                           // it is like another mode: one component is enough
+	service  bool                           // the mount service is asked, and its worker is attacked, with fewer lures
 	talk     func(p *helpertest.Proc) error // the caller's part, while the helper runs
 }
 
@@ -219,6 +220,12 @@ var modes = []mode{
 	{name: "auto_unmount", args: []string{"-o", "auto_unmount"}, from: "recvfrom", talk: die},
 	{name: "auto_unmount, table as text", onlyLast: true, args: []string{"-o", "auto_unmount"}, call: helpertest.Call{Deny: helpertest.NoStatmount}, from: "recvfrom", talk: die},
 	{name: "--auto-unmount", args: []string{"--auto-unmount"}, mount: true, dead: true, talk: hangUp},
+
+	{name: "mount by the service", service: true, onlyLast: true},
+	{name: "failed send, by the service", service: true, onlyLast: true, call: helpertest.Call{HangUp: true}, fails: true},
+	{name: "sync-init by the service", service: true, onlyLast: true, args: []string{"--sync-init"}, talk: answer},
+	{name: "-u by the service", service: true, onlyLast: true, args: []string{"-u"}, call: noSocket, mount: true, byName: true},
+	{name: "-u -z by the service", service: true, onlyLast: true, args: []string{"-u", "-z"}, call: noSocket, mount: true},
 }
 
 // answer is the part of sync-init's caller, who answers that the device is served.

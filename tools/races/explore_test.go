@@ -22,7 +22,11 @@ import (
 // with one exchange and its reverse.
 func explore(t *testing.T, program string, m mode, a attack) {
 	t.Helper()
-	w := enter(t, program, a)
+	var service *served
+	if m.service {
+		service = startServed(t)
+	}
+	w := enter(t, program, service, a)
 	quiet := trial{mode: m, attack: a, at: never, backAt: never}
 	w = quiet.do(t, w)
 	if failed := quiet.result.Exit != 0; failed != m.fails || quiet.act == "" {
@@ -45,10 +49,10 @@ func explore(t *testing.T, program string, m mode, a attack) {
 }
 
 // enter makes a world for the attack.
-func enter(t *testing.T, program string, a attack) *world {
+func enter(t *testing.T, program string, service *served, a attack) *world {
 	t.Helper()
 	w := newWorld(t)
-	w.program = program
+	w.program, w.service = program, service
 	if a.setUp != nil {
 		must(t, a.setUp(w))
 	}
@@ -77,7 +81,7 @@ func (tr *trial) do(t *testing.T, w *world) *world {
 	}
 	tr.count(len(bad) > 0)
 	if len(bad) > 0 {
-		return enter(t, w.program, tr.attack)
+		return enter(t, w.program, w.service, tr.attack)
 	}
 	if tr.attack.names && tr.strike.call != "" && tr.back.call == "" {
 		must(t, tr.attack.back(w))
@@ -97,7 +101,7 @@ func (tr *trial) String() string {
 	if tr.back.call != "" {
 		fmt.Fprintf(&b, ", back before step %d (%s)", tr.back.step, tr.back.call)
 	}
-	fmt.Fprintf(&b, "\nexit %d, %q\n%s", tr.result.Exit, tr.result.Stderr, strings.Join(tr.steps, " "))
+	fmt.Fprintf(&b, "\nexit %d, %q\n%s", tr.result.Exit, tr.result.Stderr, strings.Join(tr.steps[:min(len(tr.steps), 100)], " "))
 	return b.String()
 }
 
@@ -191,6 +195,12 @@ func (tr *trial) run(w *world) {
 			tr.step(w, s)
 		}
 		return helpertest.Continue
+	}
+	if w.service != nil {
+		call.Prog, call.Env = w.service.client, []string{"FUSERMOUNT_SOCKET=" + w.service.socket}
+		call.Intercept = nil
+		w.service.attack(w, tr)
+		defer w.service.attack(nil, nil)
 	}
 	p, err := call.Start(ctx)
 	if err != nil {

@@ -45,7 +45,7 @@ var policyMutants = []mutant{
 		"allow_other for everybody",
 		[]edit{
 			{"internal/policy/policy.go", `if (o.AllowOther || o.AllowRoot) && !f.Settings.UserAllowOther {`, `if false {`},
-			{"internal/policy/policy.go", `o.AllowOther && (f.Caller.root() || f.Settings.UserAllowOther)`, `o.AllowOther`},
+			{"internal/policy/policy.go", `o.AllowOther && (f.Caller.Root() || f.Settings.UserAllowOther)`, `o.AllowOther`},
 		},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "exit status 0, want 1",
 	},
@@ -53,7 +53,7 @@ var policyMutants = []mutant{
 		"suid for everybody",
 		[]edit{
 			{"internal/policy/policy.go", `*on = false`, `_ = on`},
-			{"internal/policy/policy.go", `!o.Suid || !f.Caller.root()`, `!o.Suid`},
+			{"internal/policy/policy.go", `!o.Suid || !f.Caller.Root()`, `!o.Suid`},
 		},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "has nosuid",
 	},
@@ -61,7 +61,7 @@ var policyMutants = []mutant{
 		"dev for everybody",
 		[]edit{
 			{"internal/policy/policy.go", `*on = false`, `_ = on`},
-			{"internal/policy/policy.go", `!o.Dev || !f.Caller.root()`, `!o.Dev`},
+			{"internal/policy/policy.go", `!o.Dev || !f.Caller.Root()`, `!o.Dev`},
 		},
 		"conformance", "^TestOurs$/^as-it-is$/^options$", "has nodev",
 	},

@@ -49,6 +49,9 @@ func TestMutants(t *testing.T) {
 			}
 			program := filepath.Join(t.TempDir(), "fusermount3")
 			makeHelper(t, overlay, program)
+			if strings.HasPrefix(m.run, "^TestService") {
+				goTool(t, module, "build", "-overlay", overlay, "-ldflags", "-s -w", "-o", filepath.Join(filepath.Dir(program), "fusermountd"), "./cmd/fusermountd")
+			}
 			m.loses(t, filepath.Join("..", m.suite), suites[m.suite], "-test.run", m.run, "-test.failfast", "FUSERMOUNT_HELPER="+program)
 		})
 	}

@@ -28,7 +28,8 @@ type world struct {
 	home  string // alice's
 	m     string // the mountpoint, home/top/mid/par/m
 
-	program string // the helper
+	program string  // the helper
+	service *served // nil: the helper is attacked
 
 	here, elsewhere *fusetest.Thread // alice's, elsewhere in another mount namespace
 	strangers       []fusetest.Line  // mounts of root's and bob's, which have to stay

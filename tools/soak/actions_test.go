@@ -20,6 +20,7 @@ import (
 type worker struct {
 	t       *testing.T
 	program string
+	env     []string
 	uid     uint32
 	dir     string
 	rand    *rand.Rand
@@ -59,7 +60,7 @@ func (w *worker) work(ctx context.Context) {
 
 // call prepares a mount with random options.
 func (w *worker) call(args ...string) helpertest.Call {
-	c := helpertest.Call{Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/"}
+	c := helpertest.Call{Prog: w.program, Env: w.env, UID: w.uid, GID: w.uid, Dir: "/"}
 	options := []string{"fsname=soak", "subtype=soak", "ro", "x-soak", "noexec"}[w.rand.IntN(5)]
 	c.Args = append([]string{"-o", options}, append(args, w.dir)...)
 	if w.rand.IntN(3) == 0 {
@@ -102,7 +103,8 @@ func (w *worker) unmount(flags ...string) error {
 
 func (w *worker) unmountCall(flags ...string) helpertest.Call {
 	return helpertest.Call{
-		Prog: w.program, UID: w.uid, GID: w.uid, Dir: "/", Socket: helpertest.NoSocket, Args: append(flags, w.dir),
+		Prog: w.program, Env: w.env, UID: w.uid, GID: w.uid, Dir: "/", Socket: helpertest.NoSocket,
+		Args: append(flags, w.dir),
 	}
 }
 

@@ -3,8 +3,10 @@ package soak
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,13 +43,7 @@ func duration(t *testing.T) time.Duration {
 
 func TestSoak(t *testing.T) {
 	program := helpertest.Install(t)
-	if err := os.MkdirAll("/run/mount", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(utab, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	before := helpertest.Descriptors(t, os.Getpid())
+	before := prepare(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	ctx, cancel := context.WithTimeout(t.Context(), duration(t))
@@ -69,6 +65,13 @@ func TestSoak(t *testing.T) {
 	all.Wait()
 	fmt.Println("soak:", sum)
 	wantNothingLeft(t, before, sum)
+}
+
+// prepare makes the table of user space, and gives the descriptors of this process.
+func prepare(t *testing.T) (descriptors []string) {
+	t.Helper()
+	helpertest.Must(t, os.MkdirAll("/run/mount", 0o755), os.WriteFile(utab, nil, 0o644))
+	return helpertest.Descriptors(t, os.Getpid())
 }
 
 // wantNothingLeft compares with the state before.
@@ -146,9 +149,9 @@ func (c *counts) String() string {
 	defer c.Unlock()
 	sum := 0
 	var parts []string
-	for _, a := range actions {
-		sum += c.of[a.name]
-		parts = append(parts, fmt.Sprintf("%d %s", c.of[a.name], a.name))
+	for _, name := range slices.Sorted(maps.Keys(c.of)) {
+		sum += c.of[name]
+		parts = append(parts, fmt.Sprintf("%d %s", c.of[name], name))
 	}
-	return fmt.Sprintf("%d rounds: %s", sum, strings.Join(parts, ", "))
+	return fmt.Sprintf("%d times: %s", sum, strings.Join(parts, ", "))
 }

@@ -79,6 +79,7 @@ func (s settings) image(name string) (image, error) {
 		"init":                filepath.Join(s.dir, "bin/guest"),
 		"vm/fusermount3":      s.helper,
 		"vm/fusectl":          filepath.Join(filepath.Dir(s.helper), "fusectl"),
+		"vm/fusermountd":      filepath.Join(filepath.Dir(s.helper), "fusermountd"),
 		"src/testdata/script": "testdata/script",
 		"src/packaging":       "packaging",
 		plan.Modules[1:]:      filepath.Join(packages, name, "modules"),

@@ -24,6 +24,7 @@ var rows = []row{
 	{label: "attacks and misuse", tests: "^attacks/"},
 	{label: "without /proc", tests: "^attacks/TestWithoutProc$"},
 	{label: "sync-init, the kernel waits for the daemon", tests: "^attacks/TestSyncInit$"},
+	{label: "the mount service, for clients in all kinds of namespaces", tests: "^attacks/TestService(Namespaces|OwnConf|Landlock|Strangers|AutoUnmount)"},
 	{label: "the parts: mount table, credentials, seccomp, fusectl", tests: "^(mtab|priv|confine|fusectl|look)/"},
 	{label: "a user's mount loads the module, by a static node", tests: "^modules/TestModuleStaticNode$"},
 	{label: "… without a node; udev opens the new one", tests: "^modules/TestModuleRules$"},

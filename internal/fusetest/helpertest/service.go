@@ -1,0 +1,125 @@
+package helpertest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
+)
+
+// ServiceProgram returns the mount service, which lies beside the helper under test.
+func ServiceProgram(t testing.TB) string {
+	t.Helper()
+	program := filepath.Join(filepath.Dir(Program(t)), "fusermountd")
+	if _, err := os.Stat(program); err != nil {
+		fusetest.Skip(t, "put fusermountd beside the helper: 'make build' does: "+err.Error())
+	}
+	return program
+}
+
+// Service is a running mount service.
+type Service struct {
+	Program string
+	Socket  string
+	Process *os.Process
+
+	mu  sync.Mutex
+	log bytes.Buffer
+}
+
+// Log returns what the service has written to standard error.
+func (s *Service) Log() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+func (s *Service) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.Write(p)
+}
+
+// Workers returns the workers that serve a user, or watch a mount of theirs.
+func (s *Service) Workers(t testing.TB, uid uint32) (pids []string) {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	Must(t, err)
+	for _, dir := range dirs {
+		exe, err := os.Readlink(dir + "/exe")
+		text, other := os.ReadFile(dir + "/status")
+		if err == nil && other == nil && exe == s.Program && strings.Contains(string(text), fmt.Sprintf("\nUid:\t%d\t", uid)) {
+			pids = append(pids, filepath.Base(dir))
+		}
+	}
+	return pids
+}
+
+// StartService starts the mount service as root, and ends it with the test.
+func StartService(t testing.TB, args ...string) *Service {
+	t.Helper()
+	fusetest.NeedRoot(t)
+	fusetest.NeedDevice(t)
+	s := &Service{Socket: filepath.Join(fusetest.Dir(t, 0), "socket")}
+	s.Program = fusetest.InstallHelper(t, ServiceProgram(t), fusetest.Plain)
+	cmd := exec.Command(s.Program, append([]string{"--socket", s.Socket}, args...)...)
+	cmd.Env, cmd.Dir, cmd.Stderr = []string{}, "/", s
+	cmd.WaitDelay = fusetest.Patience // its workers have standard error, too
+	Must(t, cmd.Start())
+	s.Process = cmd.Process
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(unix.SIGTERM) // a test may have ended it
+		var exit *exec.ExitError
+		if err := <-ended; err != nil && !errors.As(err, &exit) {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the service says: %s", s.Log())
+		}
+	})
+	awaitService(t, s.Socket, ended, s.Log)
+	return s
+}
+
+// AwaitService waits until a service listens.
+func AwaitService(t testing.TB, socket string) {
+	t.Helper()
+	awaitService(t, socket, nil, func() string { return "" })
+}
+
+// awaitService waits until a service listens. ended tells that it has ended, with its log.
+func awaitService(t testing.TB, socket string, ended chan error, log func() string) {
+	t.Helper()
+	for deadline := time.Now().Add(fusetest.Patience); ; {
+		c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: socket, Net: "unixpacket"})
+		if err == nil {
+			Must(t, c.Close())
+			return
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			if text := log(); strings.Contains(text, "needs Linux") {
+				t.Skip("use Linux 6.11 or later: " + text)
+			}
+			t.Fatalf("the service has ended: %v\n%s", err, log())
+		case <-time.After(time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
