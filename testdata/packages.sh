@@ -309,7 +309,8 @@ prepare() {
 	ln -s ../proc/self/mounts "$root/etc/mtab"
 	cp -r "$(dirname "$0")/../packaging" "$root/opt/packaging"
 	cp "$1" "$root/opt/ours.deb"
-	: >"$root/opt/fusectl" # is installed with a helper beside it
+	: >"$root/opt/fusectl" # these two are installed with a helper beside them
+	: >"$root/opt/fusermountd"
 	cp "$root"/root/fuse3_*.deb "$root/opt/fuse3.deb"
 	repack "$1" newer newer
 	for script in preinst postinst prerm postrm; do repack "$1" "failing-$script" failing "$script"; done
