@@ -223,9 +223,7 @@ var modes = []mode{
 
 	{name: "mount by the service", service: true, onlyLast: true},
 	{name: "failed send, by the service", service: true, onlyLast: true, call: helpertest.Call{HangUp: true}, fails: true},
-	{name: "sync-init by the service", service: true, onlyLast: true, args: []string{"--sync-init"}, talk: answer},
 	{name: "-u by the service", service: true, onlyLast: true, args: []string{"-u"}, call: noSocket, mount: true, byName: true},
-	{name: "-u -z by the service", service: true, onlyLast: true, args: []string{"-u", "-z"}, call: noSocket, mount: true},
 }
 
 // answer is the part of sync-init's caller, who answers that the device is served.

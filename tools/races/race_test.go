@@ -27,7 +27,7 @@ func TestNames(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			for _, l := range lures {
 				for _, c := range components {
-					if c.takes(l) && (c.name == "last" || !m.onlyLast) && (!m.service || components[1].takes(l)) {
+					if c.takes(l) && (c.name == "last" || !m.onlyLast) && (!m.service || components[2].takes(l)) {
 						try(t, program, m, swap(l, c, true))
 					}
 				}
@@ -44,7 +44,7 @@ func TestNamesHere(t *testing.T) {
 		if m.mount && !m.dead {
 			t.Run(m.name, func(t *testing.T) {
 				for _, l := range lures {
-					if !m.service || components[1].takes(l) {
+					if !m.service || components[2].takes(l) {
 						try(t, program, m, swap(l, components[0], false))
 					}
 				}
