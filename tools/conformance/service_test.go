@@ -51,7 +51,8 @@ func connect(t *testing.T, service *helpertest.Service) *stranger {
 
 func (s *stranger) read() []byte {
 	s.t.Helper()
-	must(s.t, unix.SetsockoptTimeval(s.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: int64(fusetest.Patience.Seconds())}))
+	limit := unix.NsecToTimeval(int64(fusetest.Patience))
+	must(s.t, unix.SetsockoptTimeval(s.socket, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit))
 	buf := make([]byte, wire.MaxReply)
 	n, err := unix.Read(s.socket, buf)
 	must(s.t, err)
