@@ -56,7 +56,7 @@ release: packages $(SBOM) ## binaries, packages, LICENSES, SBOM and SHA256SUMS, 
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
 
 test-386: build/linux-386/fusermount3 ## the tests with a 32-bit helper (root)
-	GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 go test -timeout 240s ./...
+	GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 go test -timeout 480s ./...
 	cd tools && GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 \
 		go test -count=1 -timeout 240s -skip TestBuiltWithC ./conformance # it would need a C compiler for 32 bits
 
