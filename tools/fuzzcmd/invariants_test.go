@@ -161,6 +161,8 @@ func (w *world) wantDone(c *call, r result, came, went int) {
 		outcome = "watching"
 	case c.kind == ask || c.kind == garbage:
 		outcome = "answered"
+	case c.kind == watch && c.HangUp:
+		outcome = "left alone" // the daemon is alive
 	case c.peer.close && r.NFDs == 1:
 		outcome = "cleaned up" // by a watcher whose caller is gone
 	default:
