@@ -59,7 +59,7 @@ func init() {
 		},
 		{
 			"the time of a child",
-			[]edit{{worker, "childLimit = 5 * time.Second", "childLimit = 500 * time.Second"}},
+			[]edit{{worker, "childLimit = 5 * time.Second", "childLimit = 12 * time.Second"}},
 			"faults", "^TestServiceChildFaults$", "SIGSTOP at ",
 		},
 		{
