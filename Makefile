@@ -102,9 +102,9 @@ test-manuals: build ## manual pages and completions, with mandoc, man, bash, zsh
 	[ "$$(id -u)" != 0 ] || sh testdata/install.sh mandoc man-db groff-base bash-completion zsh fish
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s ./docs
 
-test-reference: build ## the tests of the command with Debian's C helper, too (root, installs it)
+test-reference: build ## the scripts and command lines with Debian's C helper (root, installs it)
 	sh testdata/install.sh fuse3
-	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) FUSERMOUNT_REFERENCE=$(REFERENCE) go test -count=1 ./conformance
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) FUSERMOUNT_REFERENCE=$(REFERENCE) go test -count=1 -run '^TestReference' ./conformance
 
 examples: build ## real FUSE libraries (Go and C) mounting through our helper (root)
 	[ "$$(id -u)" != 0 ] || sh testdata/install.sh fuse3 libfuse3-dev gcc pkg-config
