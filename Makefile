@@ -56,13 +56,17 @@ test: build ## all tests that need only this machine's kernel
 test-user: ## "make test" by an ordinary user, in a copy of the tree (root)
 	sh testdata/as-user.sh
 
-test-rooms: build ## the demo, the scripts and all tests on machines made otherwise (root, some minutes)
+test-rooms: build ## the demo, the scripts and all tests on machines made otherwise (root, some minutes; ALL=ROOM: all tests in that one alone)
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo && go test -c -o ../build/conformance.test ./conformance
-	cd tools/rooms && go test -count=1 -timeout 900s
+	cd tools/rooms && ROOMS_ALL='$(ALL)' go test -count=1 -timeout 900s
 
 # go fetches that version.
-test-oldest-go: ## build and test with the oldest Go, that of go.mod
-	GOTOOLCHAIN=go$$(sed -n 's/^go //p' go.mod) $(MAKE) build test examples
+test-oldest-go: ## the module, the scripts and the examples with the oldest Go, that of go.mod
+	GOTOOLCHAIN=go$$(sed -n 's/^go //p' go.mod) $(MAKE) build oldest-go examples
+
+oldest-go:
+	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
+	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s -run '^TestOurs$$' ./conformance
 
 test-race: build ## the client package under Go's race detector (needs a C compiler)
 	@if command -v gcc >/dev/null; then \
@@ -144,4 +148,4 @@ include packaging/release.mk
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build need-go demo test test-user test-rooms test-oldest-go test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean
+.PHONY: help build need-go demo test test-user test-rooms test-oldest-go oldest-go test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean
