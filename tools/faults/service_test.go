@@ -38,26 +38,9 @@ type served struct {
 // startServed starts the service under interception.
 func startServed(t *testing.T) *served {
 	t.Helper()
-	helpertest.NeedIntercept(t)
-	fusetest.NeedDevice(t)
 	s := &served{begun: map[int]bool{}, calls: map[int][]spot{}}
 	s.program = fusetest.InstallHelper(t, helpertest.Program(t), fusetest.Plain)
-	s.socket = filepath.Join(fusetest.Dir(t, 0), "socket")
-	ctx, cancel := context.WithCancel(context.Background()) // not the test's, which ends before its cleanups
-	t.Cleanup(cancel)
-	p, err := helpertest.Call{
-		Prog: fusetest.InstallHelper(t, helpertest.ServiceProgram(t), fusetest.Plain), KeepRoot: true, Dir: "/",
-		Args: []string{"--socket", s.socket, "--workers", "1"}, Socket: helpertest.NoSocket, Env: environment,
-		Intercept: s.decide, InterceptNot: []string{"rt_sigaction", "rt_sigprocmask", "mmap", "fcntl"},
-	}.Start(ctx)
-	must(t, err)
-	t.Cleanup(func() {
-		_ = p.Signal(unix.SIGTERM) // if it has not ended
-		if r := p.Wait(); r.Exit != 0 || r.Err != nil {
-			t.Errorf("the service: exit %d, %v\n%s", r.Exit, r.Err, r.Stderr)
-		}
-	})
-	helpertest.AwaitService(t, s.socket)
+	s.socket = helpertest.StartIntercepted(t, s.decide, "rt_sigaction", "rt_sigprocmask", "mmap", "fcntl")
 	return s
 }
 

@@ -1,9 +1,7 @@
 package races
 
 import (
-	"context"
 	"errors"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -30,22 +28,7 @@ type served struct {
 func startServed(t *testing.T) *served {
 	t.Helper()
 	s := &served{client: fusetest.InstallHelper(t, helpertest.Program(t), fusetest.Plain), idle: map[int]bool{}}
-	s.socket = filepath.Join(fusetest.Dir(t, 0), "socket")
-	ctx, cancel := context.WithCancel(context.Background()) // not the test's, which ends before its cleanups
-	t.Cleanup(cancel)
-	p, err := helpertest.Call{
-		Prog: fusetest.InstallHelper(t, helpertest.ServiceProgram(t), fusetest.Plain), KeepRoot: true, Dir: "/",
-		Args: []string{"--socket", s.socket, "--workers", "1"}, Socket: helpertest.NoSocket, Env: []string{},
-		Intercept: s.decide, InterceptNot: append([]string{"mmap"}, blind...),
-	}.Start(ctx)
-	must(t, err)
-	t.Cleanup(func() {
-		_ = p.Signal(unix.SIGTERM) // if it has not ended
-		if r := p.Wait(); r.Exit != 0 || r.Err != nil {
-			t.Errorf("the service: exit %d, %v\n%s", r.Exit, r.Err, r.Stderr)
-		}
-	})
-	helpertest.AwaitService(t, s.socket)
+	s.socket = helpertest.StartIntercepted(t, s.decide, append([]string{"mmap"}, blind...)...)
 	return s
 }
 

@@ -152,6 +152,9 @@ func TestServiceCrowd(t *testing.T) {
 // is mounted stays mounted, what fails says so, and nothing is left over.
 func TestServiceSoak(t *testing.T) {
 	s := newServed(t)
+	if _, err := exec.LookPath("unshare"); err != nil {
+		fusetest.Skip(t, "install util-linux: "+err.Error())
+	}
 	client := fusetest.InstallHelper(t, helpertest.Program(t), fusetest.Plain)
 	before := prepare(t)
 	sum, seed := newCounts(), uint64(time.Now().UnixNano())

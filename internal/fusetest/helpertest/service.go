@@ -2,6 +2,7 @@ package helpertest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -94,6 +95,31 @@ func StartService(t testing.TB, args ...string) *Service {
 	return s
 }
 
+// StartIntercepted starts the mount service with one idle worker. decide is asked before each of its
+// calls and its workers', but those that are named.
+func StartIntercepted(t testing.TB, decide func(Syscall) Verdict, not ...string) (socket string) {
+	t.Helper()
+	NeedIntercept(t)
+	fusetest.NeedDevice(t)
+	socket = filepath.Join(fusetest.Dir(t, 0), "socket")
+	ctx, cancel := context.WithCancel(context.Background()) // not the test's, which ends before its cleanups
+	t.Cleanup(cancel)
+	p, err := Call{
+		Prog: fusetest.InstallHelper(t, ServiceProgram(t), fusetest.Plain), KeepRoot: true, Dir: "/",
+		Args: []string{"--socket", socket, "--workers", "1"}, Socket: NoSocket, Env: []string{"GOMAXPROCS=1"},
+		Intercept: decide, InterceptNot: not,
+	}.Start(ctx)
+	Must(t, err)
+	t.Cleanup(func() {
+		_ = p.Signal(unix.SIGTERM) // if it has not ended
+		if r := p.Wait(); r.Exit != 0 || r.Err != nil {
+			t.Errorf("the service: exit %d, %v\n%s", r.Exit, r.Err, r.Stderr)
+		}
+	})
+	AwaitService(t, socket)
+	return socket
+}
+
 // AwaitService waits until a service listens.
 func AwaitService(t testing.TB, socket string) {
 	t.Helper()
@@ -113,7 +139,7 @@ func awaitService(t testing.TB, socket string, ended chan error, log func() stri
 		case err := <-ended:
 			ended <- err
 			if text := log(); strings.Contains(text, "needs Linux") {
-				t.Skip("use Linux 6.11 or later: " + text)
+				fusetest.Skip(t, "use Linux 6.11 or later: "+text)
 			}
 			t.Fatalf("the service has ended: %v\n%s", err, log())
 		case <-time.After(time.Millisecond):
