@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/go-fusermount/fusermount/internal/cmdline"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
@@ -27,6 +29,8 @@ type Guest struct {
 	Control        int           // the root of fusectl, which counts the file systems; -1: there is none
 	Comm           int           // the socket on which a FUSE program waits
 	Connection     int           // on which Answer answers
+	Supervisor     int           // closed by the end of this process, which is then counted no more
+	Root           int           // this process's root directory
 
 	// Proven says whether the client has shown that they may write to the mountpoint.
 	Proven func(at *mount.Mountpoint) error
@@ -37,7 +41,7 @@ type Guest struct {
 	// Answer tells the client how it went. It is called once.
 	Answer func(Outcome)
 
-	answered bool
+	answered, watching bool
 }
 
 // Outcome is the answer to a request.
@@ -83,7 +87,18 @@ func (g *Guest) answer(r *run, err error) {
 	if err != nil {
 		o.Err, o.Errno, o.Hint = err, uint32(statusOf(err)), r.hint(err)
 	}
+	if !g.watching {
+		g.letGo()
+	}
 	g.Answer(o)
+}
+
+// letGo gives up everything that keeps a mount busy. A client that is answered may unmount at once,
+// as after the end of fusermount3, and this process ends a moment later. An error means no more than
+// that.
+func (g *Guest) letGo() {
+	_ = unix.Fchdir(g.Root)
+	_ = closeDescriptors(g.Connection, func(fd int) bool { return isPoller(fd) || fd == g.Supervisor })
 }
 
 // keeps says which descriptors a watcher needs besides the comm socket. The connection is closed

@@ -314,6 +314,7 @@ func isPoller(fd int) bool {
 // daemon died. It tries twice: the failure may be one of memory, and nobody else will do it.
 func watch(r *run, socket int, watched mtab.Entry) error {
 	if r.guest != nil {
+		r.guest.watching = true
 		r.guest.answer(r, nil)
 	}
 	fdpass.WaitClosed(socket)

@@ -87,6 +87,9 @@ func (w *worker) work() error {
 		g, err = w.guest(r, fds)
 	}
 	if err != nil {
+		for _, fd := range fds { // one may keep busy what the client unmounts next
+			_ = unix.Close(fd)
+		}
 		refuse(w.socket, errnoOf(err), err.Error(), hintOf(err))
 		return nil
 	}
@@ -230,10 +233,15 @@ func (w *worker) guest(r wire.Request, fds []int) (*helper.Guest, error) {
 	if r.Op == wire.Mount && w.inside.noDevice != nil {
 		return nil, w.inside.noDevice
 	}
+	root, err := pathfd.Open(unix.AT_FDCWD, "/", unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
 	g := &helper.Guest{
 		UID: w.client.UID, GID: w.client.GID, Owner: w.inside.uid, Device: w.inside.device,
 		Mode: modes[r.Op], Lazy: r.Flags&wire.Lazy != 0, SyncInit: r.Flags&wire.SyncInit != 0, Options: r.Options(),
 		Place: mount.PlaceOf(fds[0], r.Name, r.Path), Control: w.control, Connection: w.socket, Comm: -1,
+		Supervisor: controlFD, Root: root,
 		Proven: func(at *mount.Mountpoint) error { return w.proven(at, fds) },
 		Wait:   func(limit time.Duration) error { return tell(messageLimit, uint32(limit/time.Second)) },
 		Watch:  mayWatch,

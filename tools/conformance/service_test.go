@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -286,6 +287,47 @@ func TestServiceQueue(t *testing.T) {
 	must(t, err)
 	if r.Errno != uint32(unix.EAGAIN) || r.Text != "the mount service is busy with too many of your requests" {
 		t.Errorf("%+v, %+v", s.hello, r)
+	}
+}
+
+// A worker that answers keeps nothing of the client's busy: they may unmount at once.
+func TestServiceLetsGo(t *testing.T) {
+	call, mountpoint := asUser(t)
+	call.Prog = fusetest.InstallHelper(t, helperProgram(t), fusetest.Plain)
+	became, kept := map[int]bool{}, map[int][]string{} // false: it waits for a client
+	socket := helpertest.StartIntercepted(t, func(c helpertest.Syscall) helpertest.Verdict {
+		_, waits := became[c.PID]
+		switch {
+		case c.Child && c.Name == "recvmsg" && !waits:
+			became[c.PID] = false
+		case c.Child && strings.HasPrefix(c.Name, "getresuid"): // or getresuid32
+			became[c.PID] = waits
+		case c.Child && c.Name == "sendto" && became[c.PID]: // the last one is the answer
+			kept[c.PID] = nil
+			links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", c.PID))
+			for _, link := range append(links, fmt.Sprintf("/proc/%d/cwd", c.PID)) {
+				if to, err := os.Readlink(link); err == nil && strings.HasPrefix(to, filepath.Dir(mountpoint)) {
+					kept[c.PID] = append(kept[c.PID], to)
+				}
+			}
+		}
+		return helpertest.Continue
+	}, "mmap", "rt_sigaction", "rt_sigprocmask", "fcntl")
+	call.Env = []string{"FUSERMOUNT_SOCKET=" + socket}
+	bobs := call
+	bobs.UID, bobs.GID, bobs.Args, bobs.Socket = bob, bob, []string{"-u", mountpoint}, helpertest.NoSocket
+	wantMounted(t, run(t, call), mountpoint)
+	if r := run(t, bobs); r.Exit != 1 {
+		t.Errorf("bob unmounts what is alice's: exit %d", r.Exit)
+	}
+	unmount(t, call, mountpoint)
+	if len(kept) != 3 {
+		t.Errorf("%d workers have answered", len(kept))
+	}
+	for _, open := range kept {
+		if len(open) > 0 {
+			t.Errorf("with the answer it has open: %q", open)
+		}
 	}
 }
 

@@ -63,6 +63,11 @@ func init() {
 			"faults", "^TestServiceChildFaults$", "SIGSTOP at ",
 		},
 		{
+			"what keeps a mount busy",
+			[]edit{{"internal/helper/guest.go", "		g.letGo()\n", "		_ = g.letGo\n"}},
+			"conformance", "^TestServiceLetsGo$", "with the answer it has open: ",
+		},
+		{
 			"the client's ids",
 			[]edit{{"internal/service/become.go", `uintptr(uid), uintptr(uid), uintptr(uid)},`, `nobody, nobody, nobody},`}},
 			"conformance", "^TestServiceStrangers$", "cannot become the client",
