@@ -110,23 +110,24 @@ func StartIntercepted(t testing.TB, decide func(Syscall) Verdict, not ...string)
 		Intercept: decide, InterceptNot: not,
 	}.Start(ctx)
 	Must(t, err)
+	var result Result
+	ended := make(chan error, 1)
+	go func() {
+		result = p.Wait()
+		ended <- result.Err
+	}()
 	t.Cleanup(func() {
 		_ = p.Signal(unix.SIGTERM) // if it has not ended
-		if r := p.Wait(); r.Exit != 0 || r.Err != nil {
-			t.Errorf("the service: exit %d, %v\n%s", r.Exit, r.Err, r.Stderr)
+		if err := <-ended; !t.Skipped() && (err != nil || result.Exit != 0) {
+			t.Errorf("the service: exit %d, %v\n%s", result.Exit, err, result.Stderr)
 		}
 	})
-	AwaitService(t, socket)
+	awaitService(t, socket, ended, func() string { return result.Stderr })
 	return socket
 }
 
-// AwaitService waits until a service listens.
-func AwaitService(t testing.TB, socket string) {
-	t.Helper()
-	awaitService(t, socket, nil, func() string { return "" })
-}
-
-// awaitService waits until a service listens. ended tells that it has ended, with its log.
+// awaitService waits until a service listens. ended tells that it has ended; its log is asked for
+// after that.
 func awaitService(t testing.TB, socket string, ended chan error, log func() string) {
 	t.Helper()
 	for deadline := time.Now().Add(fusetest.Patience); ; {
