@@ -77,7 +77,7 @@ test-race: build ## the client package under Go's race detector (needs a C compi
 	fi
 
 test-attacks: build ## races, failures, signals and kills at every system call, and mutants that must fail (root)
-	cd tools/races && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 4 -timeout 900s
+	cd tools/races && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -parallel 8 -timeout 900s
 	cd tools/faults && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 900s
 
 SOAKTIME ?= 60s
