@@ -157,10 +157,17 @@ const (
 	disarmPause  = 20_000 // nanoseconds
 )
 
+// Traceable says whether a change of ids, also of those of file access, makes a process traceable
+// until it is made not dumpable again: where fs.suid_dumpable is 1, or not known.
+func Traceable() bool {
+	text, err := rawfile.Text("/proc/sys/fs/suid_dumpable")
+	return err != nil || strings.TrimSpace(text) == "1"
+}
+
 // RestrictOthers takes all capabilities from the threads of the Go runtime, and verifies
-// that. idsChange says that this thread will change the ids of file access: where
-// fs.suid_dumpable is 1, the process can then be traced for a moment through a thread
-// without capabilities, so the others keep CAP_SETUID and CAP_SETGID.
+// that. idsChange says that this thread will change the ids of file access: the process may
+// then be traceable for a moment through a thread without capabilities, so the others keep
+// CAP_SETUID and CAP_SETGID.
 //
 // Each thread drops its own, in a signal handler. (syscall.AllThreadsSyscall would include
 // this thread, and would wait for ever where RLIMIT_SIGPENDING leaves no room.) Without
@@ -170,11 +177,8 @@ func RestrictOthers(idsChange bool) error {
 	if fixed {
 		return nil
 	}
-	if idsChange {
-		text, err := rawfile.Text("/proc/sys/fs/suid_dumpable")
-		if err != nil || strings.TrimSpace(text) == "1" {
-			left = SetUID | SetGID
-		}
+	if idsChange && Traceable() {
+		left = SetUID | SetGID
 	}
 	self, err := mainThread()
 	if err != nil {

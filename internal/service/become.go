@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/entry"
 	"github.com/go-fusermount/fusermount/internal/mount"
+	"github.com/go-fusermount/fusermount/internal/policy"
 	"github.com/go-fusermount/fusermount/internal/priv"
 )
 
@@ -62,6 +63,18 @@ func setCapabilities(set priv.Set) error {
 		return os.NewSyscallError("capset", err)
 	}
 	return nil
+}
+
+// untraceable is an error where users could get into a worker, and so have its capabilities: while it
+// changes its ids, and through its other threads, which are nobody's.
+func untraceable() error {
+	if !priv.Traceable() {
+		return nil
+	}
+	return &policy.Refusal{
+		Reason: "fs.suid_dumpable is 1, or cannot be read: users could trace the mount service",
+		Advice: "the administrator has to set it to 0 or 2 (sysctl)",
+	}
 }
 
 // become makes the main thread, which has to call it, the client: it has these ids and groups, can

@@ -77,8 +77,12 @@ type workerProcess struct {
 
 // New makes a supervisor for a listening socket of type SOCK_SEQPACKET. It takes the descriptor over.
 func New(listen int, limits Limits) (*Supervisor, error) {
-	if err := unix.SetNonblock(listen, true); err != nil {
-		return nil, errors.Join(os.NewSyscallError("fcntl", err), unix.Close(listen))
+	err := untraceable()
+	if err == nil {
+		err = os.NewSyscallError("fcntl", unix.SetNonblock(listen, true))
+	}
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(listen))
 	}
 	s := &Supervisor{
 		limits: limits, listen: os.NewFile(uintptr(listen), "socket"), queue: queue{limit: limits.Queue},
@@ -219,6 +223,9 @@ const WorkerArgument = "--worker"
 
 // start starts one worker. It can be given a client at once.
 func (s *Supervisor) start() error {
+	if err := untraceable(); err != nil { // the setting may have changed
+		return err
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)

@@ -204,6 +204,9 @@ var modes = map[wire.Op]cmdline.Mode{wire.Mount: cmdline.Mount, wire.Unmount: cm
 
 // enter makes this process the client, in their mount namespace.
 func (w *worker) enter() (err error) {
+	if err := untraceable(); err != nil {
+		return err
+	}
 	if w.table, err = w.client.Mount(); err != nil {
 		return err
 	}

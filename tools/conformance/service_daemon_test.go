@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -102,6 +103,26 @@ func TestServiceRefusesToStart(t *testing.T) {
 	if text, err := os.ReadFile(file); err != nil || string(text) != "a file" {
 		t.Errorf("what lay at the socket's path is %q: %v", text, err)
 	}
+}
+
+// Where ids make a process traceable, the service neither starts nor goes on.
+func TestServiceTraceable(t *testing.T) {
+	call, mountpoint, _ := asServed(t)
+	const setting, text = "/proc/sys/fs/suid_dumpable", "fs.suid_dumpable is 1, or cannot be read: users could trace the mount service"
+	one := filepath.Join(fusetest.Dir(t, 0), "one")
+	must(t, os.WriteFile(one, []byte("1\n"), 0o644), unix.Mount(one, setting, "", unix.MS_BIND, ""))
+	uncover := sync.OnceFunc(func() { must(t, unix.Unmount(setting, unix.MNT_DETACH)) })
+	t.Cleanup(uncover)
+	if exit, _, stderr := daemon(t, nil, "--socket", filepath.Join(fusetest.Dir(t, 0), "socket")); exit != 1 || stderr != "fusermountd: "+text+"\n" {
+		t.Errorf("exit %d, %q", exit, stderr)
+	}
+	r := run(t, call)
+	if r.Exit != 1 || r.NFDs != 0 || !strings.Contains(r.Stderr, ": "+text+"\n") || !strings.Contains(r.Stderr, ": hint: ") {
+		t.Errorf("exit %d, %d descriptors, %q", r.Exit, r.NFDs, r.Stderr)
+	}
+	uncover()
+	wantMounted(t, run(t, call), mountpoint)
+	unmount(t, call, mountpoint)
 }
 
 func asAlice() *syscall.SysProcAttr {

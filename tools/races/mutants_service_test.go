@@ -10,6 +10,11 @@ func init() {
 			"conformance", "^TestServiceNamespaces$/^mount_namespace$", "want {Exit:0",
 		},
 		{
+			"a setting by which workers can be traced",
+			[]edit{{worker, "	if err := untraceable(); err != nil {", "	if err := error(nil); err != nil {"}},
+			"conformance", "^TestServiceTraceable$", "exit 0, 1 descriptors",
+		},
+		{
 			"the owner of the mount namespace",
 			[]edit{{worker, "w.owner, err = w.table.Owner()", "w.owner, err = w.client.User()"}},
 			"conformance", "^TestServiceNamespaces$/^another_user_namespace$", "want {Exit:0",
