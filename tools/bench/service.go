@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
-	"time"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
 // byService compares our set-uid helper with the same program without rights, which asks the mount
@@ -28,17 +28,8 @@ func byService(stage, program string, setuid *helper, runs int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, service.Process.Signal(syscall.SIGTERM), service.Wait()) }()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: asks.socket, Net: "unixpacket"})
-		if err == nil {
-			if err := c.Close(); err != nil {
-				return err
-			}
-			break
-		}
-		if time.Now().After(end) {
-			return err
-		}
+	if err := helpertest.AwaitListener(asks.socket); err != nil {
+		return err
 	}
 	b := &board{mountpoint: filepath.Join(stage, "mnt"), helpers: []*helper{setuid, asks}}
 	return b.rounds(fmt.Sprintf("set-uid, and without rights (%s)", filepath.Base(program)), runs)

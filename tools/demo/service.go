@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -139,13 +138,13 @@ func (s *show) container(helper, service string) (err error) {
 	defer func() {
 		_ = daemon.Process.Signal(unix.SIGTERM) // it may have ended
 		text := <-said
-		if failed := daemon.Wait(); failed != nil && strings.Contains(text, "needs Linux") {
+		if failed := daemon.Wait(); failed != nil && helpertest.NotHere(text) {
 			err = leftOut(strings.TrimSpace(text))
 		} else if failed != nil {
 			err = errors.Join(err, failed, errors.New(text))
 		}
 	}()
-	if err := await(socket); err != nil {
+	if err := helpertest.AwaitListener(socket); err != nil {
 		return err
 	}
 	s.title(title)
@@ -161,17 +160,4 @@ func (s *show) container(helper, service string) (err error) {
 		Credential: &syscall.Credential{Uid: 1000, Gid: 1000},
 	}
 	return cmd.Run()
-}
-
-// await waits until somebody listens.
-func await(socket string) error {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: socket, Net: "unixpacket"})
-		if err == nil {
-			return c.Close()
-		}
-		if time.Now().After(end) {
-			return err
-		}
-	}
 }

@@ -131,16 +131,15 @@ func StartIntercepted(t testing.TB, decide func(Syscall) Verdict, not ...string)
 func awaitService(t testing.TB, socket string, ended chan error, log func() string) {
 	t.Helper()
 	for deadline := time.Now().Add(fusetest.Patience); ; {
-		c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: socket, Net: "unixpacket"})
+		err := dial(socket)
 		if err == nil {
-			Must(t, c.Close())
 			return
 		}
 		select {
 		case err := <-ended:
 			ended <- err
-			if text := log(); strings.Contains(text, "needs Linux") {
-				fusetest.Skip(t, "use Linux 6.11 or later: "+text)
+			if text := log(); NotHere(text) {
+				fusetest.Skip(t, "use Linux 6.11 or later, with fs.suid_dumpable of 0 or 2: "+text)
 			}
 			t.Fatalf("the service has ended: %v\n%s", err, log())
 		case <-time.After(time.Millisecond):
@@ -149,4 +148,27 @@ func awaitService(t testing.TB, socket string, ended chan error, log func() stri
 			t.Fatal(err)
 		}
 	}
+}
+
+// NotHere says whether what the service has said before it ended is that it cannot run on this machine.
+func NotHere(log string) bool {
+	return strings.Contains(log, "needs Linux") || strings.Contains(log, "fs.suid_dumpable")
+}
+
+// AwaitListener waits for a service that is no test's.
+func AwaitListener(socket string) (err error) {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if err = dial(socket); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+func dial(socket string) error {
+	c, err := net.DialUnix("unixpacket", nil, &net.UnixAddr{Name: socket, Net: "unixpacket"})
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
