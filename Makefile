@@ -1,10 +1,11 @@
 # The programs are pure Go and static. Only two targets need a C compiler: examples,
 # which has a program in C, and test-race, since Go's race detector is C.
 export CGO_ENABLED := 0
-# GOFLAGS of the environment, such as -mod=vendor, and GO_LDFLAGS are added to ours.
+# GOFLAGS of the environment, such as -mod=vendor, are added to ours.
 export GOFLAGS := $(strip -trimpath $(filter-out -trimpath,$(GOFLAGS)))
 
-VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# VERSION is the file's, with the commit where that is not the release.
+VERSION := $(shell sh packaging/version.sh)
 # The program starts in package entry. Without this it refuses to work set-uid.
 ENTRY := -E fusermount_entry
 # Settings of the Go runtime. The first three are the defaults of the version in go.mod, which
@@ -13,7 +14,12 @@ ENTRY := -E fusermount_entry
 # profile that nobody reads. An older Go ignores what it does not know, and a build without
 # these flags works, but starts more slowly.
 GODEBUGS := containermaxprocs=0,updatemaxprocs=0,decoratemappings=0,memprofilerate=0
-LDFLAGS := $(strip -s -w -buildid= -X main.version=$(VERSION) -X runtime.godebugDefault=$(GODEBUGS) $(GO_LDFLAGS))
+# SYMBOLS=1 keeps the symbols, DWARF and the build id, for a debugger or a package of symbols. Flags of
+# Go's linker are added from GO_LDFLAGS, and from LDFLAGS on make's command line. In the
+# environment, LDFLAGS are those of a C compiler: debhelper, rpmbuild and makepkg set them.
+SYMBOLS ?=
+GOLDFLAGS := $(strip $(if $(SYMBOLS),,-s -w -buildid=) -X main.version=$(VERSION) \
+	-X runtime.godebugDefault=$(GODEBUGS) $(GO_LDFLAGS) $(if $(filter command,$(firstword $(origin LDFLAGS))),$(LDFLAGS)))
 HELPER := build/fusermount3
 FUSECTL := build/fusectl
 SERVICE := build/fusermountd
@@ -24,20 +30,31 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
 MODE ?= setuid
-export PREFIX SYSCONFDIR DESTDIR MODE # by the environment, so that no shell has to quote them
+UDEV ?= yes
+SBINDIR ?= $(PREFIX:/=)/sbin
+ifneq ($(SYSCONFDIR:/=),/etc)
+GOLDFLAGS += -X github.com/go-fusermount/fusermount/internal/fuseconf.Path=$(SYSCONFDIR:/=)/fuse.conf
+endif
+export PREFIX SYSCONFDIR SBINDIR DESTDIR MODE UDEV # by the environment, so that no shell has to quote them
 
 .DEFAULT_GOAL := help
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: need-go ## build the programs, static and stripped: build/fusermount3, fusectl, fusermountd
-	go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $(HELPER) ./cmd/fusermount
-	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(FUSECTL) ./cmd/fusectl
-	go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(SERVICE) ./cmd/fusermountd
+build: need-go need-sysconfdir ## build the programs, static and stripped: build/fusermount3, fusectl, fusermountd
+	go build -buildvcs=false -ldflags '$(ENTRY) $(GOLDFLAGS)' -o $(HELPER) ./cmd/fusermount
+	go build -buildvcs=false -ldflags '$(GOLDFLAGS)' -o $(FUSECTL) ./cmd/fusectl
+	go build -buildvcs=false -ldflags '$(GOLDFLAGS)' -o $(SERVICE) ./cmd/fusermountd
+	@sh packaging/check-helper.sh $(HELPER) || { rm -f $(HELPER); exit 1; }
+	@printf '%s\n' '$(SYSCONFDIR:/=)' >build/sysconfdir # what install has to agree with
 
 need-go:
 	@sh testdata/need-go.sh
+
+need-sysconfdir:
+	@case $$SYSCONFDIR in /*) ;; *) false ;; esac && case $$SYSCONFDIR in *[!A-Za-z0-9/._+-]*) false ;; esac || \
+		{ echo 'SYSCONFDIR is an absolute path of letters, digits and ._+-' >&2; exit 1; }
 
 demo: build ## mount a small file system as an unprivileged user, read it, kill its daemon, unmount it
 	cd tools && go build -buildvcs=false -o ../build/demo ./demo
@@ -126,7 +143,7 @@ lint: ## gofumpt, go vet, staticcheck, and the rules of tools/arch
 bench: build ## time the helper against Debian's, the client package against go-fuse (root, installs fuse3)
 	sh testdata/install.sh fuse3
 	cd tools && go build -buildvcs=false -o ../build/bench ./bench
-	cd tools && go build -buildvcs=false -ldflags '$(LDFLAGS)' -o ../build/empty ./bench/empty
+	cd tools && go build -buildvcs=false -ldflags '$(GOLDFLAGS)' -o ../build/empty ./bench/empty
 	build/bench -helper $(HELPER) -reference $(REFERENCE) -service $(SERVICE) -empty build/empty
 	cd examples && go build -buildvcs=false -o ../build/bench-client ./bench
 	build/bench-client -helper $(HELPER) -service $(SERVICE) -reference $(REFERENCE)
@@ -136,7 +153,7 @@ bench-go: build ## mount and unmount as Go benchmarks, for benchstat (root)
 
 # This does not build: root's PATH may have no go, and the user could not overwrite
 # what root creates in build/.
-install: ## install what "make build" made, and the files that belong to it (DESTDIR, PREFIX, MODE=setuid or caps)
+install: ## install what "make build" made, and the files that belong to it (DESTDIR, PREFIX, SBINDIR, SYSCONFDIR, MODE=setuid, caps or none, UDEV=yes or no)
 	@[ -x $(HELPER) ] || { echo "there is no $(HELPER): run 'make build' first, as yourself" >&2; exit 1; }
 	@sh packaging/install.sh install $(HELPER)
 
@@ -148,4 +165,4 @@ include packaging/release.mk
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build need-go demo test test-user test-rooms test-oldest-go oldest-go test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean
+.PHONY: help build need-go need-sysconfdir demo test test-user test-rooms test-oldest-go oldest-go test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean

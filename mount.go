@@ -138,7 +138,7 @@ func (s *spec) checkAllowOther() error {
 	if !s.helper.AllowOther || s.user.uid == 0 {
 		return nil
 	}
-	const needs = "allow_other needs the line user_allow_other in " + fuseconf.Path
+	needs := "allow_other needs the line user_allow_other in " + fuseconf.Path
 	text, err := rawfile.Text(fuseconf.Path)
 	if err != nil {
 		return wrap(needs+", which cannot be read: "+err.Error(), ErrAllowOther, unix.EPERM)

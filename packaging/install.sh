@@ -3,8 +3,8 @@
 #   sh install.sh install HELPER
 # where fusectl and fusermountd lie beside HELPER, or
 #   sh install.sh uninstall
-# with DESTDIR, PREFIX, SYSCONFDIR and MODE (setuid or caps) in the environment,
-# as "make install" sets them. Without root it can fill a DESTDIR.
+# with DESTDIR, PREFIX, SYSCONFDIR, SBINDIR, MODE (setuid, caps, or none: no
+# privileges) and UDEV (yes or no) in the environment, as "make install" sets them. Without root it can fill a DESTDIR.
 # A program that is replaced or removed loses its privileges, for users who hold a
 # descriptor of it or a hard link to it as well.
 # shellcheck disable=SC3013 # every shell of Linux has -ef
@@ -29,12 +29,15 @@ files() {
 		completions/_fusectl $PREFIX/share/zsh/site-functions/_fusectl
 		completions/fusectl.fish $PREFIX/share/fish/vendor_completions.d/fusectl.fish
 		schema/fusectl.schema.json $PREFIX/share/go-fusermount/fusectl.schema.json
-		udev/60-fusermount.rules $PREFIX/lib/udev/rules.d/60-fusermount.rules
 		modules-load/fusermount.conf $PREFIX/lib/modules-load.d/fusermount.conf
 		systemd/fusermountd.socket $PREFIX/lib/systemd/system/fusermountd.socket
-		systemd/fusermountd.service $unit
-		copyright $PREFIX/share/doc/fusermount/copyright
+		systemd/fusermountd.service $PREFIX/lib/systemd/system/fusermountd.service
+		debian/copyright $PREFIX/share/doc/fusermount/copyright
 	END
+	for doc in README COMPAT SECURITY CHANGELOG; do
+		echo "../$doc.md $PREFIX/share/doc/fusermount/$doc.md"
+	done
+	[ "$UDEV" = no ] || echo "$rule $PREFIX/lib/udev/rules.d/${rule#*/}"
 }
 
 # links: what has the older name of the program, beside what they lead to.
@@ -50,15 +53,23 @@ links() {
 # nobody has changed it.
 settings() {
 	cat <<-END
-		fuse.conf /etc/fuse.conf
+		fuse.conf $SYSCONFDIR/fuse.conf
 		apparmor/fusermount3 /etc/apparmor.d/fusermount3
 	END
 }
 
-# setting FILE prints its text. The profile and the unit name the place where the program lies.
-setting() { sed "s|/usr/\(s\{0,1\}bin\)/fusermount|$PREFIX/\1/fusermount|g" "$1"; }
+# text FILE prints it with the paths of this installation.
+text() {
+	conf="s|/etc/\(fuse[a-z]*\.conf\)|$SYSCONFDIR/\1|g"
+	case $1 in
+	apparmor/*) sed "s|/usr/bin/fusermount|$PREFIX/bin/fusermount|g; $conf" "$1" ;;
+	systemd/*) sed "s|/usr/sbin/fusermountd|$SBINDIR/fusermountd|; $conf" "$1" ;;
+	man/*) sed "$conf" "$1" ;;
+	*) cat "$1" ;;
+	esac
+}
 
-unchanged() { setting "$1" | cmp -s - "$2"; }
+unchanged() { text "$1" | cmp -s - "$2"; }
 
 # package_of FILE prints the package that has installed it on this system, if one
 # has. A package may know the file by its name without /usr. A diversion tells whose
@@ -104,6 +115,12 @@ put() {
 	else
 		install -m "$1" "$2" "$3"
 	fi
+}
+
+# put_text FROM TO
+put_text() {
+	put 0644 "$1" "$2"
+	text "$1" >"$2"
 }
 
 # disarm FILE makes a program useless to users. A change of the owner, even to the
@@ -194,10 +211,9 @@ install_all() {
 	put_helper "$1"
 	put 0755 "${1%/*}/fusectl" "$bin/fusectl"
 	put 0755 "${1%/*}/fusermountd" "$service"
-	while read -r from to; do put 0644 "$from" "$DESTDIR$to"; done <<-END
+	while read -r from to; do put_text "$from" "$DESTDIR$to"; done <<-END
 		$(files)
 	END
-	setting systemd/fusermountd.service >"$DESTDIR$unit"
 	while read -r to link; do put_link "$to" "$DESTDIR$link"; done <<-END
 		$(links)
 	END
@@ -210,8 +226,7 @@ put_setting() {
 	if [ -e "$2" ] || [ -L "$2" ]; then
 		unchanged "$1" "$2" || say "$2 is there already, and stays as it is"
 	elif [ -n "$DESTDIR" ] || [ -d "${2%/*}" ]; then # no profile where there is no AppArmor
-		put 0644 "$1" "$2"
-		setting "$1" >"$2"
+		put_text "$1" "$2"
 	fi
 }
 
@@ -279,23 +294,27 @@ refuse_package() {
 }
 
 case $MODE in
-setuid | caps) ;;
-*) die 'MODE is setuid or caps' ;;
+setuid | caps | none) ;;
+*) die 'MODE is setuid, caps or none' ;;
 esac
-case $PREFIX:$SYSCONFDIR in
-/*:/etc | /*:/etc/) ;;
-/*:/*) die "SYSCONFDIR can only be /etc: the helper reads /etc/fuse.conf, and would never read $SYSCONFDIR/fuse.conf" ;;
-*) die 'PREFIX and SYSCONFDIR begin with /, and follow DESTDIR' ;;
+UDEV=${UDEV:-yes} SBINDIR=${SBINDIR:-$PREFIX/sbin}
+case $UDEV in
+yes | no) ;;
+*) die 'UDEV is yes or no' ;;
 esac
-PREFIX=${PREFIX%/}
+case $PREFIX:$SYSCONFDIR:$SBINDIR in
+/*:/*:/*) ;;
+*) die 'PREFIX, SYSCONFDIR and SBINDIR begin with /, and follow DESTDIR' ;;
+esac
+PREFIX=${PREFIX%/} SYSCONFDIR=${SYSCONFDIR%/} SBINDIR=${SBINDIR%/}
 case $DESTDIR in
 /*) DESTDIR=${DESTDIR%/} ;;
 ?*) DESTDIR=$PWD/${DESTDIR%/} ;;
 esac
 [ -n "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die 'run it as root, or give a DESTDIR'
 bin=$DESTDIR$PREFIX/bin
-service=$DESTDIR$PREFIX/sbin/fusermountd
-unit=$PREFIX/lib/systemd/system/fusermountd.service
+service=$DESTDIR$SBINDIR/fusermountd
+rule=udev/60-fusermount.rules
 record=$DESTDIR$PREFIX/share/doc/fusermount/folders # made on this system
 new='' target='' made='' state=''
 case $#:${1-} in
@@ -308,9 +327,13 @@ case $#:${1-} in
 	if [ "$MODE:$(id -u)" = caps:0 ] && ! command -v setcap >/dev/null; then
 		die 'MODE=caps needs setcap in PATH: apt-get install libcap2-bin'
 	fi
+	built=/etc
+	[ ! -f "${helper%/*}/sysconfdir" ] || read -r built <"${helper%/*}/sysconfdir"
+	[ "$SYSCONFDIR" = "$built" ] ||
+		die "the helper reads $built/fuse.conf: give SYSCONFDIR=$built, or build it with SYSCONFDIR=$SYSCONFDIR"
 	cd "$(dirname "$0")"
 	sh ./check-helper.sh "$helper"
-	{ printf -- "- $PREFIX/%s\n" bin/fusermount3 bin/fusectl sbin/fusermountd && files && links; } | while read -r _ to; do
+	{ printf -- '- %s\n' "$PREFIX/bin/fusermount3" "$PREFIX/bin/fusectl" "$SBINDIR/fusermountd" && files && links; } | while read -r _ to; do
 		refuse_package "$DESTDIR$to" "use PREFIX=/usr/local, or install a package that 'make packages' makes"
 	done
 	for other in fusectl fusermountd; do

@@ -19,14 +19,14 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 goarch = $(patsubst armv7,arm,$(1))
 
 build/linux-%/fusermount3: FORCE
-	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(ENTRY) $(LDFLAGS)' -o $@ ./cmd/fusermount
-	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(@D)/fusectl ./cmd/fusectl
-	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $(@D)/fusermountd ./cmd/fusermountd
+	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(ENTRY) $(GOLDFLAGS)' -o $@ ./cmd/fusermount
+	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(GOLDFLAGS)' -o $(@D)/fusectl ./cmd/fusectl
+	GOOS=linux GOARCH=$(call goarch,$*) go build -buildvcs=false -ldflags '$(GOLDFLAGS)' -o $(@D)/fusermountd ./cmd/fusermountd
 
 # The client package supports Android, too.
 build/android-arm64/fusermount3: FORCE
 	GOOS=android GOARCH=arm64 go build ./...
-	GOOS=android GOARCH=arm64 go build -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/fusermount
+	GOOS=android GOARCH=arm64 go build -buildvcs=false -ldflags '$(GOLDFLAGS)' -o $@ ./cmd/fusermount
 
 cross: $(ARCHES:%=build/linux-%/fusermount3) build/android-arm64/fusermount3 ## build for every architecture, and vet the tests there
 	for arch in $(foreach a,$(ARCHES),$(call goarch,$(a))); do GOARCH=$$arch go vet ./... || exit; done
@@ -37,11 +37,18 @@ build/bin/nfpm: tools/programs/go.mod
 build/bin/cyclonedx-gomod: tools/programs/go.mod
 	cd tools/programs && go build -o ../../$@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 
-packages: $(ARCHES:%=build/linux-%/fusermount3) $(NFPM) ## .deb, .rpm, .apk and Arch packages of ARCHES, in build/packages
+DIST := build/dist
+SOURCE := $(DIST)/go-fusermount-$(VERSION).tar.gz
+
+dist: need-go ## the source as a tarball, with vendored modules, in build/dist
+	rm -rf $(DIST)
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) sh packaging/dist.sh $(VERSION) $(DIST)
+
+packages: dist $(ARCHES:%=build/linux-%/fusermount3) $(NFPM) ## .deb, .rpm, .apk and Arch packages of ARCHES, in build/packages
 	rm -rf build/packages
 	for arch in $(ARCHES); do \
 		NFPM=$(NFPM) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
-		sh packaging/packages.sh $$arch build/linux-$$arch/fusermount3 build/packages $(VERSION) || exit; \
+		sh packaging/packages.sh $$arch build/linux-$$arch/fusermount3 build/packages $(VERSION) $(SOURCE) || exit; \
 	done
 
 release: packages $(SBOM) ## binaries, packages, LICENSES, SBOM and SHA256SUMS, in build/release
@@ -50,7 +57,7 @@ release: packages $(SBOM) ## binaries, packages, LICENSES, SBOM and SHA256SUMS, 
 	for arch in $(ARCHES); do for name in fusermount3 fusectl fusermountd; do \
 		cp build/linux-$$arch/$$name $(RELEASE)/$$name-linux-$$arch || exit; \
 	done; done
-	cp packaging/copyright $(RELEASE)/LICENSES
+	cp packaging/debian/copyright $(RELEASE)/LICENSES
 	$(SBOM) bin -json -std -noserial -notimestamp -version '$(VERSION)' \
 		-output $(RELEASE)/fusermount3.cdx.json build/linux-$(firstword $(ARCHES))/fusermount3
 	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
@@ -76,22 +83,24 @@ test-arch: build build/linux-arm64/fusermount3 ## unit tests of other architectu
 	GOARCH=arm64 FUSERMOUNT_CALLS=$(CURDIR)/build/arm64-calls \
 		go test -count=1 -run TestTraced -exec qemu-aarch64-static ./internal/seccomp
 
+RECIPES := build/recipes
+RELEASE_VERSION := $(shell cat VERSION)
 test-packages: ARCHES := amd64
-test-packages: packages ## install, upgrade and remove packages on a small Debian; lint and list them (root)
-	sh testdata/install.sh lintian rpm libarchive-tools libcap2-bin pacman-package-manager
-	lintian --fail-on error,warning --allow-root build/packages/*.deb
-	cd tools && FUSERMOUNT_PACKAGES=$(CURDIR)/build/packages go test -count=1 ./packages
+test-packages: build packages ## make packages, with the distributions' tools as well; install, upgrade, remove, lint and list them (root)
+	sh testdata/install.sh lintian rpm libarchive-tools libcap2-bin pacman-package-manager makepkg fakeroot nix-bin shellcheck rpmlint
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) sh packaging/dist.sh $(RELEASE_VERSION) $(DIST)
+	rm -rf $(RECIPES)
+	for format in deb rpm arch apk nix; do \
+		SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) sh testdata/recipes.sh $$format \
+			$(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz $(RECIPES) build/debian || exit; \
+	done
+	sh testdata/lint-packages.sh $(RECIPES) build/packages
+	cd tools && FUSERMOUNT_PACKAGES=$(CURDIR)/build/packages FUSERMOUNT_RECIPES=$(CURDIR)/$(RECIPES) go test -count=1 ./packages
 	cd tools && go build -buildvcs=false -o ../build/holder ./packages/holder
-	for release in bookworm trixie; do \
-		DEBIAN=$$release sh testdata/packages.sh $(CURDIR)/build/packages/go-fusermount_*_amd64.deb \
-			$(CURDIR)/build/debian $(CURDIR)/build/holder || exit; \
-	done
-	rm -rf build/held
-	for version in v1.0.0 v1.0.1; do \
-		NFPM=$(NFPM) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \
-		sh packaging/packages.sh amd64 build/holder build/held $$version || exit; \
-	done
-	sh testdata/packages-held.sh $(CURDIR)/build/held $(CURDIR)/build/debian $(CURDIR)/build/holder
+	DEBIAN=bookworm sh testdata/packages.sh $(CURDIR)/build/packages $(CURDIR)/build/debian $(CURDIR)/build/holder
+	DEBIAN=trixie sh testdata/packages.sh $(CURDIR)/$(RECIPES) $(CURDIR)/build/debian $(CURDIR)/build/holder
+	sh testdata/packages-held.sh build/debian $(CURDIR)/build/holder $(NFPM) $(RECIPES) \
+		$(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz
 
 test-release: $(NFPM) $(SBOM) ## build a release twice, in different environments, and compare the bytes
 	sh testdata/reproducible.sh $(NFPM) $(SBOM)

@@ -25,8 +25,8 @@ if [ -n "$extra" ]; then
 	exit 1
 fi
 
-sh packaging/copyright.sh | cmp - packaging/copyright || {
-	echo 'its licences have changed: sh packaging/copyright.sh >packaging/copyright' >&2
+sh packaging/copyright.sh | cmp - packaging/debian/copyright || {
+	echo 'its licences have changed: sh packaging/copyright.sh >packaging/debian/copyright' >&2
 	exit 1
 }
 

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs, upgrades, interrupts and removes the .deb on a small Debian with fuse3, sshfs
-# and bindfs, and mounts as a user between all steps:
-#   sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE HOLDER
-# as root. The Debian is kept as a tar file in CACHE. HOLDER is the program of
-# tools/packages/holder.
+# Installs, upgrades, interrupts and removes the .deb packages on a small Debian with fuse3,
+# sshfs and bindfs, and mounts as a user between all steps:
+#   sh packages.sh DIR CACHE HOLDER
+# as root. DIR, an absolute path, has the packages. The Debian is kept as a tar file in CACHE.
+# HOLDER is the program of tools/packages/holder.
 set -eu
 umask 022
 # shellcheck source=testdata/small-debian.sh
@@ -132,6 +132,33 @@ check_install() {
 	check 'the files are as they were packed' in_root dpkg --verify "$ours"
 	serve 'installed'
 	check 'mount(8) works through mount.fuse3' from_fstab
+	check "Debian's own test of the package passes" in_root sh /opt/packaging/debian/tests/mount
+	check 'fuse3 and its fuse.conf are needed, whatever else is removed' needed
+}
+
+# needed: fuse3 was installed for others, which go. (apt would only do it.)
+needed() {
+	in_root apt-mark auto fuse3 && in_root apt-get -s autoremove --purge sshfs bindfs >"$stage/plan" &&
+		in_root apt-mark manual fuse3 && grep '^Purg sshfs ' "$stage/plan" && not grep '^Purg fuse3 ' "$stage/plan"
+}
+
+# enabled: systemd would listen for the mount service.
+enabled() { [ -L "$root/etc/systemd/system/sockets.target.wants/fusermountd.socket" ]; }
+
+check_service() {
+	check 'the mount service installs' in_root apt-get -y install /opt/service.deb
+	check 'the mount service: the files are as they were packed' in_root dpkg --verify go-fusermountd
+	check 'the mount service starts' in_root fusermountd --version
+	check 'the mount service is not enabled' not enabled
+	mkdir -p "$root/etc/systemd/system/sockets.target.wants" # as "systemctl enable" does
+	ln -s /usr/lib/systemd/system/fusermountd.socket "$root/etc/systemd/system/sockets.target.wants/"
+	check 'a newer one of it installs' install service-newer
+	check 'it stays enabled' enabled
+	check 'an older one of it installs again' install service
+	check 'the mount service is removed' in_root dpkg --remove go-fusermountd
+	check 'it stays enabled without its files' enabled
+	check 'the mount service is purged' in_root dpkg --purge go-fusermountd
+	check 'the mount service purged: as before' as_before
 }
 
 # parses FILE: AppArmor's parser accepts it, and its profile has the given name.
@@ -297,7 +324,7 @@ check_source() {
 
 diverted() { in_root dpkg-divert --list | grep -F "$ours"; }
 
-# prepare DEB TAR HOLDER: that Debian with a user and the packages.
+# prepare DIR TAR HOLDER: that Debian with a user and the packages.
 prepare() {
 	unpack "$2" "$3"
 	in_root useradd --uid "$uid" --user-group --create-home user
@@ -307,13 +334,15 @@ prepare() {
 	printf '#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n' >"$root/home/user/ssh"
 	chmod 755 "$root/home/user/ssh"
 	ln -s ../proc/self/mounts "$root/etc/mtab"
-	cp -r "$(dirname "$0")/../packaging" "$root/opt/packaging"
-	cp "$1" "$root/opt/ours.deb"
+	cp -r "$(dirname "$0")/../packaging" "$(dirname "$0")"/../*.md "$root/opt/"
+	cp "$1"/go-fusermount_*_amd64.deb "$root/opt/ours.deb"
+	cp "$1"/go-fusermountd_*_amd64.deb "$root/opt/service.deb"
 	: >"$root/opt/fusectl" # these two are installed with a helper beside them
 	: >"$root/opt/fusermountd"
 	cp "$root"/root/fuse3_*.deb "$root/opt/fuse3.deb"
-	repack "$1" newer newer
-	for script in preinst postinst prerm postrm; do repack "$1" "failing-$script" failing "$script"; done
+	repack "$root/opt/service.deb" service-newer newer
+	repack "$root/opt/ours.deb" newer newer
+	for script in preinst postinst prerm postrm; do repack "$root/opt/ours.deb" "failing-$script" failing "$script"; done
 	at=$(dpkg-deb -c "$root/opt/fuse3.deb" | sed -n 's|.* \.\(/.*bin/fusermount3\)$|\1|p')
 	[ "$at" = /usr/bin/fusermount3 ] || repack "$root/opt/fuse3.deb" fuse3-moved moved
 	printf 'profile fusermount3 /usr/bin/fusermount3 {\n}\n' >"$root/etc/apparmor.d/fusermount3"
@@ -321,13 +350,13 @@ prepare() {
 }
 
 if [ "${1-}" != --inside ]; then
-	[ "$(id -u)$#" = 03 ] || { echo 'usage, as root: sh packages.sh ABSOLUTE_PATH_OF_DEB CACHE HOLDER' >&2 && exit 1; }
+	[ "$(id -u)$#" = 03 ] || { echo 'usage, as root: sh packages.sh DIR CACHE HOLDER' >&2 && exit 1; }
 	tar=$(small_debian "$2")
 	inside "$0" --inside "$1" "$tar" "$3"
 fi
 trap 'exit 1' HUP INT TERM
 prepare "$2" "$3" "$4"
-for part in install apparmor upgrade abort override remove move capability source; do
+for part in service install apparmor upgrade abort override remove move capability source; do
 	"check_$part"
 done
 end

@@ -34,6 +34,6 @@ release "$work/one" TZ=UTC LC_ALL=C
 diff -r "$work/one/build/release" "$work/some/other folder/build/release"
 (cd "$work/one/build/release" && sha256sum --check --quiet SHA256SUMS && ls)
 # The licences are published with the binaries.
-cmp "$work/one/packaging/copyright" "$work/one/build/release/LICENSES"
+cmp "$work/one/packaging/debian/copyright" "$work/one/build/release/LICENSES"
 grep -q '  LICENSES$' "$work/one/build/release/SHA256SUMS"
 echo 'reproducible: the same bytes twice'

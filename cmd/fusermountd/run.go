@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/ask"
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/peer"
 	"github.com/go-fusermount/fusermount/internal/service"
 )
@@ -76,7 +77,7 @@ they may write. It runs as root until SIGTERM.
 `
 
 // configPath is absent as a rule: the defaults do.
-const configPath = "/etc/fusermountd.conf"
+var configPath = filepath.Dir(fuseconf.Path) + "/fusermountd.conf"
 
 // readConfig sets the flags that the command line has not set.
 func readConfig(flags *pflag.FlagSet, path string) error {

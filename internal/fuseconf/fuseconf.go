@@ -9,8 +9,9 @@ import (
 	"github.com/go-fusermount/fusermount/internal/fstypes"
 )
 
+var Path = "/etc/fuse.conf" // the linker sets it for another SYSCONFDIR
+
 const (
-	Path            = "/etc/fuse.conf"
 	DefaultMountMax = 1000
 	NoLimit         = -1 // the mount_max that allows any number of file systems
 
@@ -28,8 +29,7 @@ type Settings struct {
 	// MountMax is the number of FUSE file systems at which a user other than root gets no
 	// further one, or NoLimit.
 	MountMax int
-	// MountOver are file systems over which users other than root may mount besides the
-	// ordinary ones.
+	// MountOver are further file systems over which users other than root may mount.
 	MountOver fstypes.Set
 }
 

@@ -47,6 +47,10 @@ var installed = map[string]string{
 	"usr/lib/udev/rules.d/60-fusermount.rules":             "0644",
 	"usr/lib/modules-load.d/fusermount.conf":               "0644",
 	"usr/share/doc/fusermount/copyright":                   "0644",
+	"usr/share/doc/fusermount/README.md":                   "0644",
+	"usr/share/doc/fusermount/COMPAT.md":                   "0644",
+	"usr/share/doc/fusermount/SECURITY.md":                 "0644",
+	"usr/share/doc/fusermount/CHANGELOG.md":                "0644",
 	"etc/fuse.conf":                                        "0644",
 	"etc/apparmor.d/fusermount3":                           "0644",
 }
@@ -94,6 +98,41 @@ func TestInstallProfileAttaches(t *testing.T) {
 		t.Errorf("the unit of /usr/local/sbin/fusermountd:\n%s", unit)
 	}
 	s.run(t, "uninstall", "MODE=setuid", "PREFIX=/usr/local")
+	s.want(t, map[string]string{})
+}
+
+// A build that reads another fuse.conf is installed with that one.
+func TestInstallElsewhere(t *testing.T) {
+	s := newStaging(t)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(s.dir), "sysconfdir"), []byte("/opt/etc\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.helper = filepath.Join(filepath.Dir(s.dir), "holder")
+	if err := os.Link(holder, s.helper); err != nil {
+		t.Fatal(err)
+	}
+	s.refuse(t, "the helper reads /opt/etc/fuse.conf: ", "install", "MODE=setuid")
+	s.run(t, "install", "MODE=setuid", "SYSCONFDIR=/opt/etc/")
+	want := maps.Clone(installed)
+	want["opt/etc/fuse.conf"] = want["etc/fuse.conf"]
+	delete(want, "etc/fuse.conf")
+	s.want(t, want)
+	for _, name := range []string{"usr/share/man/man5/fuse.conf.5", "etc/apparmor.d/fusermount3"} {
+		if text := s.read(t, name); strings.Contains(strings.ReplaceAll(text, "/opt/etc/", ""), "/etc/fuse.conf") || !strings.Contains(text, "/opt/etc/fuse.conf") {
+			t.Errorf("%s does not name the file that is read:\n%s", name, text)
+		}
+	}
+	s.run(t, "uninstall", "MODE=setuid", "SYSCONFDIR=/opt/etc")
+	s.want(t, map[string]string{})
+}
+
+func TestInstallWithoutRule(t *testing.T) {
+	s := newStaging(t)
+	s.run(t, "install", "MODE=setuid", "UDEV=no")
+	want := maps.Clone(installed)
+	delete(want, "usr/lib/udev/rules.d/60-fusermount.rules")
+	s.want(t, want)
+	s.run(t, "uninstall", "MODE=setuid")
 	s.want(t, map[string]string{})
 }
 
@@ -146,6 +185,12 @@ func newStaging(t *testing.T) *staging {
 	}
 	if err := os.CopyFS(s.source, os.DirFS(packaging)); err != nil {
 		t.Fatal(err)
+	}
+	for _, doc := range []string{"README.md", "COMPAT.md", "SECURITY.md", "CHANGELOG.md"} {
+		text, err := os.ReadFile("../../" + doc)
+		if err := errors.Join(err, os.WriteFile(filepath.Join(base, doc), text, 0o644)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s.uid = os.Getuid()
 	return s

@@ -23,11 +23,11 @@ func (s *staging) refuse(t *testing.T, want, action string, variables ...string)
 
 func TestInstallRefuses(t *testing.T) {
 	s := newStaging(t)
-	s.refuse(t, "MODE is setuid or caps", "install", "MODE=suid")
-	s.refuse(t, "PREFIX and SYSCONFDIR begin with /", "install", "MODE=setuid", "PREFIX=usr")
-	s.refuse(t, "PREFIX and SYSCONFDIR begin with /", "install", "MODE=setuid", "SYSCONFDIR=")
-	s.refuse(t, "SYSCONFDIR can only be /etc: ", "install", "MODE=setuid", "SYSCONFDIR=/usr/local/etc")
-	s.refuse(t, "SYSCONFDIR can only be /etc: ", "uninstall", "MODE=setuid", "SYSCONFDIR=/usr/local/etc")
+	s.refuse(t, "MODE is setuid, caps or none", "install", "MODE=suid")
+	s.refuse(t, "PREFIX, SYSCONFDIR and SBINDIR begin with /", "install", "MODE=setuid", "PREFIX=usr")
+	s.refuse(t, "PREFIX, SYSCONFDIR and SBINDIR begin with /", "install", "MODE=setuid", "SYSCONFDIR=")
+	s.refuse(t, "the helper reads /etc/fuse.conf: ", "install", "MODE=setuid", "SYSCONFDIR=/usr/local/etc")
+	s.refuse(t, "UDEV is yes or no", "install", "MODE=setuid", "UDEV=1")
 	s.refuse(t, "usage: ", "deinstall", "MODE=setuid")
 }
 
