@@ -97,13 +97,14 @@ rpms() {
 	esac
 	source_version=${source##*/go-fusermount-}
 	source_version=${source_version%.tar.gz}
-	top=$PWD/$stage/rpm
-	mkdir -p "$top"
+	top=$(mktemp -d) # rpmbuild fails where there is a blank in a path
+	trap 'rm -rf "$top"' EXIT
+	cp "$source" packaging/rpm/go-fusermount.spec "$helper" "${helper%/*}/fusectl" "${helper%/*}/fusermountd" "$top/"
 	rpmbuild -bb --quiet --nodeps --target "$target-linux" --define "_topdir $top" \
-		--define "_sourcedir $(realpath "${source%/*}")" --define "_rpmdir $top/out" \
+		--define "_sourcedir $top" --define "_rpmdir $top/out" --define "_tmppath $top" \
 		--define "source_version $source_version" --define "rpm_version $(package_version rpm)" \
-		--define "prebuilt $(realpath "$helper")" \
-		packaging/rpm/go-fusermount.spec >"$top/log" 2>&1 || { cat "$top/log" >&2 && return 1; }
+		--define "prebuilt $top/${helper##*/}" \
+		"$top/go-fusermount.spec" >"$top/log" 2>&1 || { cat "$top/log" >&2 && return 1; }
 	cp "$top/out"/*/*.rpm "$out/"
 }
 

@@ -3,7 +3,8 @@
 ARCHES ?= amd64 arm64 armv7 386 riscv64 ppc64le s390x loong64 mips64le
 RELEASE := build/release
 NFPM ?= build/bin/nfpm
-SBOM ?= build/bin/cyclonedx-gomod
+CYCLONEDX ?= build/bin/cyclonedx-gomod
+SBOM ?= build/bin/sbom
 
 # A release has the same bytes wherever it is built: these override "go env -w", and
 # files get the time of the last commit.
@@ -51,16 +52,14 @@ packages: dist $(ARCHES:%=build/linux-%/fusermount3) $(NFPM) ## .deb, .rpm, .apk
 		sh packaging/packages.sh $$arch build/linux-$$arch/fusermount3 build/packages $(VERSION) $(SOURCE) || exit; \
 	done
 
-release: packages $(SBOM) ## binaries, packages, LICENSES, SBOM and SHA256SUMS, in build/release
-	rm -rf $(RELEASE)
-	cp -r build/packages $(RELEASE)
-	for arch in $(ARCHES); do for name in fusermount3 fusectl fusermountd; do \
-		cp build/linux-$$arch/$$name $(RELEASE)/$$name-linux-$$arch || exit; \
-	done; done
-	cp packaging/debian/copyright $(RELEASE)/LICENSES
-	$(SBOM) bin -json -std -noserial -notimestamp -version '$(VERSION)' \
-		-output $(RELEASE)/fusermount3.cdx.json build/linux-$(firstword $(ARCHES))/fusermount3
-	cd $(RELEASE) && sha256sum -- * >SHA256SUMS
+build/bin/sbom: tools/sbom/main.go tools/go.mod
+	cd tools && go build -buildvcs=false -o ../$@ ./sbom
+
+release: packages $(CYCLONEDX) $(SBOM) ## source, packages, programs, LICENSES, SBOMs and SHA256SUMS, in build/release
+	CYCLONEDX=$(CYCLONEDX) SBOM=$(SBOM) sh packaging/release.sh $(VERSION) $(RELEASE) $(ARCHES)
+
+sign: ## sign build/release with the key that SECURITY.md names
+	sh packaging/sign.sh sign $(RELEASE)
 
 test-386: build/linux-386/fusermount3 ## the module's tests and the scripts, with 32-bit programs (root)
 	GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 go test -timeout 480s ./...
@@ -95,16 +94,18 @@ test-packages: build packages ## make packages, with the distributions' tools as
 			$(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz $(RECIPES) build/debian || exit; \
 	done
 	sh testdata/lint-packages.sh $(RECIPES) build/packages
-	cd tools && FUSERMOUNT_PACKAGES=$(CURDIR)/build/packages FUSERMOUNT_RECIPES=$(CURDIR)/$(RECIPES) go test -count=1 ./packages
+	cd tools && FUSERMOUNT_PACKAGES=$(CURDIR)/build/packages FUSERMOUNT_RECIPES=$(CURDIR)/$(RECIPES) \
+		FUSERMOUNT_DIST=$(CURDIR)/$(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz go test -count=1 ./packages
 	cd tools && go build -buildvcs=false -o ../build/holder ./packages/holder
 	DEBIAN=bookworm sh testdata/packages.sh $(CURDIR)/build/packages $(CURDIR)/build/debian $(CURDIR)/build/holder
 	DEBIAN=trixie sh testdata/packages.sh $(CURDIR)/$(RECIPES) $(CURDIR)/build/debian $(CURDIR)/build/holder
 	sh testdata/packages-held.sh build/debian $(CURDIR)/build/holder $(NFPM) $(RECIPES) \
 		$(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz
 
-test-release: $(NFPM) $(SBOM) ## build a release twice, in different environments, and compare the bytes
-	sh testdata/reproducible.sh $(NFPM) $(SBOM)
+test-release: $(NFPM) $(CYCLONEDX) $(SBOM) ## build a release twice, in different environments, compare the bytes, and sign it (root)
+	sh testdata/install.sh rpm gpg gpg-agent
+	sh testdata/reproducible.sh
 
 FORCE:
 
-.PHONY: cross packages release test-386 test-arch test-packages test-release FORCE
+.PHONY: cross dist packages release sign test-386 test-arch test-packages test-release FORCE

@@ -31,7 +31,7 @@ fuse3() {
 		  - {src: packaging/fuse.conf, dst: /etc/fuse.conf, file_info: {mode: 0644}}
 	END
 	for format in rpm archlinux; do
-		"$4" package --config "$2/fuse3.yaml" --packager "$format" --target "$2/" >/dev/null
+		SOURCE_DATE_EPOCH=0 "$4" package --config "$2/fuse3.yaml" --packager "$format" --target "$2/" >/dev/null
 	done
 }
 

@@ -3,6 +3,7 @@ module github.com/go-fusermount/fusermount/tools
 go 1.24.0
 
 require (
+	github.com/CycloneDX/cyclonedx-go v0.9.3
 	github.com/cavaliergopher/cpio v1.0.1
 	github.com/go-fusermount/fusermount v0.0.0
 	github.com/rogpeppe/go-internal v1.14.1

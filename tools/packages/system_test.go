@@ -140,8 +140,8 @@ func TestInstallOverDiversion(t *testing.T) {
 	wantPrivileged(t, s.program())
 }
 
-// elf is the start of a program with program headers of these types.
-func elf(class byte, order binary.AppendByteOrder, types ...uint32) []byte {
+// program is the start of a program with program headers of these types.
+func program(class byte, order binary.AppendByteOrder, types ...uint32) []byte {
 	data := map[binary.AppendByteOrder]byte{binary.LittleEndian: 1, binary.BigEndian: 2}
 	text := append([]byte{0x7f, 'E', 'L', 'F', class, data[order], 1}, make([]byte, 9)...)
 	text = append(text, make([]byte, 12)...) // type, machine, version, and the entry's first half
@@ -176,18 +176,18 @@ func TestInstallRefusesHelper(t *testing.T) {
 	}{
 		{"empty", nil, "is no ELF program"},
 		{"script", []byte("#!/bin/sh\n"), "is no ELF program"},
-		{"class", elf(3, binary.LittleEndian, load), "is no ELF program"},
-		{"no headers", elf(2, binary.LittleEndian), "has no program headers"},
-		{"cut", elf(2, binary.LittleEndian, load, load)[:64+56+3], "is incomplete or damaged"},
-		{"cut in the header", elf(2, binary.LittleEndian, load)[:40], "is incomplete or damaged"},
-		{"64 little", elf(2, binary.LittleEndian, load, load), ""},
-		{"64 big", elf(2, binary.BigEndian, load, load), ""},
-		{"32 little", elf(1, binary.LittleEndian, load, load), ""},
-		{"32 big", elf(1, binary.BigEndian, load, load), ""},
-		{"interpreter 64 little", elf(2, binary.LittleEndian, load, interp, load), interpreter},
-		{"interpreter 64 big", elf(2, binary.BigEndian, interp, load), interpreter},
-		{"interpreter 32 little", elf(1, binary.LittleEndian, load, interp), interpreter},
-		{"interpreter 32 big", elf(1, binary.BigEndian, load, interp), interpreter},
+		{"class", program(3, binary.LittleEndian, load), "is no ELF program"},
+		{"no headers", program(2, binary.LittleEndian), "has no program headers"},
+		{"cut", program(2, binary.LittleEndian, load, load)[:64+56+3], "is incomplete or damaged"},
+		{"cut in the header", program(2, binary.LittleEndian, load)[:40], "is incomplete or damaged"},
+		{"64 little", program(2, binary.LittleEndian, load, load), ""},
+		{"64 big", program(2, binary.BigEndian, load, load), ""},
+		{"32 little", program(1, binary.LittleEndian, load, load), ""},
+		{"32 big", program(1, binary.BigEndian, load, load), ""},
+		{"interpreter 64 little", program(2, binary.LittleEndian, load, interp, load), interpreter},
+		{"interpreter 64 big", program(2, binary.BigEndian, interp, load), interpreter},
+		{"interpreter 32 little", program(1, binary.LittleEndian, load, interp), interpreter},
+		{"interpreter 32 big", program(1, binary.BigEndian, load, interp), interpreter},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStaging(t)
