@@ -8,6 +8,15 @@ export LC_ALL=C
 
 version=$1 out=$2
 shift 2
+case $version in
+*-dev*) ;;
+*)
+	grep -q "^## \[$version\] - 20[0-9-]*$" CHANGELOG.md || {
+		echo "release.sh: CHANGELOG.md has no heading '## [$version] - DATE'" >&2
+		exit 1
+	}
+	;;
+esac
 source=build/dist/go-fusermount-$version.tar.gz
 boms=build/stage/sbom
 rm -rf "$out" "$boms"

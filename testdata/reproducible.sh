@@ -17,6 +17,7 @@ chmod 711 "$work"
 copy() {
 	mkdir -p "$1"
 	git ls-files -z --cached --others --exclude-standard | xargs -0 cp -P --parents -t "$1"
+	sed -i 's/^## \[[0-9.]*\] - /## [1.2.3] - /' "$1/CHANGELOG.md"
 	mkdir -p "$1/build/bin"
 	cp build/bin/nfpm build/bin/cyclonedx-gomod build/bin/sbom "$1/build/bin/"
 	find "$1/build/bin" -type f -exec touch -d '2100-01-01' {} + # make does not build them again
@@ -52,6 +53,8 @@ user() {
 copy "$work/one"
 (umask 077 && copy "$work/some/other folder")
 find "$work/some" ! -path '*/build/bin/*' -exec touch -d '2001-02-03 04:05:06' {} +
+if sh "$work/one/packaging/release.sh" 9.9.9 "$work/one/build/release" amd64 2>"$work/log"; then exit 1; fi
+grep "CHANGELOG.md has no heading '## \[9.9.9\] - DATE'" "$work/log"
 release "$work/one" env TZ=UTC LC_ALL=C
 release "$work/some/other folder" user
 diff -r "$work/one/build/release" "$work/some/other folder/build/release"

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// The file VERSION is the only source of the version. The recipes and the changelog, which have
-// no way to read it, follow it; the recipes and go.mod agree on the modules and on Go.
+// The file VERSION is the only source of the version. The recipes, which have no way to read it,
+// follow it; they and go.mod agree on the modules and on Go. (packaging/release.sh looks for the
+// version in CHANGELOG.md.)
 func TestVersionsAgree(t *testing.T) {
 	version := strings.TrimSpace(read(t, "VERSION"))
 	if !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(version) {
@@ -17,7 +18,6 @@ func TestVersionsAgree(t *testing.T) {
 	requires := func(module string) string { return find(t, "go.mod", regexp.QuoteMeta(module)+` v(\S+)`) }
 	oldest := strings.TrimSuffix(find(t, "go.mod", `(?m)^go (\S+)$`), ".0")
 	for _, c := range []struct{ file, pattern, want string }{
-		{"CHANGELOG.md", `(?m)^## \[(\d\S*)\]`, version},
 		{"packaging/debian/changelog", `^go-fusermount \((\S+)-\d+\) `, version},
 		{"packaging/rpm/go-fusermount.spec", `(?m)^%global release_version (\S+)$`, version},
 		{"packaging/rpm/go-fusermount.spec", `(?m) - (\S+)-1$`, version},
