@@ -96,11 +96,12 @@ esac
 add 0644 fuse.conf "$main$doc/examples/fuse.conf"
 add 0644 udev/60-fusermount.rules "$main$doc/examples/60-fusermount.rules"
 
-# The mount service. Arch has one folder for programs.
-case $format in
-arch) move "$service" $bin/fusermountd ;;
-*) move "$service" /usr/sbin/fusermountd ;;
-esac
+# The mount service. Some systems have one folder for programs.
+if [ -e "$from/usr/sbin/fusermountd" ]; then
+	move "$service" /usr/sbin/fusermountd
+else
+	move "$service" $bin/fusermountd
+fi
 move "$service" $man/man8/fusermountd.8.gz
 case $format in
 apk) add 0755 openrc/fusermountd "$service/etc/init.d/fusermountd" ;;

@@ -84,21 +84,19 @@ test-arch: build build/linux-arm64/fusermount3 ## unit tests of other architectu
 
 RECIPES := build/recipes
 RELEASE_VERSION := $(shell cat VERSION)
-test-packages: ARCHES := amd64
-test-packages: build packages ## make packages, with the distributions' tools as well; install, upgrade, remove, lint and list them (root)
-	sh testdata/install.sh lintian rpm libarchive-tools libcap2-bin pacman-package-manager makepkg fakeroot nix-bin shellcheck rpmlint
+test-packages: need-go ## make packages, with the distributions' tools as well; install, upgrade, remove, lint and list them (root)
+	sh testdata/install.sh lintian rpm libarchive-tools libcap2-bin pacman-package-manager makepkg fakeroot nix-bin shellcheck rpmlint mmdebstrap
+	$(MAKE) build packages ARCHES=amd64
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) sh packaging/dist.sh $(RELEASE_VERSION) $(DIST)
 	rm -rf $(RECIPES)
-	for format in deb rpm arch apk nix; do \
-		SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) sh testdata/recipes.sh $$format \
-			$(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz $(RECIPES) build/debian || exit; \
-	done
+	printf '%s\n' deb rpm arch apk nix | SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) xargs -P 2 -I FORMAT \
+		sh testdata/recipes.sh FORMAT $(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz $(RECIPES) build/debian
 	sh testdata/lint-packages.sh $(RECIPES) build/packages
 	cd tools && FUSERMOUNT_PACKAGES=$(CURDIR)/build/packages FUSERMOUNT_RECIPES=$(CURDIR)/$(RECIPES) \
 		FUSERMOUNT_DIST=$(CURDIR)/$(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz go test -count=1 ./packages
 	cd tools && go build -buildvcs=false -o ../build/holder ./packages/holder
-	DEBIAN=bookworm sh testdata/packages.sh $(CURDIR)/build/packages $(CURDIR)/build/debian $(CURDIR)/build/holder
-	DEBIAN=trixie sh testdata/packages.sh $(CURDIR)/$(RECIPES) $(CURDIR)/build/debian $(CURDIR)/build/holder
+	printf '%s\n' 'bookworm build/packages' 'trixie $(RECIPES)' | xargs -P 2 -L 1 sh -c \
+		'DEBIAN=$$2 exec sh testdata/packages.sh "$$0/$$3" build/debian "$$1"' $(CURDIR) $(CURDIR)/build/holder
 	sh testdata/packages-held.sh build/debian $(CURDIR)/build/holder $(NFPM) $(RECIPES) \
 		$(DIST)/go-fusermount-$(RELEASE_VERSION).tar.gz
 

@@ -19,6 +19,10 @@ case $version in
 esac
 source=build/dist/go-fusermount-$version.tar.gz
 boms=build/stage/sbom
+ls build/packages/*.rpm >/dev/null || {
+	echo 'release.sh: there are no .rpm packages: install rpmbuild, and run it again' >&2
+	exit 1
+}
 rm -rf "$out" "$boms"
 mkdir -p "$out" "$boms"
 cp build/packages/* "$source" "$out/"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes a small Debian as a tar file, unless a recent one exists, and prints the file's
 # name: sh debian.sh DIR DEB PACKAGE...
-# as root. DEBIAN names another release than bookworm. It contains the packages, and the file of the package DEB in /root. They come
-# from the sources of this machine.
+# as root. DEBIAN names another release than bookworm. It contains the packages, and the file
+# of the package DEB in /root. They come from the sources of this machine.
 set -eu
 umask 022
 release=${DEBIAN:-bookworm}

@@ -76,6 +76,8 @@ theirs() {
 		[ "$(stat -c '%a %u:%g' "$root$helper")" = '4755 0:0' ] && [ ! -e "$root/usr/lib/go-fusermount" ]
 }
 
+restricted() { [ "$(stat -c '%a %u:%g' "$root$helper")" = '750 0:4000' ]; }
+
 capable() { setcap cap_sys_admin+ep "$root$own" && chmod 0755 "$root$own" && privileged "$helper"; }
 
 # serves: a real helper mounts for the user, through the name that libraries know.
@@ -132,6 +134,10 @@ beside() {
 	done
 	check "$pm removes both" "${pm}_remove" go-fusermount go-fusermountd
 	check "$pm: libfuse's is back after that" theirs 1.0.1
+	chmod 0750 "$root$helper" && chown 0:4000 "$root$helper" # an administrator's choice
+	check "$pm installs ours once more" "${pm}_install" "$new"
+	check "$pm removes it once more" "${pm}_remove" go-fusermount
+	check "$pm: libfuse's has the mode that the administrator gave it" restricted
 	check "$pm removes fuse3" "${pm}_remove" fuse3
 }
 
