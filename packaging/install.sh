@@ -328,7 +328,7 @@ case $#:${1-} in
 		die 'MODE=caps needs setcap in PATH: apt-get install libcap2-bin'
 	fi
 	built=/etc
-	[ ! -f "${helper%/*}/sysconfdir" ] || read -r built <"${helper%/*}/sysconfdir"
+	[ ! -f "${helper%/*}/sysconfdir" ] || built=$(cat "${helper%/*}/sysconfdir")
 	[ "$SYSCONFDIR" = "$built" ] ||
 		die "the helper reads $built/fuse.conf: give SYSCONFDIR=$built, or build it with SYSCONFDIR=$SYSCONFDIR"
 	cd "$(dirname "$0")"

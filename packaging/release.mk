@@ -46,6 +46,7 @@ dist: need-go ## the source as a tarball, with vendored modules, in build/dist
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) sh packaging/dist.sh $(VERSION) $(DIST)
 
 packages: dist $(ARCHES:%=build/linux-%/fusermount3) $(NFPM) ## .deb, .rpm, .apk and Arch packages of ARCHES, in build/packages
+	@[ '$(SYSCONFDIR:/=)' = /etc ] || { echo 'packages are made for SYSCONFDIR=/etc only' >&2; exit 1; }
 	rm -rf build/packages
 	for arch in $(ARCHES); do \
 		NFPM=$(NFPM) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) \

@@ -30,6 +30,9 @@ cp packaging/debian/copyright "$out/LICENSES"
 cp packaging/rpm/go-fusermount.spec "$out/"
 sed "s/^sha256sums=(SKIP).*/sha256sums=($(sha256sum "$source" | cut -d ' ' -f 1))/" packaging/arch/PKGBUILD >"$out/PKGBUILD"
 sed "s|^sha512sums=\"SKIP\"|sha512sums=\"$(sha512sum "$source" | cut -d ' ' -f 1)  ${source##*/}\"|" packaging/alpine/APKBUILD >"$out/APKBUILD"
+for recipe in PKGBUILD APKBUILD; do
+	! grep -q SKIP "$out/$recipe" || { echo "release.sh: $recipe got no checksum" >&2 && exit 1; }
+done
 for arch; do
 	set --
 	for name in fusermount3 fusectl fusermountd; do

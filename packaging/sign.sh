@@ -19,18 +19,14 @@ key=$(sed -n 's/^Release key: `\([0-9A-F]\{40\}\)`\.*$/\1/p' "$here/../SECURITY.
 # whole: the files are those that are listed, and no others lie beside them.
 whole() {
 	(cd "$dir" && sha256sum --check --strict --quiet SHA256SUMS) || return 1
-	for file in "$dir"/*; do
-		name=${file##*/}
-		case $name in
-		SHA256SUMS | SHA256SUMS.asc) ;;
-		*)
-			cut -c 67- "$dir/SHA256SUMS" | grep -qxF -e "$name" || {
-				echo "$name is not in SHA256SUMS" >&2
-				return 1
-			}
-			;;
-		esac
-	done
+	added=$(find "$dir" -mindepth 1 ! -name SHA256SUMS ! -name SHA256SUMS.asc -printf '%P\n' |
+		while read -r name; do
+			cut -c 67- "$dir/SHA256SUMS" | grep -qxF -e "$name" || echo "$name"
+		done)
+	[ -z "$added" ] || {
+		echo "not in SHA256SUMS: $added" >&2
+		return 1
+	}
 }
 
 case $action in
@@ -51,6 +47,7 @@ verify)
 	gpg --homedir "$home" --batch --no-autostart --trust-model always --status-fd 1 --verify "$dir/SHA256SUMS.asc" "$dir/SHA256SUMS" \
 		>"$home/status" 2>"$home/log" || { cat "$home/log" >&2 && die 'the signature is wrong'; }
 	grep -q "^\[GNUPG:\] VALIDSIG $key " "$home/status" || die "it is not signed by the key $key"
+	grep -q '^\[GNUPG:\] GOODSIG ' "$home/status" || die 'the key is revoked or expired'
 	whole || die 'files differ from what was signed'
 	echo "signed by $key, and whole"
 	;;

@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 read -r version <VERSION
 if [ -e .git ]; then # here, not above: a tarball may lie in another repository
-	tag=$(git describe --tags --exact-match --dirty 2>/dev/null) || tag=
+	tag=$(git describe --tags --exact-match --match "v$version" --dirty 2>/dev/null) || tag=
 	commit=$(git describe --always --dirty --exclude '*' 2>/dev/null) || commit=unknown # not the user's repository
 	[ "$tag" = "v$version" ] || version=$version-dev-$commit
 fi

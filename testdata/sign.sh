@@ -63,7 +63,7 @@ echo >>"$work/release/LICENSES"
 refused 'files differ from what was signed' verify
 refused 'it is not signed' sign
 fresh "$1" && sign
-echo >"$work/release/added"
+mkdir "$work/release/.hidden"
 refused 'files differ from what was signed' verify
 fresh "$1" && sign
 echo >>"$work/release/SHA256SUMS"
@@ -72,6 +72,10 @@ fresh "$1" && name_key "$other" && sign && name_key "$key"
 refused 'the signature is wrong' verify # the keys do not have it
 gpg --armor --export "$key" "$other" >"$work/tree/packaging/release-key.asc"
 refused "it is not signed by the key $key" verify
+fresh "$1" && sign
+sed 's/^:---/---/' "$GNUPGHOME/openpgp-revocs.d/$key.rev" | gpg --batch --import 2>"$work/log"
+gpg --armor --export "$key" >"$work/tree/packaging/release-key.asc"
+refused 'the key is revoked or expired' verify
 echo 1.2.4 >"$work/tree/VERSION"
 refused 'is not the release 1.2.4' sign
 echo 'signed and verified with a key that is gone'

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 	"github.com/go-fusermount/fusermount/internal/fusetest/helpertest"
 )
 
@@ -17,7 +18,7 @@ const reviewing = "../../docs/reviewing.md"
 // The commands of the page for reviewers print something, and succeed.
 func TestReviewingCommands(t *testing.T) {
 	if _, err := os.Stat("../../build/fusermount3"); err != nil {
-		t.Skip("run 'make build': the page looks at what it builds")
+		fusetest.Skip(t, "run 'make build': the page looks at what it builds")
 	}
 	commands := 0
 	for line := range strings.Lines(helpertest.ReadFile(t, reviewing)) {

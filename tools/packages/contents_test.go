@@ -117,7 +117,7 @@ func (m maker) pack(t *testing.T, name, format string) string {
 	t.Helper()
 	dir := os.Getenv(m.variable)
 	if dir == "" {
-		t.Skip("looks into packages: run 'make test-packages'")
+		fusetest.Skip(t, "run 'make test-packages': it looks into packages")
 	}
 	files, err := filepath.Glob(filepath.Join(dir, name+"?[0-9]*"+format))
 	if err != nil {

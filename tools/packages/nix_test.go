@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
 
 // recipes returns the directory of what testdata/recipes.sh makes.
@@ -14,7 +16,7 @@ func recipes(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("FUSERMOUNT_RECIPES")
 	if dir == "" {
-		t.Skip("looks into packages: run 'make test-packages'")
+		fusetest.Skip(t, "run 'make test-packages': it looks into packages")
 	}
 	return dir
 }

@@ -8,7 +8,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-fusermount/fusermount/internal/fusetest"
 )
+
+// unpackSource unpacks the tarball of a release, and returns where.
+func unpackSource(t *testing.T) string {
+	t.Helper()
+	tarball := os.Getenv("FUSERMOUNT_DIST")
+	if tarball == "" {
+		fusetest.Skip(t, "run 'make test-packages': it builds from a source tarball")
+	}
+	base := t.TempDir()
+	output(t, "tar", "-xzf", tarball, "-C", base, "--strip-components=1")
+	return base
+}
 
 // buildSource runs "make build" in the source of a tarball, without a network or git.
 func buildSource(t *testing.T, dir string, env []string, args ...string) (string, error) {
@@ -21,12 +35,7 @@ func buildSource(t *testing.T, dir string, env []string, args ...string) (string
 
 // The settings of a build that the README of packaging promises.
 func TestBuildSettings(t *testing.T) {
-	tarball := os.Getenv("FUSERMOUNT_DIST")
-	if tarball == "" {
-		t.Skip("builds from a source tarball: run 'make test-packages'")
-	}
-	base := t.TempDir()
-	output(t, "tar", "-xzf", tarball, "-C", base, "--strip-components=1")
+	base := unpackSource(t)
 	built := func(name string) string { return filepath.Join(base, "build", name) }
 	version := strings.TrimSpace(string(file(t, base, "VERSION")))
 
@@ -66,12 +75,7 @@ func TestBuildSettings(t *testing.T) {
 
 // A build that would make a dynamic linker run as root is refused, and its helper is gone.
 func TestBuildRefuses(t *testing.T) {
-	tarball := os.Getenv("FUSERMOUNT_DIST")
-	if tarball == "" {
-		t.Skip("builds from a source tarball: run 'make test-packages'")
-	}
-	base := t.TempDir()
-	output(t, "tar", "-xzf", tarball, "-C", base, "--strip-components=1")
+	base := unpackSource(t)
 	for _, c := range []struct {
 		flags string
 		args  []string

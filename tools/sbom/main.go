@@ -86,7 +86,9 @@ func merge(boms []*cdx.BOM) (*cdx.BOM, error) {
 	var programs []string
 	for _, bom := range boms {
 		program := *bom.Metadata.Component
-		program.Hashes = hashes(bom.Metadata.Properties)
+		if program.Hashes = hashes(bom.Metadata.Properties); program.Hashes == nil {
+			return nil, fmt.Errorf("no hash of %s", program.BOMRef)
+		}
 		if err := license(&program, program.Name); err != nil {
 			return nil, err
 		}
