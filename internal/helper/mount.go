@@ -288,10 +288,11 @@ func takeBack(r *run, why error, mounted *mount.Mounted) error {
 		return err
 	}
 	err := twice(undo)
-	if errors.Is(err, mount.ErrCovered) {
+	// EINVAL: what lay on top was unmounted while the kernel waited to unmount it.
+	if errors.Is(err, mount.ErrCovered) || errors.Is(err, unix.EINVAL) {
 		mount.UntilUncovered(func() bool {
 			err = undo()
-			return !errors.Is(err, mount.ErrCovered)
+			return !errors.Is(err, mount.ErrCovered) && !errors.Is(err, unix.EINVAL)
 		})
 	}
 	if err != nil {
