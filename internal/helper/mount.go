@@ -268,7 +268,8 @@ func handOver(r *run, plan policy.Plan, mounted *mount.Mounted, socket int, send
 
 // takeBack unmounts what was just mounted, with all the checks of -u, by the mount itself and not
 // by its path. It tries twice: the failure may be one of memory, and nobody serves the mount. For
-// a while it waits for what another call has mounted on top at the same moment, and takes back.
+// a while it waits for what another call has mounted on top at the same moment, and takes back;
+// umount2 answers EINVAL if that went while it waited for the kernel's lock.
 func takeBack(r *run, why error, mounted *mount.Mounted) error {
 	if mounted == nil {
 		return why
@@ -287,14 +288,13 @@ func takeBack(r *run, why error, mounted *mount.Mounted) error {
 		}
 		return err
 	}
-	err := twice(undo)
-	// EINVAL: what lay on top was unmounted while the kernel waited to unmount it.
-	if errors.Is(err, mount.ErrCovered) || errors.Is(err, unix.EINVAL) {
-		mount.UntilUncovered(func() bool {
-			err = undo()
-			return !errors.Is(err, mount.ErrCovered) && !errors.Is(err, unix.EINVAL)
-		})
-	}
+	tries, err := 0, error(nil)
+	mount.UntilUncovered(func() bool {
+		tries++
+		err = undo()
+		covered := errors.Is(err, mount.ErrCovered) || errors.Is(err, unix.EINVAL)
+		return err == nil || tries > 1 && !covered
+	})
 	if err != nil {
 		return fmt.Errorf("%w; the mount could not be taken back: %w", why, err)
 	}

@@ -253,12 +253,9 @@ func (at *Mountpoint) carries(connection uint32) bool {
 func UntilUncovered(look func() (done bool)) {
 	const minLooks, patience = 10, 3 * time.Second // time also passes while the caller has stopped this process
 	pause, deadline := time.Millisecond, time.Now().Add(patience)
-	for looks := 0; looks < minLooks || time.Now().Before(deadline); looks++ {
+	for looks := 1; !look() && (looks < minLooks || time.Now().Before(deadline)); looks++ {
 		length := unix.NsecToTimespec(int64(pause))
 		_ = unix.Nanosleep(&length, nil) // a signal may shorten it
-		if look() {
-			return
-		}
 		pause = min(2*pause, 16*time.Millisecond)
 	}
 }

@@ -40,6 +40,25 @@ func TestSendFailsEveryWay(t *testing.T) {
 	}
 }
 
+// umount2 answers EINVAL if what it found on top went while it waited for the kernel's lock, as
+// happens where many mount at one place.
+func TestTakenBackThoughTheTopWent(t *testing.T) {
+	call, mountpoint := asUser(t)
+	helpertest.NeedIntercept(t)
+	answers := 0
+	call.HangUp = true
+	call.Intercept = func(c helpertest.Syscall) helpertest.Verdict {
+		if c.Name != "umount2" {
+			return helpertest.Continue
+		}
+		if answers++; answers < 5 {
+			return helpertest.Fail(unix.EINVAL)
+		}
+		return helpertest.Continue
+	}
+	wantRefusal(t, run(t, call), mountpoint, "Broken pipe; the mount was taken back")
+}
+
 // Nothing is left in utab and mtab, either.
 func TestSendFailsTables(t *testing.T) {
 	for read, deny := range waysToRead {
