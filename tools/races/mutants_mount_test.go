@@ -78,6 +78,11 @@ var mountMutants = []mutant{
 		"conformance", "^TestTakenBackBelow$", "on top is",
 	},
 	{
+		"that what lay on a mount went while it was taken back",
+		[]edit{{"internal/helper/mount.go", ` || errors.Is(err, unix.EINVAL)`, ``}},
+		"conformance", "^TestTakenBackThoughTheTopWent$", "Invalid argument",
+	},
+	{
 		"on what the mount lies",
 		[]edit{{"internal/mount/attach.go", `if !direct {`, `if false && !direct {`}},
 		"conformance", "^TestSyncInitTakenBackFirst$", "status 0, want -16",
