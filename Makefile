@@ -82,7 +82,7 @@ test-oldest-go: ## the module, the scripts and the examples with the oldest Go, 
 	GOTOOLCHAIN=go$$(sed -n 's/^go //p' go.mod) $(MAKE) build oldest-go examples
 
 oldest-go:
-	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -timeout 240s ./...
+	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -short -timeout 240s ./...
 	cd tools && FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) go test -count=1 -timeout 240s -run '^TestOurs$$' ./conformance
 
 test-race: build ## the client package under Go's race detector (needs a C compiler)

@@ -63,7 +63,7 @@ sign: ## sign build/release with the key that SECURITY.md names
 	sh packaging/sign.sh sign $(RELEASE)
 
 test-386: build/linux-386/fusermount3 ## the module's tests and the scripts, with 32-bit programs (root)
-	GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 go test -timeout 480s ./...
+	GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 go test -short -timeout 480s ./...
 	cd tools && GOARCH=386 FUSERMOUNT_HELPER=$(CURDIR)/build/linux-386/fusermount3 \
 		go test -count=1 -timeout 240s -run '^TestOurs$$' ./conformance
 

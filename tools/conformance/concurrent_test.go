@@ -23,8 +23,8 @@ func TestConcurrentMounts(t *testing.T) {
 		rounds  int
 		mounted int // calls that mount; 0: those that come late may mount on top
 	}{
-		"new API":               {rounds: rounds(200)},
-		"mount(2)":              {rounds: rounds(200), deny: helpertest.NoFsopen},
+		"new API":               {rounds: rounds(100)},
+		"mount(2)":              {rounds: rounds(100), deny: helpertest.NoFsopen},
 		"new API, at the call":  {rounds: rounds(50), meetAt: "move_mount", mounted: 1},
 		"mount(2), at the call": {rounds: rounds(50), deny: helpertest.NoFsopen, meetAt: "mount", mounted: 1},
 	} {

@@ -46,7 +46,8 @@ const (
 // notHere are tests that belong to other steps, do not depend on the kernel, or need
 // something that an image lacks (a compiler).
 const notHere = "^(TestOurs|TestReference.*|TestCompatRows|TestCommandLines|TestVersionInScripts|TestModule.*|TestAppArmor.*|TestSyncInitLimit|TestBuiltWithC|" +
-	"TestCheckConf|TestCommNumbers|TestHeldLock|TestLimits|TestNoThreads|TestWithoutSubtypes)$"
+	"TestCheckConf|TestCheckMountpoint|TestCheckPrivilege|TestCommNumbers|TestHeldLock|TestHintsFollowed|TestLimits|" +
+	"TestNextStepsFollowed|TestNoThreads|TestWithoutSubtypes)$"
 
 // kernelTable are the tests of reading the kernel's table in each of its forms. utab and
 // mtab are the same everywhere.
