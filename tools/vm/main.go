@@ -64,14 +64,22 @@ func main() {
 }
 
 func run(s settings) error {
-	columns, all := s.onGuests()
+	var columns, host []column
+	var all, failed error
+	var guests sync.WaitGroup
+	guests.Add(1)
+	go func() {
+		defer guests.Done()
+		columns, all = s.onGuests()
+	}()
 	if s.only == "" {
-		host, err := s.onHost()
-		if err != nil {
-			return errors.Join(all, fmt.Errorf("this machine: %w", err))
-		}
-		columns = append(columns, host...)
+		host, failed = s.onHost()
 	}
+	guests.Wait()
+	if failed != nil {
+		return errors.Join(all, fmt.Errorf("this machine: %w", failed))
+	}
+	columns = append(columns, host...)
 	for _, c := range columns {
 		all = errors.Join(all, c.verdict())
 	}
