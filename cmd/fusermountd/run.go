@@ -20,7 +20,6 @@ import (
 
 	"github.com/go-fusermount/fusermount/internal/ask"
 	"github.com/go-fusermount/fusermount/internal/fuseconf"
-	"github.com/go-fusermount/fusermount/internal/peer"
 	"github.com/go-fusermount/fusermount/internal/service"
 )
 
@@ -130,7 +129,7 @@ func serve(s settings) error {
 	if os.Geteuid() != 0 {
 		return errors.New("only root can mount for others")
 	}
-	if err := supported(); err != nil {
+	if err := service.Supported(); err != nil {
 		return err
 	}
 	socket, err := inherited()
@@ -140,37 +139,16 @@ func serve(s settings) error {
 	if err != nil {
 		return err
 	}
-	supervisor, err := service.New(socket, s.limits)
+	supervisor, err := service.New(service.Config{Limits: s.limits})
 	if err != nil {
+		return errors.Join(err, unix.Close(socket))
+	}
+	if _, err := supervisor.Add(socket, nil, nil); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	return supervisor.Run(ctx)
-}
-
-// supported says whether this kernel tells enough of a client: who they are (SO_PEERPIDFD, Linux 6.5),
-// and which mount namespace they are in, so that its table can be read (ioctls of Linux 6.11).
-func supported() error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("socketpair", err)
-	}
-	defer unix.Close(pair[0])
-	defer unix.Close(pair[1])
-	self, err := peer.Of(pair[0])
-	if err == nil {
-		defer self.Close()
-		var table peer.Namespace
-		if table, err = self.Mount(); err == nil {
-			_, err = table.MountID()
-			err = errors.Join(err, table.Close())
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("the kernel does not tell enough of clients: the service needs Linux 6.11: %w", err)
-	}
-	return nil
 }
 
 // inherited gives the socket that systemd or another supervisor has passed (sd_listen_fds(3)), or -1.

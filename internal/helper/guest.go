@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/go-fusermount/fusermount/internal/cmdline"
+	"github.com/go-fusermount/fusermount/internal/fuseconf"
 	"github.com/go-fusermount/fusermount/internal/mount"
 	"github.com/go-fusermount/fusermount/internal/mountopts"
 	"github.com/go-fusermount/fusermount/internal/priv"
@@ -26,12 +27,16 @@ type Guest struct {
 	Options        mountopts.Options
 	Place          *mount.Place
 	Device         *mount.Device // opened in another user namespace; nil: in this one
-	Control        int           // the root of fusectl, which counts the file systems; -1: there is none
 	Comm           int           // the socket on which a FUSE program waits
 	Connection     int           // on which Answer answers
 	Supervisor     int           // closed by the end of this process, which is then counted no more
 	Root           int           // this process's root directory
 
+	Settings *fuseconf.Settings // in place of those of fuse.conf; nil: those
+	// Count gives the number of file systems that mount_max limits, if it is below limit.
+	Count func(limit int) (int, error)
+	// Mounted is told the connection of a new file system, if it is not nil.
+	Mounted func(connection uint32) error
 	// Proven says whether the client has shown that they may write to the mountpoint.
 	Proven func(at *mount.Mountpoint) error
 	// Wait is called before a wait for the client.

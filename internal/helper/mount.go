@@ -119,7 +119,11 @@ func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(st
 		facts.FuseBlk = known || err != nil // in doubt, as where /proc has processes only, the kernel decides
 	}
 	if !facts.Caller.Root() && facts.Settings.MountMax != fuseconf.NoLimit {
-		if facts.Mounted, err = count(r, facts.Settings.MountMax); err != nil {
+		count := mount.CountFuse
+		if r.guest != nil {
+			count = r.guest.Count
+		}
+		if facts.Mounted, err = count(facts.Settings.MountMax); err != nil {
 			return plan, err
 		}
 	}
@@ -138,19 +142,6 @@ func judgeMount(r *run, at *mount.Mountpoint, device *mount.Device, tell func(st
 	return plan, err
 }
 
-// count gives the number of FUSE file systems: those of the caller's mount namespace, or all that
-// the system has for a client of the mount service, who can have many namespaces.
-func count(r *run, limit int) (int, error) {
-	if r.guest != nil {
-		n, err := mount.Connections(r.guest.Control)
-		if err != nil {
-			err = fmt.Errorf("the FUSE file systems cannot be counted (fusectl): %w", err)
-		}
-		return n, err
-	}
-	return mount.CountFuse(limit)
-}
-
 // reauthorize is asked right before the mount is attached. The caller may have stopped this process
 // for any time since the first judgement: by a signal, by a standard error that nobody reads, or in
 // sync-init by not answering. They may have lost a permission, or filled the table up to mount_max.
@@ -167,6 +158,9 @@ func reauthorize(r *run, at *mount.Mountpoint, device *mount.Device) func() erro
 // readConf reads /etc/fuse.conf as the caller. advice is what the administrator can do about a file
 // that is not used.
 func readConf(r *run, tell func(string)) (s fuseconf.Settings, advice string, err error) {
+	if r.guest != nil && r.guest.Settings != nil {
+		return *r.guest.Settings, "", nil
+	}
 	s = fuseconf.Defaults()
 	fd, err := rawfile.Open(fuseconf.Path, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -245,6 +239,9 @@ func handOver(r *run, plan policy.Plan, mounted *mount.Mounted, socket int, send
 	recorded := writeRecord(r, plan, mounted)
 	r.logDone("mounted")
 	err := mounted.Release()
+	if err == nil && r.guest != nil && r.guest.Mounted != nil {
+		err = r.guest.Mounted(mounted.Entry.Connection())
+	}
 	if err == nil {
 		err = send()
 	}

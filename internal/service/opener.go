@@ -27,6 +27,7 @@ import (
 // opener is what the child reads and writes: the words that it sends are a copy of its own.
 type opener struct {
 	user, socket, parent, pipe uintptr
+	table                      int     // the mount namespace to enter, or -1
 	device                     uintptr // AT_FDCWD, and the path
 	path, driver               *byte
 	credSize                   uint32
@@ -47,15 +48,17 @@ type owned struct {
 }
 
 // openerSteps are the calls of the child.
-var openerSteps = [...]string{"prctl", "setns", "SO_PEERCRED", "open", "fsopen"}
+var openerSteps = [...]string{"prctl", "setns", "SO_PEERCRED", "open", "fsopen", "setns to the mount namespace"}
 
 // overflowID is what the kernel tells of an id that has no number in a namespace, unless the
 // administrator has changed it.
 const overflowID = 65534
 
 // openIn enters the user namespace, and opens the fuse device (as this process's root directory has
-// it) and a context there. The child can be stopped by the root of that namespace: it has this long.
-func openIn(user, socket int, limit time.Duration) (got owned, err error) {
+// it) and a context there. A context can be opened in a mount namespace that this user namespace owns:
+// table, or this thread's if that is -1. The child can be stopped by the root of that namespace: it
+// has this long.
+func openIn(user, table, socket int, limit time.Duration) (got owned, err error) {
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
 		return got, fmt.Errorf("pipe: %w", err)
@@ -65,7 +68,7 @@ func openIn(user, socket int, limit time.Duration) (got owned, err error) {
 	cwd := unix.AT_FDCWD
 	o := &opener{
 		user: uintptr(user), socket: uintptr(socket), parent: uintptr(unix.Getpid()), pipe: uintptr(pipe[1]),
-		credSize: unix.SizeofUcred, device: uintptr(cwd),
+		credSize: unix.SizeofUcred, device: uintptr(cwd), table: table,
 	}
 	if o.path, err = unix.BytePtrFromString(fusedev.Path); err == nil {
 		o.driver, err = unix.BytePtrFromString("fuse")
@@ -176,6 +179,10 @@ func (o *opener) clone() (pid uintptr, errno syscall.Errno) {
 		o.sent.step = 3
 		fd, _, failed := syscall.RawSyscall6(unix.SYS_OPENAT, o.device, uintptr(unsafe.Pointer(o.path)), unix.O_RDWR|unix.O_CLOEXEC, 0, 0, 0)
 		o.sent.fd, errno = int32(fd), failed
+	}
+	if errno == 0 && o.table >= 0 {
+		o.sent.step = 5
+		_, _, errno = syscall.RawSyscall(unix.SYS_SETNS, uintptr(o.table), unix.CLONE_NEWNS, 0)
 	}
 	if errno == 0 {
 		o.sent.step = 4

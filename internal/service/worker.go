@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +56,8 @@ type worker struct {
 	table   peer.Namespace // the mount namespace of the client
 	owner   peer.Namespace // the user namespace that owns it
 	inside  owned          // what it has of the client's
+	terms   *Terms         // of the client's socket; nil: those of fuse.conf
+	outcome Outcome        // for the supervisor, where there are terms
 }
 
 func (w *worker) work() error {
@@ -65,36 +69,66 @@ func (w *worker) work() error {
 	if w.own, err = peer.Own("user"); err != nil {
 		return err
 	}
-	fds, n, err := receive(controlFD, w.nonce[:], 1)
-	if err != nil || len(fds) == 0 { // the supervisor ends
+	if w.socket, err = w.take(); err != nil || w.socket < 0 { // the supervisor ends
 		return err
 	}
-	if n != len(w.nonce) {
-		return fmt.Errorf("a nonce of %d bytes", n)
-	}
-	w.socket = fds[0]
 	if w.client, err = peer.Of(w.socket); err != nil {
 		return err
 	}
-	failed := w.enter() // while the client makes their proof
+	w.outcome.UID = w.client.UID
+	var failed error
+	late := w.terms != nil && w.terms.Volume >= 0 // the request tells which mount namespace it is about
+	if !late {
+		failed = w.enter(false) // while the client makes their proof
+	}
 	r, fds, err := w.receive()
 	if err != nil {
-		refuse(w.socket, unix.EPROTO, err.Error(), "")
+		w.refuse(unix.EPROTO, err)
 		return nil
+	}
+	w.outcome.Op, w.outcome.Mountpoint, w.outcome.Type = r.Op, r.Path, r.Options().Subtype
+	if failed == nil {
+		failed = w.allowed(r)
+	}
+	volume := false
+	if late && failed == nil {
+		volume, failed = w.terms.names(r, fds[0])
+	}
+	if volume && failed == nil && r.Op == wire.Mount {
+		failed = w.supersede()
+	}
+	if late && failed == nil {
+		failed = w.enter(volume)
 	}
 	var g *helper.Guest
 	if err = failed; err == nil {
-		g, err = w.guest(r, fds)
+		g, err = w.guest(r, fds, volume)
 	}
 	if err != nil {
 		for _, fd := range fds { // one may keep busy what the client unmounts next
 			_ = unix.Close(fd)
 		}
-		refuse(w.socket, errnoOf(err), err.Error(), hintOf(err))
+		w.refuse(errnoOf(err), err)
 		return nil
 	}
 	helper.Serve(g, w.version)
 	return nil
+}
+
+// take waits for a client from the supervisor. The socket is -1 if there will be none.
+func (w *worker) take() (socket int, err error) {
+	message := make([]byte, maxTerms)
+	fds, n, err := receive(controlFD, message, 2)
+	if err != nil || len(fds) == 0 {
+		return -1, err
+	}
+	if n < len(w.nonce) {
+		return -1, fmt.Errorf("a nonce of %d bytes", n)
+	}
+	if terms := message[copy(w.nonce[:], message):n]; len(terms) > 0 {
+		w.terms, err = decodeTerms(terms, fds[1:])
+	}
+	return fds[0], err
 }
 
 // tell sends the supervisor a message of one kind with one number. Where it has just ended, nobody
@@ -132,7 +166,21 @@ func send(socket int, message []byte) error {
 	})
 }
 
-// refuse answers before a request is carried out. A client who is gone cannot be told.
+// refuse answers before a request is carried out.
+func (w *worker) refuse(errno unix.Errno, err error) {
+	w.report(errno, err.Error())
+	refuse(w.socket, errno, err.Error(), hintOf(err))
+}
+
+// report tells the supervisor how the request has ended, before the client can act on the answer.
+func (w *worker) report(errno unix.Errno, text string) {
+	if w.terms != nil {
+		w.outcome.Errno, w.outcome.Text = errno, text
+		w.outcome.report()
+	}
+}
+
+// refuse answers with an error. A client who is gone cannot be told.
 func refuse(socket int, errno unix.Errno, text, hint string) {
 	_ = send(socket, wire.Reply{Errno: uint32(errno), Text: text, Hint: hint}.Append(nil))
 }
@@ -202,8 +250,9 @@ func receive(socket int, buf []byte, most int) (fds []int, n int, err error) {
 // modes are what the operations are called on the command line.
 var modes = map[wire.Op]cmdline.Mode{wire.Mount: cmdline.Mount, wire.Unmount: cmdline.Unmount, wire.Watch: cmdline.Watch}
 
-// enter makes this process the client, in their mount namespace.
-func (w *worker) enter() (err error) {
+// enter makes this process the client, in their mount namespace, or in its own one to serve the
+// volume of their socket.
+func (w *worker) enter(volume bool) (err error) {
 	if err := untraceable(); err != nil {
 		return err
 	}
@@ -217,22 +266,28 @@ func (w *worker) enter() (err error) {
 	if w.owner, err = w.table.Owner(); err != nil {
 		return err
 	}
-	if err := w.table.Enter(); err != nil {
-		return err
+	if !volume {
+		if err := w.table.Enter(); err != nil {
+			return err
+		}
+		mtab.Use(id, func(call func() error) error { return priv.With(priv.SysAdmin, call) })
 	}
-	mtab.Use(id, func(call func() error) error { return priv.With(priv.SysAdmin, call) })
 	if err := become(w.client.UID, w.client.GID, w.client.Groups); err != nil {
 		return err
 	}
 	w.inside = owned{uid: w.client.UID, gid: w.client.GID}
 	if !w.owner.Same(w.own) {
-		w.inside, err = openIn(w.owner.FD, w.socket, childLimit)
+		table := -1 // this thread is there
+		if volume {
+			table = w.table.FD
+		}
+		w.inside, err = openIn(w.owner.FD, table, w.socket, childLimit)
 	}
 	return err
 }
 
 // guest is the request of the client that this process has become.
-func (w *worker) guest(r wire.Request, fds []int) (*helper.Guest, error) {
+func (w *worker) guest(r wire.Request, fds []int, volume bool) (*helper.Guest, error) {
 	if r.Op == wire.Mount && w.inside.noDevice != nil {
 		return nil, w.inside.noDevice
 	}
@@ -243,8 +298,9 @@ func (w *worker) guest(r wire.Request, fds []int) (*helper.Guest, error) {
 	g := &helper.Guest{
 		UID: w.client.UID, GID: w.client.GID, Owner: w.inside.uid, Device: w.inside.device,
 		Mode: modes[r.Op], Lazy: r.Flags&wire.Lazy != 0, SyncInit: r.Flags&wire.SyncInit != 0, Options: r.Options(),
-		Place: mount.PlaceOf(fds[0], r.Name, r.Path), Control: w.control, Connection: w.socket, Comm: -1,
+		Place: mount.PlaceOf(fds[0], r.Name, r.Path), Connection: w.socket, Comm: -1,
 		Supervisor: controlFD, Root: root,
+		Count:  w.count,
 		Proven: func(at *mount.Mountpoint) error { return w.proven(at, fds) },
 		Wait:   func(limit time.Duration) error { return tell(messageLimit, uint32(limit/time.Second)) },
 		Watch:  mayWatch,
@@ -253,7 +309,29 @@ func (w *worker) guest(r wire.Request, fds []int) (*helper.Guest, error) {
 	if len(fds) > 1 {
 		g.Comm = fds[1]
 	}
+	if w.terms != nil {
+		g.Settings, g.Count = w.terms.settings(!w.owner.Same(w.own)), claim
+		g.Mounted = func(connection uint32) error { return tell(messageMounted, connection) }
+	}
+	if volume {
+		g.Place = mount.PlaceOf(w.terms.Volume, VolumeMount, r.Path)
+		g.Proven = func(*mount.Mountpoint) error { return w.provenToServe() }
+	}
 	return g, errors.Join(w.table.Close(), w.owner.Close(), w.own.Close(), w.client.Close())
+}
+
+// allowed refuses what the terms of the client's socket forbid, apart from fuse.conf's settings.
+func (w *worker) allowed(r wire.Request) error {
+	if r.Op != wire.Mount || w.terms == nil {
+		return nil
+	}
+	if types, subtype := w.terms.Types, r.Options().Subtype; len(types) > 0 && !slices.Contains(types, subtype) {
+		return &policy.Refusal{
+			Reason: fmt.Sprintf("file systems of type %q may not be mounted here", subtype),
+			Advice: "allowed are " + strings.Join(types, ", "),
+		}
+	}
+	return nil
 }
 
 // answer sends the reply, and ends the connection.
@@ -263,44 +341,36 @@ func (w *worker) answer(o helper.Outcome) {
 		r.Text = o.Err.Error()
 	}
 	message := r.Append(nil)
+	w.report(unix.Errno(o.Errno), r.Text)
 	if send(w.socket, message) != nil { // it may have been for want of memory: the client needs to know
 		_ = send(w.socket, message) // one who is gone cannot be told
 	}
 	_ = unix.Close(w.socket)
 }
 
-// proven verifies that the client could write to the mountpoint: into a directory they have made a
-// file with a name that only they know, and a file they could open. So the kernel has judged them,
-// with everything that it knows of them (Landlock, security modules). Ids alone do not tell that.
-func (w *worker) proven(at *mount.Mountpoint, fds []int) error {
-	refusal := &policy.Refusal{
-		Reason: "user has no write access to mountpoint " + at.Facts.Path,
-		Advice: "the client could not write there: a sandbox may forbid it",
+// count gives the number of FUSE file systems that the system has.
+func (w *worker) count(int) (int, error) {
+	n, err := mount.Connections(w.control)
+	if err != nil {
+		err = fmt.Errorf("the FUSE file systems cannot be counted (fusectl): %w", err)
 	}
-	if at.Facts.IsDirectory() {
-		fd, err := pathfd.Open(at.FD(), w.nonce.Name(), unix.O_NOFOLLOW)
-		if errors.Is(err, unix.ENOENT) {
-			return refusal
-		}
-		if err != nil {
-			return fmt.Errorf("proof of write access: %w", err)
-		}
-		return unix.Close(fd)
+	return n, err
+}
+
+// claim asks the supervisor how many file systems the socket's clients have.
+func claim(int) (int, error) {
+	if err := tell(messageClaim, 0); err != nil {
+		return 0, err
 	}
-	if len(fds) < 3 {
-		return refusal
+	answer, n := make([]byte, 4), 0
+	err := rawfile.RetryEINTR(func() (err error) {
+		n, err = unix.Read(controlFD, answer)
+		return err
+	})
+	if err == nil && n != len(answer) {
+		err = errors.New("the mount service ends")
 	}
-	flags, err := unix.FcntlInt(uintptr(fds[2]), unix.F_GETFL, 0)
-	if err != nil || flags&unix.O_PATH != 0 || flags&unix.O_ACCMODE == unix.O_RDONLY {
-		return refusal
-	}
-	var file, there unix.Stat_t
-	same, err := mtab.SameMount(fds[2], at.FD())
-	err = errors.Join(err, unix.Fstat(fds[2], &file), unix.Fstat(at.FD(), &there))
-	if err != nil || !same || file.Dev != there.Dev || file.Ino != there.Ino {
-		return refusal
-	}
-	return nil
+	return int(binary.NativeEndian.Uint32(answer)), err
 }
 
 func errnoOf(err error) unix.Errno {

@@ -107,7 +107,10 @@ func TestServiceRefusesToStart(t *testing.T) {
 
 // Where ids make a process traceable, the service neither starts nor goes on.
 func TestServiceTraceable(t *testing.T) {
-	call, mountpoint, _ := asServed(t)
+	call, mountpoint, service := asServed(t)
+	// From then on no worker can be started. One of these two may have a client already.
+	const nobody = 65534
+	eventually(t, "there are two workers", func() bool { return len(service.Workers(t, nobody)) > 1 })
 	const setting, text = "/proc/sys/fs/suid_dumpable", "fs.suid_dumpable is 1, or cannot be read: users could trace the mount service"
 	one := filepath.Join(fusetest.Dir(t, 0), "one")
 	must(t, os.WriteFile(one, []byte("1\n"), 0o644), unix.Mount(one, setting, "", unix.MS_BIND, ""))

@@ -2,7 +2,7 @@ package races
 
 // The mount service without one of its checks.
 func init() {
-	const worker = "internal/service/worker.go"
+	const worker, proof, supervisor = "internal/service/worker.go", "internal/service/proof.go", "internal/service/supervisor.go"
 	mutants = append(mutants, []mutant{
 		{
 			"the client's mount namespace",
@@ -34,27 +34,27 @@ func init() {
 		},
 		{
 			"the proof in a directory",
-			[]edit{{worker, "		if errors.Is(err, unix.ENOENT) {\n			return refusal", "		if errors.Is(err, unix.ENOENT) {\n			return nil"}},
+			[]edit{{proof, "	if errors.Is(err, unix.ENOENT) {\n		return refusal", "	if errors.Is(err, unix.ENOENT) {\n		return nil"}},
 			"conformance", "^TestServiceLandlock$", "Exit:0",
 		},
 		{
 			"the proof for a file",
-			[]edit{{worker, "	if len(fds) < 3 {\n		return refusal", "	if len(fds) < 3 {\n		return nil"}},
+			[]edit{{proof, "	if len(fds) < 3 {\n		return refusal", "	if len(fds) < 3 {\n		return nil"}},
 			"conformance", "^TestServiceStrangers$", "no file: ",
 		},
 		{
 			"whether a file can be written to",
-			[]edit{{worker, "flags&unix.O_ACCMODE == unix.O_RDONLY", "false"}},
+			[]edit{{proof, "flags&unix.O_ACCMODE == unix.O_RDONLY", "false"}},
 			"conformance", "^TestServiceStrangers$", "a file to read: ",
 		},
 		{
 			"a descriptor with O_PATH",
-			[]edit{{worker, "flags&unix.O_PATH != 0 || flags&unix.O_ACCMODE == unix.O_RDONLY", "flags&unix.O_PATH == 0 && flags&unix.O_ACCMODE == unix.O_RDONLY"}},
+			[]edit{{proof, "flags&unix.O_PATH != 0 || flags&unix.O_ACCMODE == unix.O_RDONLY", "flags&unix.O_PATH == 0 && flags&unix.O_ACCMODE == unix.O_RDONLY"}},
 			"conformance", "^TestServiceStrangers$", "a path: ",
 		},
 		{
 			"which file it is",
-			[]edit{{worker, "file.Ino != there.Ino", "false"}},
+			[]edit{{proof, "file.Ino != there.Ino", "false"}},
 			"conformance", "^TestServiceStrangers$", "another file: ",
 		},
 		{
@@ -89,7 +89,7 @@ func init() {
 		},
 		{
 			"requests of one user",
-			[]edit{{"internal/service/supervisor.go", "return s.busy[uid] < s.limits.PerUser", "return s.busy[uid] >= 0"}},
+			[]edit{{supervisor, "return s.busy[a] < s.limits.PerUser", "return s.busy[a] >= 0"}},
 			"conformance", "^TestServiceSilent$", "bob has waited",
 		},
 		{
@@ -99,7 +99,7 @@ func init() {
 		},
 		{
 			"watchers of one user",
-			[]edit{{"internal/service/supervisor.go", "s.watchers[w.uid] < s.limits.Watchers", "s.limits.Watchers > 0"}},
+			[]edit{{supervisor, "s.watchers[w.account] < s.limits.Watchers", "s.limits.Watchers > 0"}},
 			"conformance", "^TestServiceAutoUnmount$", "watches too many of your mounts",
 		},
 		{
