@@ -137,6 +137,9 @@ fuzz: ## fuzz every parser and the policy for FUZZTIME each; prints the executio
 fuzz-command: build ## random hostile calls of the helper, for FUZZTIME (root)
 	FUSERMOUNT_HELPER=$(CURDIR)/$(HELPER) sh testdata/fuzz.sh $(FUZZTIME) FuzzCommand tools/fuzzcmd
 
+test-kubernetes: ## the node plugin in a real cluster of one node (root, Debian; builds the cluster)
+	$(MAKE) -C kubernetes test-cluster
+
 lint: ## gofumpt, go vet, staticcheck, and the rules of tools/arch
 	sh testdata/lint.sh
 
@@ -165,4 +168,4 @@ include packaging/release.mk
 clean: ## remove what was built
 	rm -rf build
 
-.PHONY: help build need-go need-sysconfdir demo test test-user test-rooms test-oldest-go oldest-go test-race test-attacks test-manuals test-vm test-clients test-reference examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean
+.PHONY: help build need-go need-sysconfdir demo test test-user test-rooms test-oldest-go oldest-go test-race test-attacks test-manuals test-vm test-clients test-reference test-kubernetes examples fuzz fuzz-command soak lint bench bench-go trace install uninstall clean

@@ -12,7 +12,7 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 
-for module in . tools examples; do
+for module in . tools examples kubernetes; do
 	(cd "$module" && go vet ./... && "$OLDPWD/build/bin/staticcheck" ./... && go mod verify >/dev/null && go mod tidy -diff)
 done
 (cd tools/programs && go mod verify >/dev/null && go mod tidy -diff)

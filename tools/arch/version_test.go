@@ -23,6 +23,8 @@ func TestVersionsAgree(t *testing.T) {
 		{"packaging/rpm/go-fusermount.spec", `(?m) - (\S+)-1$`, version},
 		{"packaging/arch/PKGBUILD", `(?m)^pkgver=(\S+)$`, version},
 		{"packaging/alpine/APKBUILD", `(?m)^pkgver=(\S+)$`, version},
+		{"kubernetes/deploy/daemonset.yaml", `image: localhost/fusermount-csi:(\S+)`, version},
+		{"kubernetes/README.md", `=REGISTRY/fusermount-csi:([^)]+)`, version},
 		{"packaging/rpm/go-fusermount.spec", `bundled\(golang\(golang.org/x/sys\)\) = (\S+)`, requires("golang.org/x/sys")},
 		{"packaging/rpm/go-fusermount.spec", `bundled\(golang\(github.com/spf13/pflag\)\) = (\S+)`, requires("github.com/spf13/pflag")},
 		{"packaging/rpm/go-fusermount.spec", `golang >= (\S+)`, oldest},
