@@ -4,7 +4,8 @@
 // can run no set-uid program. It has a supervisor, and workers that each serve one client.
 //
 // The supervisor accepts connections, has each user's wait in a queue of their own, and hands them to
-// workers that are running already. It reads nothing that a client sends. It can have many sockets, and
+// workers that are running already. It reads nothing that a client sends, except in what workers report
+// of requests (Outcome). It can have many sockets, and
 // those with terms of their own grant what these say, and not what fuse.conf does. A worker learns from the
 // kernel who its client is (package peer), enters their mount namespace, becomes them for good
 // (package priv), and then does what the set-uid program does (package helper).

@@ -138,7 +138,7 @@ func (t *Terms) clear() error {
 			return fmt.Errorf("unmount what was served before: %w", err)
 		}
 	}
-	return nil
+	return fmt.Errorf("unmount what was served before: %w", unix.EBUSY)
 }
 
 // Outcome is how a request of a client has ended.

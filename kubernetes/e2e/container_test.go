@@ -124,7 +124,7 @@ type running struct {
 	ended           chan error
 }
 
-// output is what a container has written so far.
+// output is what a process has written so far.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer

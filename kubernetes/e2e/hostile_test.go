@@ -32,6 +32,11 @@ func TestOtherSocketsAreClosed(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
+	for _, path := range []string{p.state("csi.sock"), filepath.Join(p.dir, "plugins_registry/fusermount.go-fusermount.github.io-reg.sock")} {
+		if info, err := os.Stat(path); err != nil || info.Mode() != os.ModeSocket|0o600 {
+			t.Errorf("%s: %v, %v", path, info, err)
+		}
+	}
 }
 
 // What a pod has not asked for, or may not have, it does not get.
@@ -130,7 +135,7 @@ func TestFlood(t *testing.T) {
 		t.Error("nobody was refused")
 	}
 	mount(t, other, alice, fusetest.Dir(t, alice))
-	if lines := strings.Count(p.text(), "pod=flooded"); lines > 80 {
+	if lines := strings.Count(p.log.String(), "pod=flooded"); lines > 80 {
 		t.Errorf("%d lines in the log", lines)
 	}
 	p.unpublish("flooded")

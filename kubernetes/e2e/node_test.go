@@ -165,7 +165,7 @@ func TestMountMax(t *testing.T) {
 		!strings.Contains(metrics, "fusermount_mounts 2") || !strings.Contains(metrics, "fusermount_volumes 2") {
 		t.Error(metrics)
 	}
-	if log := p.text(); !strings.Contains(log, "pod=one") || !strings.Contains(log, "namespace=apps") {
+	if log := p.log.String(); !strings.Contains(log, "pod=one") || !strings.Contains(log, "namespace=apps") {
 		t.Error("a refusal is not in the log")
 	}
 }

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -40,8 +38,7 @@ type plugin struct {
 	address string // of its HTTP server
 	conn    *grpc.ClientConn
 
-	mu    sync.Mutex
-	log   bytes.Buffer
+	log   output
 	cmd   *exec.Cmd
 	ended chan error
 }
@@ -66,7 +63,7 @@ func startPlugin(t *testing.T, args ...string) *plugin {
 	t.Cleanup(p.kill)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the plugin says:\n%s", p.text())
+			t.Logf("the plugin says:\n%s", p.log.String())
 		}
 	})
 	p.start()
@@ -83,24 +80,11 @@ func (p *plugin) state(name string) string {
 	return filepath.Join(p.dir, "plugins/fusermount.go-fusermount.github.io", name)
 }
 
-func (p *plugin) Write(text []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.Write(text)
-}
-
-// text is what the plugin has logged.
-func (p *plugin) text() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.log.String()
-}
-
 // start starts the plugin, and waits until it is ready.
 func (p *plugin) start() {
 	p.t.Helper()
 	p.cmd = exec.Command(p.program, p.args...)
-	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = []string{}, "/", p, p
+	p.cmd.Env, p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = []string{}, "/", &p.log, &p.log
 	p.cmd.WaitDelay = fusetest.Patience // its workers have standard error, too
 	helpertest.Must(p.t, p.cmd.Start())
 	cmd, ended := p.cmd, make(chan error, 1)
@@ -110,7 +94,7 @@ func (p *plugin) start() {
 		select {
 		case err := <-ended:
 			ended <- err
-			p.t.Fatalf("the plugin has ended: %v\n%s", err, p.text())
+			p.t.Fatalf("the plugin has ended: %v\n%s", err, p.log.String())
 		default:
 		}
 		return p.get("/healthz") == "200 "
@@ -161,7 +145,7 @@ func (p *plugin) await(what string, is func() bool) {
 	p.t.Helper()
 	for deadline := time.Now().Add(fusetest.Patience); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			p.t.Fatalf("not within a minute: %s\n%s", what, p.text())
+			p.t.Fatalf("not within a minute: %s\n%s", what, p.log.String())
 		}
 	}
 }

@@ -156,6 +156,12 @@ func TestVolumeModeTricks(t *testing.T) {
 	serve, volume := filepath.Join(sidecar, "serve"), filepath.Join(sidecar, "volume")
 	elsewhere := fusetest.Dir(t, alice)
 
+	own := filepath.Join(elsewhere, "serve") // only the name is that of the volume's
+	helpertest.Must(t, os.Mkdir(own, 0o755), os.Chown(own, alice, alice))
+	mount(t, sidecar, alice, own)
+	wantHello(t, own, alice)
+	wantEmpty(t, volume)
+
 	wantRefused(t, client(t, sidecar, alice, volume), "bad mount point")
 	helpertest.Must(t, os.Remove(volume), os.Symlink(elsewhere, volume))
 	wantRefused(t, rootClient(t, sidecar, serve), "")

@@ -6,9 +6,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -128,7 +130,8 @@ func (r *registrar) NotifyRegistrationStatus(
 	return &registration.RegistrationStatusResponse{}, nil
 }
 
-// serveGRPC serves at a socket, in place of an earlier process, until the server is stopped.
+// serveGRPC serves at a socket that only root can connect to, as the kubelet is, in place of an earlier
+// process, until the server is stopped.
 func serveGRPC(path string, s *grpc.Server) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
@@ -136,12 +139,14 @@ func serveGRPC(path string, s *grpc.Server) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	l, err := net.Listen("unix", path)
+	private := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var err error
+		failed := raw.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }) // bind takes this mode over
+		return errors.Join(err, failed)
+	}}
+	l, err := private.Listen(context.Background(), "unix", path)
 	if err != nil {
 		return err
-	}
-	if err := os.Chmod(path, 0o600); err != nil { // the kubelet is root
-		return errors.Join(err, l.Close())
 	}
 	return s.Serve(l)
 }
